@@ -1,0 +1,119 @@
+// A pipe that wakes a waiting peer: the ringer holds the write end, the listener the read end.
+//
+// The bytes mean nothing; what they announce is in shared memory. The kernel adds the two facts that shared memory
+// cannot hold: end of file when every ringer is gone, an error when the listener is, also after SIGKILL.
+import net from "node:net";
+import { IpcFd } from "./fd.ts";
+import { check, libc } from "./libc.ts";
+import { O_CLOEXEC, O_NONBLOCK, POLLERR, POLLHUP, POLLIN } from "./platform.ts";
+import { pollUntil } from "./poll.ts";
+
+/** A new doorbell: the descriptor to listen on, and the descriptor to ring with. */
+export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
+  const { c, errnoCell } = libc();
+  const fds = new Int32Array(2);
+  check(c.pipe2(fds, O_CLOEXEC | O_NONBLOCK), errnoCell[0]!, "pipe2", "Cannot create a doorbell");
+  return [new IpcFd(fds[0]!), new IpcFd(fds[1]!)];
+}
+
+const ONE_BYTE = new Uint8Array([1]);
+// One byte would do; more at once shortens the way back after a burst.
+const DRAIN = new Uint8Array(4096);
+
+/**
+ * Wakes the listener.
+ *
+ * @returns `false` if no listener is left. A full pipe counts as rung: its reader has not seen the earlier bytes yet.
+ */
+export function ring(fd: number): boolean {
+  const { c, errnoCell } = libc();
+  if (c.write(fd, ONE_BYTE, 1n) >= 0) return true;
+  return errnoCell[0]! === 11 /* EAGAIN */;
+}
+
+/** Whether anybody still holds the listening end, by one system call. */
+export function hasListener(fd: number): boolean {
+  return (pollUntil(fd, 0, 0) & POLLERR) === 0;
+}
+
+/** Takes the bytes out that ringers left. */
+export function drain(fd: number): void {
+  const { c } = libc();
+  while (c.read(fd, DRAIN, BigInt(DRAIN.length)) === DRAIN.length);
+}
+
+/** What ended a wait for a doorbell. */
+export type BellEvent = "rung" | "hangup" | "timeout";
+
+/** The listening end: blocking waits by `poll`, asynchronous ones by the event loop, without a thread. */
+export class BellListener {
+  readonly #fd: IpcFd;
+  #socket: net.Socket | undefined;
+  #onRing: (() => void) | undefined;
+  #awaited = false;
+
+  /** Takes ownership of the listening descriptor. */
+  constructor(fd: IpcFd) {
+    this.#fd = fd;
+  }
+
+  /** The descriptor, still owned by this object. */
+  get fd(): IpcFd {
+    return this.#fd;
+  }
+
+  /** Blocks until rung, until every ringer is gone, or until the deadline. */
+  waitSync(deadline: number): BellEvent {
+    const events = pollUntil(this.#fd.fd, POLLIN, deadline);
+    if ((events & POLLIN) !== 0) {
+      drain(this.#fd.fd);
+      return "rung";
+    }
+    return events === 0 ? "timeout" : "hangup";
+  }
+
+  /** Whether every ringer is gone, by one system call. Bytes they left do not count. */
+  get hungUp(): boolean {
+    return (pollUntil(this.#fd.fd, 0, 0) & POLLHUP) !== 0;
+  }
+
+  /**
+   * Calls `onRing` from the event loop after every ring, and once when all ringers are gone, until {@linkcode close}.
+   * Spurious calls happen. While {@linkcode awaited} is set, this keeps the process alive.
+   */
+  listen(onRing: () => void): void {
+    this.#onRing = onRing;
+    if (this.#socket !== undefined) return;
+    // Node's socket closes the descriptor it is given, in its own time; so it gets one of its own.
+    const fd = this.#fd.clone().take();
+    const socket = new net.Socket({ fd, readable: true, writable: false });
+    const rung = () => this.#onRing?.();
+    socket.on("data", rung);
+    socket.on("end", rung);
+    socket.on("error", rung);
+    socket.unref();
+    this.#socket = socket;
+  }
+
+  /** Whether the program is awaiting this doorbell, so that the process must not exit for want of work. */
+  set awaited(value: boolean) {
+    if (value === this.#awaited) return;
+    this.#awaited = value;
+    if (value) this.#socket?.ref();
+    else this.#socket?.unref();
+  }
+
+  /** Stops listening and closes the descriptor. */
+  close(): void {
+    this.stop();
+    this.#fd.close();
+  }
+
+  /** Stops listening; the descriptor stays open. */
+  stop(): void {
+    this.#onRing = undefined;
+    this.#socket?.destroy();
+    this.#socket = undefined;
+    this.#awaited = false;
+  }
+}

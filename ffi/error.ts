@@ -1,0 +1,82 @@
+// The one error class of the package. Imports nothing.
+
+/**
+ * What went wrong, from a closed set that programs can switch on.
+ *
+ * - `Disconnected`: every peer on the other side is gone (closed or killed).
+ * - `Timeout`: the `timeout` of a wait ran out.
+ * - `Closed`: this endpoint was closed by this program.
+ * - `TooLarge`: a value does not fit where it was to be put.
+ * - `Serialization`: a value cannot be encoded, or bytes cannot be decoded.
+ * - `Corrupt`: shared memory or a message breaks its own rules; a peer misbehaves.
+ * - `Incompatible`: the other side has another format, version or layout.
+ * - `NotFound`, `AlreadyExists`: a name does not exist, or is taken.
+ * - `Deadlock`: the wait could never end.
+ * - `Permission`: Deno or the operating system refuses.
+ * - `Unsupported`: this platform lacks what is needed.
+ * - `System`: a system call failed for another reason; see `errno` and `syscall`.
+ */
+export type IpcErrorCode =
+  | "Disconnected"
+  | "Timeout"
+  | "Closed"
+  | "TooLarge"
+  | "Serialization"
+  | "Corrupt"
+  | "Incompatible"
+  | "NotFound"
+  | "AlreadyExists"
+  | "Deadlock"
+  | "Permission"
+  | "Unsupported"
+  | "System";
+
+/** Details that may accompany an {@linkcode IpcError}. */
+export interface IpcErrorOptions {
+  /** The error that this one wraps. */
+  cause?: unknown;
+  /** The `errno` of the failed system call. */
+  errno?: number;
+  /** The name of the failed system call. */
+  syscall?: string;
+}
+
+/**
+ * Every failure of this package that is not a mistake in the calling code (those are `TypeError` and `RangeError`).
+ *
+ * @example Telling a closed peer from other failures
+ * ```ts
+ * import { channel, IpcError } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<string>();
+ * receiver.close();
+ * try {
+ *   sender.sendSync("anybody there?");
+ * } catch (error) {
+ *   assertEquals(error instanceof IpcError && error.code, "Disconnected");
+ * }
+ * sender.close();
+ * ```
+ */
+export class IpcError extends Error {
+  /** What went wrong, from a closed set. */
+  readonly code: IpcErrorCode;
+  /** The `errno` of the system call that failed, if one did. */
+  readonly errno?: number;
+  /** The name of the system call that failed, if one did. */
+  readonly syscall?: string;
+
+  /**
+   * @param code What went wrong.
+   * @param message What was tried on what, what was found, and what to do.
+   * @param options The cause, `errno` and system call, if any.
+   */
+  constructor(code: IpcErrorCode, message: string, options: IpcErrorOptions = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.name = "IpcError";
+    this.code = code;
+    if (options.errno !== undefined) this.errno = options.errno;
+    if (options.syscall !== undefined) this.syscall = options.syscall;
+  }
+}

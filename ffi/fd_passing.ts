@@ -1,0 +1,170 @@
+// Descriptors over a Unix socket, for programs that speak plain SCM_RIGHTS with others.
+import { IpcError } from "./error.ts";
+import type { IpcFd } from "./fd.ts";
+import { systemError } from "./libc.ts";
+import { EAGAIN, MSG_TRUNC, POLLIN, POLLOUT } from "./platform.ts";
+import { pollUntil } from "./poll.ts";
+import { pollEventually } from "./readiness.ts";
+import { MAX_FDS_PER_MESSAGE, type ReceivedMessage, receiveMessage, sendMessage } from "./socket_message.ts";
+import type { UnixSocket } from "./unix_socket.ts";
+
+/** What {@linkcode recvFds} received. */
+export interface ReceivedFds {
+  /** The bytes; empty at the end of the stream. */
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** The descriptors, in the order in which they were sent; the caller owns them. */
+  readonly fds: IpcFd[];
+}
+
+function checkSend(data: Uint8Array, fds: readonly number[]): void {
+  if (!(data instanceof Uint8Array)) throw new TypeError("Cannot send: the data must be a Uint8Array");
+  if (fds.length > 0 && data.length === 0) {
+    throw new TypeError("Cannot send descriptors alone: at least one byte of data must go with them");
+  }
+  if (fds.length > MAX_FDS_PER_MESSAGE) {
+    throw new RangeError(`Cannot send ${fds.length} descriptors: one message carries at most ${MAX_FDS_PER_MESSAGE}`);
+  }
+  for (const fd of fds) {
+    if (!Number.isInteger(fd) || fd < 0) throw new TypeError(`Cannot send descriptor ${String(fd)}: it is not open`);
+  }
+}
+
+/** One attempt; the number of bytes sent, or `undefined` if the socket is full. */
+function attemptSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): number | undefined {
+  const sent = sendMessage(socket.fd, data, fds);
+  if (sent >= 0) return sent;
+  if (sent === -EAGAIN) return undefined;
+  throw systemError(
+    `Cannot send ${data.length} bytes and ${fds.length} descriptors`,
+    "sendmsg",
+    -sent,
+  );
+}
+
+/**
+ * Sends bytes and descriptors in one message, waiting while the socket is full. The descriptors stay the caller's; the
+ * receiver gets others for the same open files. A stream socket may take the bytes in several pieces; the descriptors
+ * go with the first.
+ *
+ * @param socket A connected socket.
+ * @param data At least one byte if there are descriptors.
+ * @param fds At most 253 open descriptors.
+ * @returns Resolves when all is handed to the kernel.
+ * @throws {IpcError} `Disconnected` if the peer is gone.
+ *
+ * @example Passing standard input on
+ * ```ts
+ * import { recvFds, sendFds, UnixSocket } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = UnixSocket.pair();
+ * await sendFds(a, new Uint8Array([1]), [0]);
+ * const { fds } = await recvFds(b, 16);
+ * assertEquals(fds.length, 1);
+ * for (const fd of fds) fd.close();
+ * a.close(), b.close();
+ * ```
+ */
+export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): Promise<void> {
+  checkSend(data, fds);
+  for (;;) {
+    const sent = attemptSend(socket, data, fds);
+    if (sent === undefined) {
+      await pollEventually(socket, POLLOUT, "send descriptors");
+    } else if (sent === data.length) {
+      return;
+    } else {
+      data = data.subarray(sent);
+      fds = [];
+    }
+  }
+}
+
+/**
+ * The blocking twin of {@linkcode sendFds}.
+ *
+ * @param socket A connected socket.
+ * @param data At least one byte if there are descriptors.
+ * @param fds At most 253 open descriptors.
+ */
+export function sendFdsSync(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): void {
+  checkSend(data, fds);
+  for (;;) {
+    const sent = attemptSend(socket, data, fds);
+    if (sent === undefined) {
+      pollUntil(socket.fd, POLLOUT, Infinity);
+    } else if (sent === data.length) {
+      return;
+    } else {
+      data = data.subarray(sent);
+      fds = [];
+    }
+  }
+}
+
+/** One attempt; `undefined` if nothing is there. */
+function attemptReceive(socket: UnixSocket, buffer: Uint8Array<ArrayBuffer>, maxFds: number): ReceivedFds | undefined {
+  const received: ReceivedMessage | number = receiveMessage(socket.fd, buffer, maxFds);
+  if (typeof received === "number") {
+    if (received === -EAGAIN) return undefined;
+    throw systemError("Cannot receive descriptors", "recvmsg", -received);
+  }
+  if ((received.flags & MSG_TRUNC) !== 0) {
+    for (const fd of received.fds) fd.close();
+    throw new IpcError(
+      "TooLarge",
+      `Cannot receive a packet of more than ${buffer.length} bytes: its end was cut off; allow more`,
+    );
+  }
+  return { data: buffer.subarray(0, received.length), fds: received.fds };
+}
+
+function receiveBuffer(maxBytes: number): Uint8Array<ArrayBuffer> {
+  if (!Number.isInteger(maxBytes) || maxBytes < 1) {
+    throw new RangeError(`Cannot receive ${String(maxBytes)} bytes: the limit must be an integer from 1`);
+  }
+  return new Uint8Array(maxBytes);
+}
+
+/**
+ * Waits for a message and takes its bytes and descriptors. Every descriptor is closed by `exec`.
+ *
+ * @param socket A connected socket.
+ * @param maxBytes Bytes to take at most.
+ * @param maxFds Descriptors to take at most, 253 unless told.
+ * @returns The bytes (none at the end of the stream) and the descriptors.
+ * @throws {IpcError} `Corrupt` for more descriptors than allowed (all are closed), `TooLarge` for a longer packet.
+ */
+export async function recvFds(
+  socket: UnixSocket,
+  maxBytes: number,
+  maxFds: number = MAX_FDS_PER_MESSAGE,
+): Promise<ReceivedFds> {
+  const buffer = receiveBuffer(maxBytes);
+  for (;;) {
+    const received = attemptReceive(socket, buffer, maxFds);
+    if (received !== undefined) return received;
+    await pollEventually(socket, POLLIN, "receive descriptors");
+  }
+}
+
+/**
+ * The blocking twin of {@linkcode recvFds}.
+ *
+ * @param socket A connected socket.
+ * @param maxBytes Bytes to take at most.
+ * @param maxFds Descriptors to take at most, 253 unless told.
+ * @returns The bytes (none at the end of the stream) and the descriptors.
+ */
+export function recvFdsSync(
+  socket: UnixSocket,
+  maxBytes: number,
+  maxFds: number = MAX_FDS_PER_MESSAGE,
+): ReceivedFds {
+  const buffer = receiveBuffer(maxBytes);
+  for (;;) {
+    const received = attemptReceive(socket, buffer, maxFds);
+    if (received !== undefined) return received;
+    pollUntil(socket.fd, POLLIN, Infinity);
+  }
+}

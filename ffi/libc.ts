@@ -1,0 +1,200 @@
+// The symbol table of libc, opened at first use, and the gate that turns `errno` into errors.
+import { IpcError, type IpcErrorCode } from "./error.ts";
+import {
+  EACCES,
+  ECONNREFUSED,
+  ECONNRESET,
+  EEXIST,
+  EINTR,
+  ENOENT,
+  EPERM,
+  EPIPE,
+  errnoText,
+  type Platform,
+  platform,
+} from "./platform.ts";
+
+// The C declaration above each. Results of ssize_t and long are declared as i32 where they fit in one: a bigint result
+// is an allocation, and an allocation between the call and the reading of errno may change errno.
+const SYMBOLS = {
+  // int *__errno_location(void)
+  __errno_location: { parameters: [], result: "pointer" },
+  // int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+  accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
+  // int bind(int fd, const struct sockaddr *addr, socklen_t len)
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int close(int fd)
+  close: { parameters: ["i32"], result: "i32" },
+  // int connect(int fd, const struct sockaddr *addr, socklen_t len)
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int fallocate(int fd, int mode, off_t offset, off_t len)
+  fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
+  // int fchmod(int fd, mode_t mode)
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
+  // int fcntl(int fd, int cmd, ... /* int arg */)
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int flock(int fd, int operation)
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  // int ftruncate(int fd, off_t length)
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  // uid_t geteuid(void)
+  geteuid: { parameters: [], result: "u32" },
+  // pid_t getpid(void)
+  getpid: { parameters: [], result: "i32" },
+  // int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  // pid_t gettid(void)
+  gettid: { parameters: [], result: "i32" },
+  // int linkat(int olddir, const char *old, int newdir, const char *new, int flags)
+  linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
+  // int listen(int fd, int backlog)
+  listen: { parameters: ["i32", "i32"], result: "i32" },
+  // off_t lseek(int fd, off_t offset, int whence)
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  // int memfd_create(const char *name, unsigned flags)
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  // int mkfifo(const char *path, mode_t mode)
+  mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
+  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+  mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
+  // int munmap(void *addr, size_t length)
+  munmap: { parameters: ["pointer", "usize"], result: "i32" },
+  // int open(const char *path, int flags, ... /* mode_t mode */)
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  // int pipe2(int fds[2], int flags)
+  pipe2: { parameters: ["buffer", "i32"], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  // int pthread_mutex_consistent(pthread_mutex_t *mutex)
+  pthread_mutex_consistent: { parameters: ["pointer"], result: "i32" },
+  // int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
+  pthread_mutex_init: { parameters: ["pointer", "buffer"], result: "i32" },
+  // int pthread_mutex_lock(pthread_mutex_t *mutex)
+  pthread_mutex_lock: { parameters: ["pointer"], result: "i32" },
+  // int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *abstime)
+  pthread_mutex_timedlock: { parameters: ["pointer", "buffer"], result: "i32" },
+  // int pthread_mutex_trylock(pthread_mutex_t *mutex)
+  pthread_mutex_trylock: { parameters: ["pointer"], result: "i32" },
+  // int pthread_mutex_unlock(pthread_mutex_t *mutex)
+  pthread_mutex_unlock: { parameters: ["pointer"], result: "i32" },
+  // int pthread_mutexattr_init(pthread_mutexattr_t *attr)
+  pthread_mutexattr_init: { parameters: ["buffer"], result: "i32" },
+  // int pthread_mutexattr_setpshared(pthread_mutexattr_t *attr, int pshared)
+  pthread_mutexattr_setpshared: { parameters: ["buffer", "i32"], result: "i32" },
+  // int pthread_mutexattr_setrobust(pthread_mutexattr_t *attr, int robust)
+  pthread_mutexattr_setrobust: { parameters: ["buffer", "i32"], result: "i32" },
+  // int pthread_mutexattr_settype(pthread_mutexattr_t *attr, int kind)
+  pthread_mutexattr_settype: { parameters: ["buffer", "i32"], result: "i32" },
+  // ssize_t read(int fd, void *buf, size_t count)
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // int socket(int domain, int type, int protocol)
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int socketpair(int domain, int type, int protocol, int fds[2])
+  socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  // int statx(int dir, const char *path, int flags, unsigned mask, struct statx *buf)
+  statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+  // long syscall(long number, ...), here for futex(uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout)
+  syscall: { parameters: ["i64", "pointer", "i32", "u32", "buffer"], result: "i32" },
+  // int tgkill(pid_t tgid, pid_t tid, int sig), in glibc since 2.30
+  tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int unlink(const char *path)
+  unlink: { parameters: ["buffer"], result: "i32" },
+  // int unlinkat(int dir, const char *path, int flags)
+  unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // ssize_t write(int fd, const void *buf, size_t count)
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+type Symbols = Deno.StaticForeignLibraryInterface<typeof SYMBOLS>;
+
+/** libc as this isolate sees it. */
+export interface Libc {
+  /** The functions, by their C names. */
+  readonly c: Symbols;
+  /** `errno` of this thread. Read it in the very next expression: garbage collection may change it. */
+  readonly errnoCell: Int32Array;
+  /** The constants of this machine. */
+  readonly platform: Platform;
+}
+
+let opened: Libc | undefined;
+
+/**
+ * Opens libc at the first call; it stays open for the isolate's life.
+ *
+ * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
+ */
+export function libc(): Libc {
+  return opened ??= open();
+}
+
+function open(): Libc {
+  const table = platform();
+  let c: Symbols;
+  try {
+    c = Deno.dlopen(table.libc, SYMBOLS).symbols;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable || cause instanceof Deno.errors.PermissionDenied) {
+      throw new IpcError("Permission", `Cannot open "${table.libc}": run again with --allow-ffi`, { cause });
+    }
+    throw new IpcError(
+      "Unsupported",
+      `Cannot open "${table.libc}" with all it needs: ${(cause as Error).message}; glibc 2.30 or later is needed`,
+      { cause },
+    );
+  }
+  // One location a thread, and an isolate stays on its thread.
+  const errnoCell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4));
+  return { c, errnoCell, platform: table };
+}
+
+/** Which code of {@linkcode IpcError} an error number stands for where the caller knows nothing better. */
+function codeOf(errno: number): IpcErrorCode {
+  switch (errno) {
+    case EACCES:
+    case EPERM:
+      return "Permission";
+    case ENOENT:
+      return "NotFound";
+    case EEXIST:
+      return "AlreadyExists";
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNREFUSED:
+      return "Disconnected";
+    default:
+      return "System";
+  }
+}
+
+/** The error for a failed call: `what` is what was tried ("Cannot create a pipe"). */
+export function systemError(what: string, syscall: string, errno: number): IpcError {
+  return new IpcError(codeOf(errno), `${what}: ${syscall} failed with ${errnoText(errno)}`, { errno, syscall });
+}
+
+/**
+ * The gate: a result below zero becomes an error. Call it with `errno` read at once:
+ * `check(c.listen(fd, 1), errnoCell[0]!, "listen", "Cannot listen")`; arguments are evaluated left to right, with
+ * nothing between the call and the read that could collect garbage.
+ */
+export function check(result: number, errno: number, syscall: string, what: string): number {
+  if (result < 0) throw systemError(what, syscall, errno);
+  return result;
+}
+
+/** Whether a call must be made again because a signal came in between. */
+export function interrupted(result: number, errno: number): boolean {
+  return result < 0 && errno === EINTR;
+}
+
+/** A C string. Throws `TypeError` where the text holds a NUL, which C would take for its end. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) {
+    throw new TypeError(`Cannot use ${JSON.stringify(text)} as a name: it contains a NUL character`);
+  }
+  return new TextEncoder().encode(text + "\0");
+}

@@ -1,0 +1,85 @@
+// Whether a thread of some process still lives, exactly: by its number and the moment it started.
+import { cString, libc } from "./libc.ts";
+import { EPERM, ESRCH, O_CLOEXEC, O_RDONLY } from "./platform.ts";
+
+/** Names one thread for as long as the machine runs: numbers are used again, a number and its start time are not. */
+export interface ThreadIdentity {
+  /** Thread id, as this process's namespace counts. */
+  readonly tid: number;
+  /** Start time in clock ticks since boot, low 32 bits; 0 if unknown. */
+  readonly start: number;
+  /** Low 32 bits of the PID namespace's inode: numbers of another namespace mean nothing here. */
+  readonly namespace: number;
+}
+
+let own: ThreadIdentity | undefined;
+
+/** The thread of this isolate. */
+export function ownThread(): ThreadIdentity {
+  if (own === undefined) {
+    const tid = libc().c.gettid();
+    own = { tid, start: startOf(tid) ?? 0, namespace: ownNamespace() };
+  }
+  return own;
+}
+
+/** The process that this isolate runs in. */
+export function ownPid(): number {
+  return Deno.pid;
+}
+
+/**
+ * Whether a thread lives. One that only has been stopped lives; a zombie does not. When it cannot be known (another
+ * PID namespace, no /proc) the answer is `true`, as a living thread must never be taken for dead.
+ */
+export function isAlive(thread: ThreadIdentity): boolean {
+  if (thread.tid <= 0 || thread.namespace !== ownThread().namespace) return true;
+  const start = startOf(thread.tid);
+  if (start === undefined) return false;
+  return start === 0 || thread.start === 0 || start === thread.start;
+}
+
+/**
+ * Whether a thread has certainly ended, by one cheap system call: `false` may still be a zombie, or a number used
+ * again.
+ */
+export function hasEnded(pid: number, tid: number): boolean {
+  const { c, errnoCell } = libc();
+  return c.tgkill(pid, tid, 0) < 0 && errnoCell[0]! === ESRCH;
+}
+
+// Long enough for the 22 fields before and including the start time, with the longest command name.
+const statBuffer = new Uint8Array(1024);
+
+/** Start time of a thread that lives, `undefined` if it does not, 0 if that cannot be told. */
+function startOf(tid: number): number | undefined {
+  const text = readProc(`/proc/${tid}/stat`);
+  if (text === undefined) {
+    const { c, errnoCell } = libc();
+    // /proc may be hidden or not mounted: then the existence of the number is all there is.
+    if (c.tgkill(tid, tid, 0) === 0) return 0;
+    const errno = errnoCell[0]!;
+    return errno === EPERM ? 0 : readProc("/proc/self/stat") === undefined ? 0 : undefined;
+  }
+  // The command name may hold spaces and brackets; what follows the last bracket does not.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const state = fields[0];
+  if (state === "Z" || state === "X" || state === "x") return undefined;
+  return Number(BigInt(fields[19] ?? "0") & 0xffff_ffffn) | 0;
+}
+
+function readProc(path: string): string | undefined {
+  const { c } = libc();
+  const fd = c.open(cString(path), O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  const length = Number(c.read(fd, statBuffer, BigInt(statBuffer.length)));
+  c.close(fd);
+  if (length <= 0) return undefined; // ESRCH: it ended in between
+  return new TextDecoder().decode(statBuffer.subarray(0, length));
+}
+
+function ownNamespace(): number {
+  const statx = new Uint8Array(256); // struct statx; stx_ino is at 32
+  if (libc().c.statx(-100, /* AT_FDCWD */ cString("/proc/self/ns/pid"), 0, 0x100, /* STATX_INO */ statx) < 0) return 0;
+  return new DataView(statx.buffer).getInt32(32, true);
+}

@@ -1,0 +1,232 @@
+// Shared memory mapped into this process: sealed memory files, and files, as ArrayBuffers.
+import { IpcError } from "./error.ts";
+import { IpcFd } from "./fd.ts";
+import { check, cString, libc } from "./libc.ts";
+import {
+  errnoText,
+  F_ADD_SEALS,
+  F_GET_SEALS,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+  SEEK_END,
+} from "./platform.ts";
+
+/** The seals that make a mapping safe: nobody can cut the file short under it (a SIGBUS) or add another seal. */
+const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
+
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/** What `munmap` needs, kept apart from the buffer so that the registry below does not keep the buffer alive. */
+interface Span {
+  readonly address: bigint;
+  readonly length: number;
+}
+
+// The buffer, not the Mapping, is what is watched: as long as any view on it lives, the memory stays mapped.
+const forgotten = new FinalizationRegistry<Span>((span) => unmapSpan(span));
+
+function unmapSpan(span: Span): void {
+  libc().c.munmap(Deno.UnsafePointer.create(span.address), BigInt(span.length));
+}
+
+/** Memory mapped into this process. */
+export class Mapping {
+  readonly #span: Span;
+  #buffer: ArrayBuffer;
+  #mapped = true;
+
+  private constructor(span: Span) {
+    this.#span = span;
+    const pointer = Deno.UnsafePointer.create(span.address)!;
+    this.#buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, span.length);
+    forgotten.register(this.#buffer, span, this);
+  }
+
+  /** The whole mapping. Detached (length 0) once unmapped. */
+  get buffer(): ArrayBuffer {
+    return this.#buffer;
+  }
+
+  /** Bytes mapped. */
+  get length(): number {
+    return this.#span.length;
+  }
+
+  /**
+   * A pointer into the mapping, for functions of libc that take an address.
+   *
+   * @param offset Bytes from the beginning of the mapping.
+   */
+  pointerAt(offset: number): Deno.PointerObject {
+    if (!this.#mapped) throw new IpcError("Closed", "Cannot use shared memory: it was unmapped");
+    return Deno.UnsafePointer.create(this.#span.address + BigInt(offset))!;
+  }
+
+  /**
+   * A second ArrayBuffer over part of the mapping, which can be detached on its own with `transfer(0)`. It must be
+   * detached before the mapping goes.
+   */
+  window(offset: number, length: number): ArrayBuffer {
+    if (length === 0) return new ArrayBuffer(0);
+    return Deno.UnsafePointerView.getArrayBuffer(this.pointerAt(offset), length);
+  }
+
+  /** Unmaps. Every view on {@linkcode Mapping.buffer} is detached first, so a stale one is empty, not dangling. */
+  unmap(): void {
+    if (!this.#mapped) return;
+    this.#mapped = false;
+    forgotten.unregister(this);
+    this.#buffer.transfer(0);
+    unmapSpan(this.#span);
+  }
+
+  /**
+   * Maps `length` bytes of a file, shared.
+   *
+   * @param fd The file; it may be closed afterwards.
+   * @param length Bytes, more than 0.
+   */
+  static shared(fd: number, length: number): Mapping {
+    const { c, errnoCell } = libc();
+    const pointer = c.mmap(null, BigInt(length), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0n);
+    return new Mapping({ address: addressOf(pointer, errnoCell[0]!, length), length });
+  }
+
+  /**
+   * Maps a head and, behind it, the rest of the file twice in a row, so that whatever crosses the end of the first
+   * copy goes on at the beginning of the file's data, contiguously. Pages are shared; only addresses are doubled.
+   *
+   * ```text
+   * file      | head | data        |
+   * mapping   | head | data        | data again  |
+   * ```
+   *
+   * @param fd The file; it may be closed afterwards.
+   * @param headLength Bytes before the data, a multiple of the page size.
+   * @param dataLength Bytes of data, a multiple of the page size.
+   */
+  static mirrored(fd: number, headLength: number, dataLength: number): Mapping {
+    const { c, errnoCell } = libc();
+    const length = headLength + 2 * dataLength;
+    // One reservation of address space, so that the two parts cannot end up apart, or on top of something else.
+    const reserved = c.mmap(
+      null,
+      BigInt(length),
+      PROT_NONE,
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+      -1,
+      0n,
+    );
+    const address = addressOf(reserved, errnoCell[0]!, length);
+    try {
+      const first = c.mmap(
+        reserved,
+        BigInt(headLength + dataLength),
+        PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_FIXED,
+        fd,
+        0n,
+      );
+      addressOf(first, errnoCell[0]!, length);
+      const second = c.mmap(
+        Deno.UnsafePointer.create(address + BigInt(headLength + dataLength)),
+        BigInt(dataLength),
+        PROT_READ | PROT_WRITE,
+        MAP_SHARED | MAP_FIXED,
+        fd,
+        BigInt(headLength),
+      );
+      addressOf(second, errnoCell[0]!, length);
+    } catch (error) {
+      unmapSpan({ address, length });
+      throw error;
+    }
+    return new Mapping({ address, length });
+  }
+}
+
+function addressOf(pointer: Deno.PointerValue, errno: number, length: number): bigint {
+  const address = Deno.UnsafePointer.value(pointer);
+  // MAP_FAILED is all ones, not null.
+  if (address === MAP_FAILED || address === 0n) {
+    throw new IpcError("System", `Cannot map ${length} bytes of shared memory: mmap failed with ${errnoText(errno)}`, {
+      errno,
+      syscall: "mmap",
+    });
+  }
+  return address;
+}
+
+/**
+ * A new unnamed memory file of the given size, sealed so that nobody can change its size.
+ *
+ * @param label Shown in `/proc/PID/maps`.
+ * @param length Bytes.
+ */
+export function sealedMemory(label: string, length: number): IpcFd {
+  const { c, errnoCell } = libc();
+  const name = cString(label);
+  const what = `Cannot create a memory file of ${length} bytes`;
+  const fd = new IpcFd(
+    check(c.memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), errnoCell[0]!, "memfd_create", what),
+  );
+  try {
+    check(c.ftruncate(fd.fd, BigInt(length)), errnoCell[0]!, "ftruncate", what);
+    check(c.fcntl(fd.fd, F_ADD_SEALS, SEALS), errnoCell[0]!, "fcntl", what);
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+  return fd;
+}
+
+/**
+ * Checks a memory file that came from another process: it must carry the seals, or it could be cut short while mapped.
+ *
+ * @returns Its size in bytes.
+ * @throws {IpcError} `Incompatible` if it is not sealed.
+ */
+export function checkSealed(fd: number): number {
+  const { c } = libc();
+  const seals = c.fcntl(fd, F_GET_SEALS, 0);
+  if (seals < 0 || (seals & SEALS) !== SEALS) {
+    throw new IpcError(
+      "Incompatible",
+      `Cannot use the memory that a peer sent: it ${
+        seals < 0 ? "is not a memory file" : `carries the seals ${seals}`
+      }, and must be a memory file sealed against change of size (${SEALS})`,
+    );
+  }
+  return fileSize(fd);
+}
+
+/** The size in bytes of an open file. */
+export function fileSize(fd: number): number {
+  const { c, errnoCell } = libc();
+  return check(Number(c.lseek(fd, 0n, SEEK_END)), errnoCell[0]!, "lseek", "Cannot read the size of a file");
+}
+
+/** Gives the memory of a range of a file back to the system; the range reads as zeros afterwards. */
+export function punchHole(fd: number, offset: number, length: number): void {
+  // Only advice: where the file system cannot, the memory stays.
+  libc().c.fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BigInt(offset), BigInt(length));
+}
+
+/** Allocates the memory of a range of a file now, so that running out is an error here and not a fault later. */
+export function allocate(fd: number, offset: number, length: number, what: string): void {
+  const { c, errnoCell } = libc();
+  check(c.fallocate(fd, 0, BigInt(offset), BigInt(length)), errnoCell[0]!, "fallocate", what);
+}

@@ -1,0 +1,169 @@
+// sendmsg and recvmsg: bytes and descriptors in one message.
+//
+// struct msghdr (64-bit)                     struct cmsghdr, then the descriptors, 4 bytes each
+//  0 name*   8 namelen  16 iov*  24 iovlen    0 len (8, exact: 16 + 4 n)   8 level (4)   12 type (4)   16 fds…
+// 32 control* 40 controllen   48 flags
+// struct iovec: 0 base*  8 len
+import { IpcError } from "./error.ts";
+import { IpcFd } from "./fd.ts";
+import { libc, systemError } from "./libc.ts";
+import {
+  EINTR,
+  EMFILE,
+  F_DUPFD_CLOEXEC,
+  MSG_CMSG_CLOEXEC,
+  MSG_CTRUNC,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SCM_RIGHTS,
+  SOL_SOCKET,
+} from "./platform.ts";
+
+/** The most descriptors that Linux takes in one message (SCM_MAX_FD). */
+export const MAX_FDS_PER_MESSAGE = 253;
+
+const CMSG_HEADER = 16;
+const CONTROL_LENGTH = CMSG_HEADER + 4 * (MAX_FDS_PER_MESSAGE + 1); // rounded up to 8
+
+/** The structures of one call, allocated once an isolate: the calls below neither nest nor wait. */
+class Frame {
+  readonly header = new Uint8Array(128);
+  readonly words = new DataView(this.header.buffer);
+  readonly control = new Uint8Array(CONTROL_LENGTH);
+  readonly controlWords = new DataView(this.control.buffer);
+  readonly controlAddress = addressOf(this.control);
+  /** The iovec lies behind the msghdr. */
+  readonly iov = 64;
+
+  constructor() {
+    this.words.setBigUint64(16, addressOf(this.header) + BigInt(this.iov), true);
+    this.words.setBigUint64(24, 1n, true);
+  }
+
+  prepare(data: Uint8Array, controlLength: number): void {
+    this.words.setBigUint64(this.iov, data.length === 0 ? 0n : addressOf(data), true);
+    this.words.setBigUint64(this.iov + 8, BigInt(data.length), true);
+    this.words.setBigUint64(32, controlLength === 0 ? 0n : this.controlAddress, true);
+    this.words.setBigUint64(40, BigInt(controlLength), true);
+    this.words.setInt32(48, 0, true);
+  }
+}
+
+let shared: Frame | undefined;
+
+function addressOf(bytes: Uint8Array): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>));
+}
+
+/**
+ * Sends bytes and descriptors as one message, without waiting.
+ *
+ * @param socket A Unix socket.
+ * @param data The bytes; a stream socket carries descriptors only beside at least one.
+ * @param fds At most {@linkcode MAX_FDS_PER_MESSAGE}; they stay the caller's.
+ * @returns The bytes sent, or the error number, negative.
+ */
+export function sendMessage(socket: number, data: Uint8Array, fds: readonly number[]): number {
+  const { c, errnoCell } = libc();
+  const frame = shared ??= new Frame();
+  const control = fds.length === 0 ? 0 : CMSG_HEADER + 4 * fds.length;
+  frame.prepare(data, control);
+  if (control > 0) {
+    // Exact, not rounded up: Linux would read the padding as one more descriptor.
+    frame.controlWords.setBigUint64(0, BigInt(control), true);
+    frame.controlWords.setInt32(8, SOL_SOCKET, true);
+    frame.controlWords.setInt32(12, SCM_RIGHTS, true);
+    for (let i = 0; i < fds.length; i++) frame.controlWords.setInt32(CMSG_HEADER + 4 * i, fds[i]!, true);
+  }
+  for (;;) {
+    const sent = c.sendmsg(socket, frame.header, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const errno = errnoCell[0]!;
+    if (sent >= 0) return sent;
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/** What one `recvmsg` brought. */
+export interface ReceivedMessage {
+  /** Bytes written to the buffer; 0 is the end of the stream. */
+  readonly length: number;
+  /** `MSG_TRUNC` if the message was longer than the buffer (SOCK_SEQPACKET). */
+  readonly flags: number;
+  /** The descriptors, owned. */
+  readonly fds: IpcFd[];
+}
+
+/**
+ * Receives bytes and descriptors, without waiting. Every descriptor is closed by `exec`.
+ *
+ * @param socket A Unix socket.
+ * @param data Where the bytes go.
+ * @param maxFds Descriptors expected; what comes beyond is closed and an error.
+ * @returns The message, or the error number, negative.
+ * @throws {IpcError} `Corrupt` for more descriptors than expected; `System` where the descriptor table is full.
+ */
+export function receiveMessage(
+  socket: number,
+  data: Uint8Array,
+  maxFds: number,
+): ReceivedMessage | number {
+  const { c, errnoCell } = libc();
+  const frame = shared ??= new Frame();
+  let length: number;
+  for (;;) {
+    frame.prepare(data, CONTROL_LENGTH); // room for all that Linux lets a message carry, so none is cut off
+    length = c.recvmsg(socket, frame.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const errno = errnoCell[0]!;
+    if (length >= 0) break;
+    if (errno !== EINTR) return -errno;
+  }
+  const flags = frame.words.getInt32(48, true);
+  const controlLength = Number(frame.words.getBigUint64(40, true));
+  const fds: IpcFd[] = [];
+  for (let at = 0; at + CMSG_HEADER <= controlLength;) {
+    const size = Number(frame.controlWords.getBigUint64(at, true));
+    if (size < CMSG_HEADER || at + size > controlLength) break;
+    if (
+      frame.controlWords.getInt32(at + 8, true) === SOL_SOCKET &&
+      frame.controlWords.getInt32(at + 12, true) === SCM_RIGHTS
+    ) {
+      for (let i = at + CMSG_HEADER; i + 4 <= at + size; i += 4) {
+        fds.push(new IpcFd(frame.controlWords.getInt32(i, true)));
+      }
+    }
+    at += (size + 7) & ~7;
+  }
+  if ((flags & MSG_CTRUNC) !== 0) {
+    for (const fd of fds) fd.close();
+    // With room for every descriptor, only a full table makes Linux drop some.
+    throw systemError("Cannot receive the descriptors of a message: some were lost", "recvmsg", EMFILE);
+  }
+  if (fds.length > maxFds) {
+    for (const fd of fds) fd.close();
+    throw new IpcError(
+      "Corrupt",
+      `Cannot take ${fds.length} descriptors from a message: at most ${maxFds} were expected; all were closed`,
+    );
+  }
+  return { length, flags, fds };
+}
+
+/**
+ * Makes sure that `count` more descriptors fit in this process's table, before something that would lose them.
+ *
+ * @throws {IpcError} `System` if they do not.
+ */
+export function ensureRoomForFds(anyFd: number, count: number, what: string): void {
+  const { c, errnoCell } = libc();
+  const probes: number[] = [];
+  try {
+    while (probes.length < count) {
+      const fd = c.fcntl(anyFd, F_DUPFD_CLOEXEC, 0);
+      const errno = errnoCell[0]!;
+      if (fd < 0) throw systemError(what, "fcntl", errno);
+      probes.push(fd);
+    }
+  } finally {
+    for (const fd of probes) c.close(fd);
+  }
+}

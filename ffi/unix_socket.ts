@@ -1,0 +1,418 @@
+// Unix sockets, stream and sequenced-packet: what carries descriptors between processes.
+import net from "node:net";
+import { IpcError } from "./error.ts";
+import { IpcFd } from "./fd.ts";
+import { check, cString, libc, systemError } from "./libc.ts";
+import {
+  AF_UNIX,
+  EADDRINUSE,
+  EAGAIN,
+  ECONNREFUSED,
+  EINTR,
+  ENOENT,
+  LOCK_EX,
+  O_CLOEXEC,
+  O_RDONLY,
+  POLLIN,
+  SO_PEERCRED,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from "./platform.ts";
+import { pollUntil } from "./poll.ts";
+import { pollEventually } from "./readiness.ts";
+import { isAbstract, socketAddress } from "./socket_address.ts";
+import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
+
+/** Who is at the other end of a socket, as the kernel vouches for it. */
+export interface PeerCredentials {
+  /** Process id of the peer when it connected, in this process's PID namespace (0 if it has none there). */
+  readonly pid: number;
+  /** Effective user id of the peer. */
+  readonly uid: number;
+  /** Effective group id of the peer. */
+  readonly gid: number;
+}
+
+/** The kind of a {@linkcode UnixSocket}: a stream of bytes, or packets that keep their boundaries. */
+export type UnixSocketType = "stream" | "seqpacket";
+
+/** Options of {@linkcode UnixSocket}. */
+export interface UnixSocketOptions {
+  /** A stream of bytes (the default), or packets that keep their boundaries. */
+  type?: UnixSocketType;
+}
+
+/** Options of {@linkcode UnixSocket.listen}. */
+export interface UnixListenOptions extends UnixSocketOptions {
+  /** How many clients may wait to be accepted; 128 unless told. */
+  backlog?: number;
+}
+
+/**
+ * A connected or listening Unix socket, with the descriptor passing that `Deno.connect` lacks. A name is a path, or
+ * `@name` in Linux's abstract namespace, which leaves no file behind.
+ *
+ * @example Handing a descriptor over
+ * ```ts
+ * import { recvFdsSync, sendFdsSync, UnixSocket } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using server = UnixSocket.listen("@isthmus-doc-socket");
+ * using client = UnixSocket.connect("@isthmus-doc-socket");
+ * using peer = server.acceptSync();
+ * sendFdsSync(client, new TextEncoder().encode("stdin"), [0]);
+ * const { data, fds } = recvFdsSync(peer, 64);
+ * assertEquals(new TextDecoder().decode(data), "stdin");
+ * for (const fd of fds) fd.close();
+ * ```
+ */
+export class UnixSocket implements Disposable {
+  readonly #fd: IpcFd;
+  /** Of a listening socket with a path: the path, and the inode that was made for it. */
+  readonly #bound: { path: string; inode: bigint } | undefined;
+  #pendingAccepts = new Set<PendingWait<UnixSocket>>();
+  #acceptor: net.Server | undefined;
+  /** Connections that came in while no accept was waiting any more. */
+  readonly #early: UnixSocket[] = [];
+  /** Which kind of socket this is. */
+  readonly type: UnixSocketType;
+
+  private constructor(fd: IpcFd, type: UnixSocketType, bound?: { path: string; inode: bigint }) {
+    this.#fd = fd;
+    this.type = type;
+    this.#bound = bound;
+  }
+
+  /**
+   * Takes over a descriptor of a connected Unix socket, for example one that came in a message.
+   *
+   * @param fd The descriptor; owned by the socket from now on.
+   * @param type Its type.
+   * @returns The socket.
+   */
+  static fromFd(fd: IpcFd | number, type: UnixSocketType = "stream"): UnixSocket {
+    return new UnixSocket(new IpcFd(typeof fd === "number" ? fd : fd.take()), type);
+  }
+
+  /**
+   * Two sockets connected with each other.
+   *
+   * @param options The type.
+   * @returns Both ends.
+   */
+  static pair(options: UnixSocketOptions = {}): [UnixSocket, UnixSocket] {
+    const type = options.type ?? "stream";
+    const [a, b] = socketPair(type);
+    return [new UnixSocket(a, type), new UnixSocket(b, type)];
+  }
+
+  /**
+   * Connects to a listening socket. Does not wait: the connection stands as soon as it is queued there.
+   *
+   * @param name Its path, or `@name`.
+   * @param options The type, which must be the listener's.
+   * @returns The connected socket.
+   * @throws {IpcError} `NotFound` if nobody listens there, `AlreadyExists` if its queue of clients is full.
+   */
+  static connect(name: string, options: UnixSocketOptions = {}): UnixSocket {
+    const { c, errnoCell } = libc();
+    const type = options.type ?? "stream";
+    const address = socketAddress(name);
+    const fd = newSocket(type);
+    for (;;) {
+      const result = c.connect(fd.fd, address, address.length);
+      const errno = errnoCell[0]!;
+      if (result === 0) return new UnixSocket(fd, type);
+      if (errno === EINTR) continue;
+      fd.close();
+      if (errno === ENOENT || errno === ECONNREFUSED) {
+        throw new IpcError("NotFound", `Cannot connect to "${name}": nobody listens there (any more)`, {
+          errno,
+          syscall: "connect",
+        });
+      }
+      if (errno === EAGAIN) {
+        throw new IpcError(
+          "AlreadyExists",
+          `Cannot connect to "${name}": its queue of clients is full; try again, or ask for a server of your own`,
+          { errno, syscall: "connect" },
+        );
+      }
+      throw systemError(`Cannot connect to "${name}"`, "connect", errno);
+    }
+  }
+
+  /**
+   * Listens at a name. The socket file of a dead process is replaced, that of a living one is not.
+   *
+   * @param name A path, or `@name`.
+   * @param options The type, and how many clients may queue.
+   * @returns The listening socket.
+   * @throws {IpcError} `AlreadyExists` if somebody listens there, or the path is some other file.
+   */
+  static listen(name: string, options: UnixListenOptions = {}): UnixSocket {
+    const type = options.type ?? "stream";
+    const fd = newSocket(type);
+    try {
+      bind(fd.fd, name, type);
+      const bound = isAbstract(name) ? undefined : { path: name, inode: inodeOf(name) };
+      const { c, errnoCell } = libc();
+      check(c.listen(fd.fd, options.backlog ?? 128), errnoCell[0]!, "listen", `Cannot listen at "${name}"`);
+      return new UnixSocket(fd, type, bound);
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  /** The descriptor; it stays owned by this socket. */
+  get fd(): number {
+    return this.#fd.fd;
+  }
+
+  /** Whether the socket was closed. */
+  get closed(): boolean {
+    return this.#fd.closed;
+  }
+
+  /** Gives the descriptor away; the socket counts as closed. A path that it listened at stays. */
+  takeFd(): number {
+    this.#stopAccepting(new IpcError("Closed", "Cannot accept: the socket's descriptor was taken"));
+    return this.#fd.take();
+  }
+
+  /** Who is at the other end of a connected socket. */
+  get peer(): PeerCredentials {
+    const { c, errnoCell } = libc();
+    const ucred = new Int32Array(3); // struct ucred { pid_t pid; uid_t uid; gid_t gid; }
+    const length = new Uint32Array([12]);
+    check(
+      c.getsockopt(this.fd, SOL_SOCKET, SO_PEERCRED, ucred, length),
+      errnoCell[0]!,
+      "getsockopt",
+      "Cannot read the credentials of a peer",
+    );
+    return { pid: ucred[0]!, uid: ucred[1]! >>> 0, gid: ucred[2]! >>> 0 };
+  }
+
+  /**
+   * Takes the next client if one is waiting.
+   *
+   * @returns The connection, or `undefined`.
+   */
+  tryAccept(): UnixSocket | undefined {
+    const early = this.#early.shift();
+    if (early !== undefined) return early;
+    const { c, errnoCell } = libc();
+    for (;;) {
+      const fd = c.accept4(this.fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const errno = errnoCell[0]!;
+      if (fd >= 0) return new UnixSocket(new IpcFd(fd), this.type);
+      if (errno === EAGAIN) return undefined;
+      // A client that gave up in the queue is not the server's failure.
+      if (errno !== EINTR && errno !== 103 /* ECONNABORTED */) {
+        throw systemError("Cannot accept a client", "accept4", errno);
+      }
+    }
+  }
+
+  /**
+   * Blocks until a client connects.
+   *
+   * @param options How long to wait at most.
+   * @returns The connection.
+   * @throws {IpcError} `Timeout`.
+   */
+  acceptSync(options?: SyncWaitOptions): UnixSocket {
+    const timeout = timeoutOf(options);
+    const deadline = timeout === 0 ? 0 : deadlineAfter(timeout);
+    for (;;) {
+      const client = this.tryAccept();
+      if (client !== undefined) return client;
+      if (pollUntil(this.fd, POLLIN, deadline) === 0) throw timeoutError("accept a client", timeout);
+    }
+  }
+
+  /**
+   * Waits until a client connects.
+   *
+   * @param options How long to wait at most, and how to call it off.
+   * @returns The connection.
+   * @throws {IpcError} `Timeout`; `Closed` if the socket is closed while waiting.
+   */
+  async accept(options?: WaitOptions): Promise<UnixSocket> {
+    const timeout = timeoutOf(options);
+    options?.signal?.throwIfAborted();
+    const ready = this.tryAccept();
+    if (ready !== undefined) return ready;
+    if (timeout === 0) throw timeoutError("accept a client", timeout);
+    if (this.type === "seqpacket") {
+      // The event loop adopts stream sockets only.
+      for (;;) {
+        await pollEventually(this.#fd, POLLIN, "accept a client", options);
+        const client = this.tryAccept();
+        if (client !== undefined) return client;
+      }
+    }
+    const wait = new PendingWait<UnixSocket>("accept a client", options, (given) => {
+      this.#pendingAccepts.delete(given);
+      this.#idle();
+    });
+    this.#pendingAccepts.add(wait);
+    this.#startAcceptor();
+    return wait.promise;
+  }
+
+  /** Node's server adopts a duplicate of the listening descriptor: accepting without a thread, with `--allow-ffi` alone. */
+  #startAcceptor(): void {
+    if (this.#acceptor !== undefined) return;
+    const acceptor = net.createServer({ pauseOnConnect: true }, (connection) => this.#onConnection(connection));
+    acceptor.on("error", (cause) => {
+      this.#stopAccepting(new IpcError("System", `Cannot accept a client: ${cause.message}`, { cause }));
+    });
+    acceptor.listen({ fd: this.#fd.clone().take() });
+    this.#acceptor = acceptor;
+  }
+
+  #onConnection(connection: net.Socket): void {
+    // deno-lint-ignore no-explicit-any
+    const fd: unknown = (connection as any)._handle?.fd;
+    try {
+      if (typeof fd !== "number" || fd < 0) {
+        throw new IpcError("Unsupported", "Cannot accept a client: this version of Deno hides its descriptor");
+      }
+      const { c, errnoCell } = libc();
+      const own = check(c.fcntl(fd, 1030, 3), errnoCell[0]!, "fcntl", "Cannot accept a client");
+      const client = new UnixSocket(new IpcFd(own), this.type);
+      for (const wait of this.#pendingAccepts) {
+        this.#pendingAccepts.delete(wait);
+        if (wait.resolve(client)) {
+          this.#idle();
+          return;
+        }
+      }
+      this.#early.push(client);
+    } catch (error) {
+      this.#stopAccepting(error);
+    } finally {
+      connection.destroy();
+    }
+  }
+
+  /** Nobody waits: stop, so that further clients queue in the kernel and the process may exit. */
+  #idle(): void {
+    if (this.#pendingAccepts.size > 0) return;
+    this.#acceptor?.close();
+    this.#acceptor = undefined;
+  }
+
+  #stopAccepting(reason: unknown): void {
+    const waits = [...this.#pendingAccepts];
+    this.#pendingAccepts.clear();
+    this.#idle();
+    for (const wait of waits) wait.reject(reason);
+  }
+
+  /** Closes the socket, and removes the path it listened at. Pending accepts reject with `Closed`. */
+  close(): void {
+    if (this.#fd.closed) return;
+    this.#stopAccepting(new IpcError("Closed", "Cannot accept a client: the socket was closed"));
+    for (const client of this.#early.splice(0)) client.close();
+    if (this.#bound !== undefined) {
+      // Only what this socket made: somebody may have replaced it.
+      const { path, inode } = this.#bound;
+      if (inodeOf(path) === inode) libc().c.unlink(cString(path));
+    }
+    this.#fd.close();
+  }
+
+  /** Same as {@linkcode UnixSocket.close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Two connected descriptors, not blocking. */
+export function socketPair(type: UnixSocketType): [IpcFd, IpcFd] {
+  const { c, errnoCell } = libc();
+  const fds = new Int32Array(2);
+  check(c.socketpair(AF_UNIX, flagsOf(type), 0, fds), errnoCell[0]!, "socketpair", "Cannot create a pair of sockets");
+  return [new IpcFd(fds[0]!), new IpcFd(fds[1]!)];
+}
+
+function flagsOf(type: UnixSocketType): number {
+  return (type === "stream" ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+}
+
+function newSocket(type: UnixSocketType): IpcFd {
+  const { c, errnoCell } = libc();
+  return new IpcFd(check(c.socket(AF_UNIX, flagsOf(type), 0), errnoCell[0]!, "socket", "Cannot create a socket"));
+}
+
+function bind(fd: number, name: string, type: UnixSocketType): void {
+  const { c, errnoCell } = libc();
+  const address = socketAddress(name);
+  let result = c.bind(fd, address, address.length);
+  let errno = errnoCell[0]!;
+  if (result < 0 && errno === EADDRINUSE && !isAbstract(name)) {
+    // Two servers may find the same stale file: the lock on the folder lets one look, remove and bind at a time.
+    const folder = name.slice(0, name.lastIndexOf("/") + 1) || ".";
+    const lock = new IpcFd(
+      check(c.open(cString(folder), O_RDONLY | O_CLOEXEC, 0), errnoCell[0]!, "open", `Cannot listen at "${name}"`),
+    );
+    try {
+      c.flock(lock.fd, LOCK_EX);
+      if (isStale(name, type)) c.unlink(cString(name));
+      result = c.bind(fd, address, address.length);
+      errno = errnoCell[0]!;
+    } finally {
+      lock.close();
+    }
+  }
+  if (result === 0) return;
+  if (errno === EADDRINUSE) {
+    throw new IpcError(
+      "AlreadyExists",
+      `Cannot listen at "${name}": somebody listens there already, or the path is some other file; use another name`,
+      { errno, syscall: "bind" },
+    );
+  }
+  throw systemError(`Cannot listen at "${name}"`, "bind", errno);
+}
+
+/**
+ * Whether a path is the socket file of a dead process. Asked with the other type of socket: a living listener of
+ * `type` answers EPROTOTYPE and notices nothing, so that probing never takes a client's place in its queue.
+ */
+function isStale(path: string, type: UnixSocketType): boolean {
+  const { c, errnoCell } = libc();
+  const probe = newSocket(type === "stream" ? "seqpacket" : "stream");
+  try {
+    const address = socketAddress(path);
+    const result = c.connect(probe.fd, address, address.length);
+    return result < 0 && errnoCell[0]! === ECONNREFUSED && isSocketFile(path);
+  } finally {
+    probe.close();
+  }
+}
+
+const STATX_BASIC = 0x7ff;
+const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100;
+
+function statx(path: string): DataView | undefined {
+  const buffer = new Uint8Array(256); // struct statx: stx_mode at 28 (u16), stx_ino at 32 (u64)
+  const result = libc().c.statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_BASIC, buffer);
+  return result < 0 ? undefined : new DataView(buffer.buffer);
+}
+
+function isSocketFile(path: string): boolean {
+  const stat = statx(path);
+  return stat !== undefined && (stat.getUint16(28, true) & 0o170000) === 0o140000;
+}
+
+function inodeOf(path: string): bigint {
+  return statx(path)?.getBigUint64(32, true) ?? 0n;
+}

@@ -1,0 +1,109 @@
+// Options of everything that waits, and the arithmetic of deadlines.
+import { IpcError } from "./error.ts";
+
+/** How long a waiting call may take, and how to call it off. */
+export interface WaitOptions {
+  /** Milliseconds to wait at most; 0 does not wait. Running out is an {@linkcode IpcError} with code `Timeout`. */
+  timeout?: number;
+  /** Ends the wait: the promise rejects with `signal.reason`. */
+  signal?: AbortSignal;
+}
+
+/** How long a call that blocks the thread may take. */
+export interface SyncWaitOptions {
+  /** Milliseconds to wait at most; 0 does not wait. Running out is an {@linkcode IpcError} with code `Timeout`. */
+  timeout?: number;
+}
+
+/** The wait in milliseconds that options ask for; `Infinity` without one. */
+export function timeoutOf(options: SyncWaitOptions | undefined): number {
+  const timeout = options?.timeout;
+  if (timeout === undefined) return Infinity;
+  if (typeof timeout !== "number" || Number.isNaN(timeout) || timeout < 0) {
+    throw new TypeError(`Cannot wait for a timeout of ${String(timeout)}: it must be milliseconds, from 0`);
+  }
+  return timeout;
+}
+
+/** The error for a wait whose time ran out; `what` is what was waited for ("receive a message"). */
+export function timeoutError(what: string, timeout: number): IpcError {
+  return new IpcError("Timeout", `Cannot ${what}: nothing came of it within ${timeout} ms`);
+}
+
+/** The moment, on the clock of `performance.now()`, when a wait that starts now runs out. */
+export function deadlineAfter(timeout: number): number {
+  return timeout === Infinity ? Infinity : performance.now() + timeout;
+}
+
+/**
+ * Settles one pending promise at most once, and calls off its timer and its listener on the signal when it does.
+ * What the async waits of this package are made of.
+ */
+export class PendingWait<T> {
+  /** What the caller awaits. */
+  readonly promise: Promise<T>;
+  #resolve!: (value: T) => void;
+  #reject!: (reason: unknown) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #signal: AbortSignal | undefined;
+  #onAbort: (() => void) | undefined;
+  #settled = false;
+
+  /**
+   * @param what What is waited for, for the message of the `Timeout` error.
+   * @param options The caller's.
+   * @param onGivenUp Called when the timer or the signal ended the wait, so that its owner forgets it.
+   */
+  constructor(what: string, options: WaitOptions | undefined, onGivenUp: (wait: PendingWait<T>) => void) {
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    const timeout = timeoutOf(options);
+    if (timeout !== Infinity) {
+      const deadline = performance.now() + timeout;
+      const expire = () => {
+        const left = deadline - performance.now();
+        // Timers count at most 2^31 ms, and may fire a little early.
+        if (left > 0) this.#timer = setTimeout(expire, Math.min(Math.ceil(left), 0x7fff_ffff));
+        else if (this.#settle()) onGivenUp(this), this.#reject(timeoutError(what, timeout));
+      };
+      this.#timer = setTimeout(expire, Math.min(timeout, 0x7fff_ffff));
+    }
+    const signal = options?.signal;
+    if (signal !== undefined) {
+      this.#signal = signal;
+      this.#onAbort = () => {
+        if (this.#settle()) onGivenUp(this), this.#reject(signal.reason);
+      };
+      signal.addEventListener("abort", this.#onAbort, { once: true });
+    }
+  }
+
+  /** Whether the promise is settled. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** Fulfils the promise; `false` if it was settled before. */
+  resolve(value: T): boolean {
+    if (!this.#settle()) return false;
+    this.#resolve(value);
+    return true;
+  }
+
+  /** Rejects the promise; `false` if it was settled before. */
+  reject(reason: unknown): boolean {
+    if (!this.#settle()) return false;
+    this.#reject(reason);
+    return true;
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    if (this.#onAbort !== undefined) this.#signal!.removeEventListener("abort", this.#onAbort);
+    return true;
+  }
+}
