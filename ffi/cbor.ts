@@ -21,32 +21,32 @@ let encoding = false;
  * @throws {IpcError} `Serialization`, with the path to what cannot be encoded.
  */
 export function encodeTarget(value: unknown, collect?: Collect): EncodedTarget {
-  let prepared = value;
+  if (encoding) {
+    // Only a getter on a plain object can get here: toJSON and the getters of other objects ran before.
+    throw new IpcError("Serialization", "Cannot encode a value from inside a getter of a value that is being encoded");
+  }
   try {
+    let prepared = value;
     if (!isPlain(value)) {
       prepared = normalize(value, collect);
       resetSharing();
     }
-    if (encoding) {
-      // Only a getter on a plain object gets here; toJSON and the getters of other objects ran before.
-      throw new IpcError(
-        "Serialization",
-        "Cannot encode a value from inside a getter of a value that is being encoded",
-      );
-    }
     encoding = true;
-    try {
-      return rawEncode(prepared);
-    } finally {
-      encoding = false;
-    }
-  } catch (cause) {
-    if (cause instanceof IpcError) throw cause;
-    const why = cause instanceof RangeError && /call stack/.test(cause.message)
-      ? "it is nested too deeply"
-      : (cause as Error)?.message ?? String(cause);
-    throw new IpcError("Serialization", `Cannot encode the value: ${why}`, { cause });
+    const target = rawEncode(prepared);
+    encoding = false;
+    return target;
+  } catch (error) {
+    throw encodeError(error);
   }
+}
+
+function encodeError(cause: unknown): IpcError {
+  encoding = false;
+  if (cause instanceof IpcError) return cause;
+  const why = cause instanceof RangeError && /call stack/.test(cause.message)
+    ? "it is nested too deeply"
+    : (cause as Error)?.message ?? String(cause);
+  return new IpcError("Serialization", `Cannot encode the value: ${why}`, { cause });
 }
 
 /**
