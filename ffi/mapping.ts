@@ -230,3 +230,14 @@ export function allocate(fd: number, offset: number, length: number, what: strin
   const { c, errnoCell } = libc();
   check(c.fallocate(fd, 0, BigInt(offset), BigInt(length)), errnoCell[0]!, "fallocate", what);
 }
+
+/** A text that is the same for two descriptors of the same file, and for no others that are open. */
+export function sameFileKey(fd: number): string {
+  const { c, errnoCell } = libc();
+  const statx = new Uint32Array(64); // struct statx: stx_ino at 32 (u64), stx_dev_major and _minor at 136 and 140
+  const AT_EMPTY_PATH = 0x1000, STATX_INO = 0x100;
+  check(c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH, STATX_INO, statx), errnoCell[0]!, "statx", "Cannot identify a file");
+  return `${statx[8]}:${statx[9]}:${statx[34]}:${statx[35]}`;
+}
+
+const EMPTY_PATH = new Uint8Array(1);

@@ -1,0 +1,47 @@
+// The byte receiver: messages as they are, without a decoding.
+import { IpcError } from "../ffi/error.ts";
+import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
+import { closeAll } from "./descriptor_queue.ts";
+import { openExtended } from "./record.ts";
+import type { RingReceiver } from "./ring_receiver.ts";
+import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
+
+/**
+ * Receives byte strings from {@linkcode IpcBytesSender}s.
+ *
+ * @example Receiving raw bytes
+ * ```ts
+ * import { bytesChannel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = bytesChannel();
+ * sender.sendSync(new Uint8Array(100_000)); // any size; what is larger than the ring goes around it
+ * assertEquals((await receiver.recv()).length, 100_000);
+ * sender.close(), receiver.close();
+ * ```
+ */
+export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
+  /** @ignore */
+  protected override take(ring: RingReceiver): Uint8Array {
+    if (!ring.extended) {
+      const bytes = ring.memory.data.slice(ring.offset, ring.offset + ring.length);
+      ring.release();
+      return bytes;
+    }
+    const { body, fds } = openExtended(ring);
+    ring.release();
+    if (body !== undefined && fds.length === 0) return body;
+    closeAll(fds);
+    throw new IpcError("Serialization", "Cannot receive a message as bytes: it is a typed one, with endpoints in it");
+  }
+
+  /** @ignore */
+  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
+    return this.pack("bytes-receiver", luggage);
+  }
+}
+
+onArrival(
+  "bytes-receiver",
+  (arrivals, first, details) => new IpcBytesReceiver(claimReceiver(arrivals, first, details)),
+);

@@ -1,0 +1,58 @@
+// What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
+import { createDoorbell } from "../ffi/doorbell.ts";
+import type { IpcFd } from "../ffi/fd.ts";
+import { socketPair } from "../ffi/unix_socket.ts";
+import { RingMemory } from "./ring_memory.ts";
+
+/** The descriptors of one end: enough to use it, or to hand it to another process. */
+export interface Handle {
+  /** The ring's memory file. */
+  readonly memory: IpcFd;
+  /** The doorbell: senders have the write end, the receiver the read end. */
+  readonly bell: IpcFd;
+  /** The socket for descriptors. */
+  readonly descriptors: IpcFd;
+}
+
+/** Descriptors a handle has. */
+export const HANDLE_FDS = 3;
+
+/** The descriptors of a handle, in the order in which they travel. */
+export function handleFds(handle: Handle): IpcFd[] {
+  return [handle.memory, handle.bell, handle.descriptors];
+}
+
+/** A handle from descriptors in that order. */
+export function handleFrom(fds: readonly IpcFd[]): Handle {
+  return { memory: fds[0]!, bell: fds[1]!, descriptors: fds[2]! };
+}
+
+/** Closes a handle that nobody uses. */
+export function closeHandle(handle: Handle): void {
+  for (const fd of handleFds(handle)) fd.close();
+}
+
+/** The parts of a new channel. The memory is used by two: release it once an end. */
+export interface NewChannel {
+  readonly memory: RingMemory;
+  readonly ring: IpcFd;
+  readonly listen: IpcFd;
+  readonly sendDescriptors: IpcFd;
+  readonly receiveDescriptors: IpcFd;
+}
+
+/** Makes everything a channel needs, or nothing. */
+export function createChannel(capacity: number | undefined): NewChannel {
+  const memory = RingMemory.create(capacity);
+  const made: IpcFd[] = [];
+  try {
+    const [listen, ring] = createDoorbell();
+    made.push(listen, ring);
+    const [sendDescriptors, receiveDescriptors] = socketPair("stream");
+    return { memory: memory.retain(), ring, listen, sendDescriptors, receiveDescriptors };
+  } catch (error) {
+    for (const fd of made) fd.close();
+    memory.release();
+    throw error;
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * Channels between processes: any number of senders, one receiver, values or bytes, by shared memory.
+ *
+ * ```ts
+ * import { channel } from "@isthmus/ipc/channel";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<string>();
+ * await sender.send("hello");
+ * assertEquals(await receiver.recv(), "hello");
+ * sender.close(), receiver.close();
+ * ```
+ *
+ * @module
+ */
+export { IpcBytesReceiver } from "./bytes_receiver.ts";
+export { IpcBytesSender } from "./bytes_sender.ts";
+export { bytesChannel, channel, type ChannelOptions } from "./channel.ts";
+export { IpcOneShotServer, type ServerOptions } from "./one_shot_server.ts";
+export { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
+export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";
+export { IpcSender, OpaqueIpcSender } from "./sender.ts";
+export type { SenderBase } from "./sender_base.ts";
+export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../ffi/error.ts";
+export { IpcFd } from "../ffi/fd.ts";
+export type { PeerCredentials } from "../ffi/unix_socket.ts";
+export type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";

@@ -1,0 +1,169 @@
+// The one-shot server: how two processes that share nothing but a name get a channel.
+import { IpcError } from "../ffi/error.ts";
+import { libc } from "../ffi/libc.ts";
+import { POLLIN } from "../ffi/platform.ts";
+import { pollUntil } from "../ffi/poll.ts";
+import { pollEventually } from "../ffi/readiness.ts";
+import { freshAbstractName } from "../ffi/socket_address.ts";
+import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
+import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
+import type { Handle } from "./handle.ts";
+import { receiveHello } from "./hello.ts";
+import { IpcReceiver } from "./receiver.ts";
+import type { ReceiverArrival } from "./receiver_base.ts";
+
+/** Options of {@linkcode IpcOneShotServer}. */
+export interface ServerOptions {
+  /**
+   * Where to listen: a path, which clients in other containers can reach if they share the folder. Without it the
+   * server gets a name of Linux's abstract namespace, which leaves no file behind, whatever happens.
+   */
+  path?: string;
+  /** Decides who may connect. Unless told, only processes of the same user. Others are dropped; waiting goes on. */
+  allow?: (peer: PeerCredentials) => boolean;
+}
+
+/** A client that has connected has this long to introduce itself, in milliseconds; it takes microseconds. */
+export const HANDSHAKE_TIMEOUT = 2000;
+
+/** Whether a peer runs as the same user as this process. */
+export function sameUser(peer: PeerCredentials): boolean {
+  return peer.uid === libc().c.geteuid();
+}
+
+/**
+ * Waits for one client, receives its first message, and is done. How a parent and the child that it spawns get their
+ * first channel: the parent passes {@linkcode IpcOneShotServer.name} on, as an argument for example.
+ *
+ * @typeParam T What the client sends.
+ *
+ * @example
+ * ```ts
+ * import { IpcOneShotServer, IpcSender } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using server = new IpcOneShotServer<string>();
+ * const sender = IpcSender.connect<string>(server.name); // in another process, usually
+ * await sender.send("hello");
+ *
+ * const [receiver, first] = await server.accept();
+ * assertEquals(first, "hello");
+ * sender.close(), receiver.close();
+ * ```
+ */
+export class IpcOneShotServer<T> implements Disposable {
+  /** What clients connect to. */
+  readonly name: string;
+  readonly #socket: UnixSocket;
+  readonly #allow: (peer: PeerCredentials) => boolean;
+  #accepting = false;
+
+  /**
+   * @param options Where to listen, and whom to allow.
+   * @throws {IpcError} `AlreadyExists` if a living server has that path; a dead one's is taken over.
+   */
+  constructor(options: ServerOptions = {}) {
+    this.name = options.path ?? freshAbstractName();
+    this.#allow = options.allow ?? sameUser;
+    // With a queue of none, Linux lets one client wait and refuses the second at once.
+    this.#socket = UnixSocket.listen(this.name, { backlog: 0 });
+  }
+
+  /**
+   * Waits for the client and its first message. The server closes once it has a client.
+   *
+   * @param options How long to wait at most, for both together, and how to call it off.
+   * @returns The receiver, and the first message.
+   * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Closed`.
+   */
+  async accept(options?: WaitOptions): Promise<[IpcReceiver<T>, T]> {
+    const left = this.#begin(options);
+    try {
+      let receiver: IpcReceiver<T> | undefined;
+      while (receiver === undefined) {
+        using connection = await this.#socket.accept({ ...options, ...left() });
+        if (!this.#allow(connection.peer)) continue;
+        const patience = { ...options, timeout: Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT) };
+        await pollEventually(connection, POLLIN, "accept a client: it does not introduce itself", patience);
+        receiver = this.#welcome(connection);
+      }
+      this.#socket.close();
+      return await withFirst(receiver, receiver.recv({ ...options, ...left() }));
+    } finally {
+      this.#accepting = false;
+    }
+  }
+
+  /**
+   * The blocking twin of {@linkcode accept}.
+   *
+   * @param options How long to wait at most, for both together.
+   * @returns The receiver, and the first message.
+   * @throws {IpcError} As {@linkcode accept}.
+   */
+  acceptSync(options?: SyncWaitOptions): [IpcReceiver<T>, T] {
+    const left = this.#begin(options);
+    try {
+      let receiver: IpcReceiver<T> | undefined;
+      while (receiver === undefined) {
+        using connection = this.#socket.acceptSync(left());
+        if (!this.#allow(connection.peer)) continue;
+        const patience = Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT);
+        if (pollUntil(connection.fd, POLLIN, performance.now() + patience) === 0) {
+          throw timeoutError("accept a client: it does not introduce itself", patience);
+        }
+        receiver = this.#welcome(connection);
+      }
+      this.#socket.close();
+      try {
+        return [receiver, receiver.recvSync(left())];
+      } catch (error) {
+        receiver.close();
+        throw error;
+      }
+    } finally {
+      this.#accepting = false;
+    }
+  }
+
+  /** Checks the state; returns a function that says how much of the time-out is left. */
+  #begin(options: SyncWaitOptions | undefined): () => { timeout?: number } {
+    const timeout = timeoutOf(options);
+    if (this.#socket.closed) {
+      throw new IpcError("Closed", `Cannot accept at "${this.name}": this server was closed or has had its client`);
+    }
+    if (this.#accepting) {
+      throw new IpcError("Deadlock", `Cannot accept at "${this.name}": an accept is waiting already`);
+    }
+    this.#accepting = true;
+    if (timeout === Infinity) return () => ({});
+    const deadline = performance.now() + timeout;
+    return () => ({ timeout: Math.max(0, deadline - performance.now()) });
+  }
+
+  #welcome(connection: UnixSocket): IpcReceiver<T> {
+    const handles: Handle[] | undefined = receiveHello(connection, 1);
+    if (handles === undefined) throw new IpcError("Corrupt", "Cannot accept a client: its connection misbehaves");
+    const arrival: ReceiverArrival = { handle: handles[0]!, early: [] };
+    return new IpcReceiver<T>(arrival);
+  }
+
+  /** Stops listening, and removes the path if there is one. A pending accept rejects with `Closed`. */
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+async function withFirst<T>(receiver: IpcReceiver<T>, first: Promise<T>): Promise<[IpcReceiver<T>, T]> {
+  try {
+    return [receiver, await first];
+  } catch (error) {
+    receiver.close();
+    throw error;
+  }
+}

@@ -1,0 +1,117 @@
+// The typed receiver, and the same without its type.
+import { decodeMessage } from "./codec.ts";
+import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
+import type { RingReceiver } from "./ring_receiver.ts";
+import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
+
+/**
+ * Receives the values that senders put into a channel, each sender's in order, each exactly once. A channel has one
+ * receiver at a time; put inside a value that is sent, it moves to whoever receives that.
+ *
+ * @typeParam T What is received. Nobody checks it: it is what the senders send.
+ *
+ * @example Receiving until every sender is gone
+ * ```ts
+ * import { channel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<string>();
+ * sender.sendSync("one");
+ * sender.sendSync("two");
+ * sender.close();
+ *
+ * const received: string[] = [];
+ * for await (const text of receiver) received.push(text);
+ * assertEquals(received, ["one", "two"]);
+ * receiver.close();
+ * ```
+ */
+export class IpcReceiver<T> extends ReceiverBase<T> {
+  /**
+   * This receiver without its type, for sets of different ones. It moves: this object is closed.
+   *
+   * @returns The opaque receiver.
+   */
+  toOpaque(): OpaqueIpcReceiver {
+    return new OpaqueIpcReceiver(new IpcReceiver<unknown>(this.moveOut()));
+  }
+
+  /** @ignore */
+  protected override take(ring: RingReceiver): T {
+    return decodeMessage(ring) as T;
+  }
+
+  /** @ignore */
+  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
+    return this.pack("receiver", luggage);
+  }
+
+  /** @ignore */
+  retyped<U>(): IpcReceiver<U> {
+    return new IpcReceiver<U>(this.moveOut());
+  }
+}
+
+/**
+ * A receiver whose type nobody knows at the moment.
+ *
+ * @example Giving the type back
+ * ```ts
+ * import { channel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<number>();
+ * const opaque = receiver.toOpaque();
+ * sender.sendSync(7);
+ * using numbers = opaque.to<number>();
+ * assertEquals(numbers.recvSync(), 7);
+ * sender.close();
+ * ```
+ */
+export class OpaqueIpcReceiver implements Disposable {
+  readonly #receiver: IpcReceiver<unknown>;
+
+  /** Not for programs: use {@linkcode IpcReceiver.toOpaque}. */
+  constructor(receiver: IpcReceiver<unknown>) {
+    this.#receiver = receiver;
+  }
+
+  /** Whether it was closed, sent away, or given a type. */
+  get closed(): boolean {
+    return this.#receiver.closed;
+  }
+
+  /**
+   * Gives the receiver a type. It moves: this object is closed.
+   *
+   * @typeParam T What the senders send; nobody checks.
+   * @returns The typed receiver.
+   */
+  to<T>(): IpcReceiver<T> {
+    return this.#receiver.retyped<T>();
+  }
+
+  /** Closes the receiver. Closing twice is harmless. */
+  close(): void {
+    this.#receiver.close();
+  }
+
+  /** Same as {@linkcode OpaqueIpcReceiver.close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @ignore */
+  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
+    return packAs("opaque-receiver", this.#receiver, luggage);
+  }
+}
+
+onArrival(
+  "receiver",
+  (arrivals, first, details) => new IpcReceiver(claimReceiver(arrivals, first, details)),
+);
+onArrival(
+  "opaque-receiver",
+  (arrivals, first, details) => new OpaqueIpcReceiver(new IpcReceiver(claimReceiver(arrivals, first, details))),
+);

@@ -1,0 +1,451 @@
+// What typed and byte receivers have in common: every way to wait for a message, but not the decoding.
+import { IpcError } from "../ffi/error.ts";
+import type { IpcFd } from "../ffi/fd.ts";
+import {
+  deadlineAfter,
+  PendingWait,
+  type SyncWaitOptions,
+  timeoutError,
+  timeoutOf,
+  type WaitOptions,
+} from "../ffi/wait.ts";
+import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
+import { RingReceiver } from "./ring_receiver.ts";
+import type { Arrivals, Kind, Luggage } from "./transfer.ts";
+
+/**
+ * What {@linkcode IpcReceiver.tryRecv} found: a message, nothing yet, or nothing ever again as every sender is gone.
+ *
+ * @typeParam T The type of the messages.
+ */
+export type TryRecvResult<T> =
+  | { state: "message"; value: T }
+  | { state: "empty" }
+  | { state: "disconnected" };
+
+/** Messages received without a wait, in a row, before other work of the program gets its turn. */
+const TURN = 512;
+
+const EMPTY = { state: "empty" } as const;
+const DISCONNECTED = { state: "disconnected" } as const;
+
+// A backstop for receivers that were forgotten: without it senders would go on filling the ring.
+const forgotten = new FinalizationRegistry<ReceiverSeat>((seat) => seat.leave());
+
+/** The connection of a receiver object to its channel, apart from the object; attached at first use. */
+class ReceiverSeat {
+  #ring: RingReceiver | undefined;
+  #handle: Handle | undefined;
+  #early: EarlyDescriptors = [];
+  /** Why it cannot be used, if so. */
+  state: "open" | "in transit" | "closed" = "open";
+
+  constructor(from: RingReceiver | Handle, early: EarlyDescriptors) {
+    if (from instanceof RingReceiver) this.#ring = from;
+    else this.#handle = from;
+    this.#early = early;
+  }
+
+  ring(): RingReceiver {
+    if (this.#ring !== undefined && this.state === "open") return this.#ring;
+    if (this.state !== "open") {
+      throw new IpcError(
+        "Closed",
+        this.state === "closed"
+          ? "Cannot receive: this receiver was closed or sent away"
+          : "Cannot receive: this receiver is on its way in a message that waits for room",
+      );
+    }
+    const handle = this.#handle!;
+    this.#handle = undefined;
+    try {
+      this.#ring = RingReceiver.attach(handle);
+    } catch (error) {
+      this.state = "closed";
+      for (const { fds } of this.#early) for (const fd of fds) fd.close();
+      throw error;
+    }
+    this.#ring.descriptors.adopt(this.#early);
+    this.#early = [];
+    return this.#ring;
+  }
+
+  /** The ring, if it was ever used. */
+  get attached(): RingReceiver | undefined {
+    return this.#ring;
+  }
+
+  leave(): void {
+    if (this.state === "closed") return;
+    this.state = "closed";
+    this.#ring?.close();
+    if (this.#handle !== undefined) closeHandle(this.#handle);
+    for (const { fds } of this.#early) for (const fd of fds) fd.close();
+  }
+
+  /** Puts the receiving end into a message: it moves, once the message is sent. */
+  pack(luggage: Luggage, sent: () => void): unknown[] {
+    const ring = this.#ring;
+    if (this.state !== "open") this.ring(); // throws
+    if (ring?.hasLoans) {
+      throw new IpcError("Serialization", "Cannot send a receiver with borrowed messages: release them first");
+    }
+    const handle = this.#handle ??
+      { memory: ring!.memory.fd, bell: ring!.bell.fd, descriptors: ring!.descriptors.socket };
+    luggage.add(handleFds(handle));
+    // Descriptors that were read ahead of their messages go along, behind the handle.
+    const early = ring === undefined ? this.#early : ring.descriptors.surrender();
+    for (const { fds } of early) luggage.add(fds);
+    ring?.detach();
+    this.state = "in transit";
+    luggage.moves(
+      () => {
+        this.state = "closed";
+        ring?.finishDetach();
+        if (this.#handle !== undefined) closeHandle(this.#handle);
+        for (const { fds } of early) for (const fd of fds) fd.close();
+        sent();
+      },
+      () => {
+        if (this.state === "closed") {
+          ring?.finishDetach();
+          for (const { fds } of early) for (const fd of fds) fd.close();
+          return;
+        }
+        this.state = "open";
+        ring?.undoDetach();
+        ring?.descriptors.adopt(early);
+      },
+    );
+    return early.map(({ slot, counter, fds }) => [slot, counter, fds.length]);
+  }
+}
+
+/** Descriptors that a receiver had read ahead of their messages when it was sent. */
+type EarlyDescriptors = readonly { slot: number; counter: number; fds: IpcFd[] }[];
+
+/** Where a receiver that came in a message starts from: its handle, and what was read ahead. */
+export interface ReceiverArrival {
+  readonly handle: Handle;
+  readonly early: EarlyDescriptors;
+}
+
+/** Takes a receiver's descriptors out of a message. */
+export function claimReceiver(arrivals: Arrivals, first: unknown, details: readonly unknown[]): ReceiverArrival {
+  const handle = handleFrom(arrivals.claim(first, HANDLE_FDS));
+  const early: { slot: number; counter: number; fds: IpcFd[] }[] = [];
+  let at = (first as number) + HANDLE_FDS;
+  for (const item of details) {
+    if (!Array.isArray(item) || item.length !== 3 || !item.every(Number.isInteger)) break;
+    const [slot, counter, count] = item as [number, number, number];
+    early.push({ slot, counter, fds: arrivals.claim(at, count) });
+    at += count;
+  }
+  return { handle, early };
+}
+
+/**
+ * What {@linkcode IpcReceiver} and {@linkcode IpcBytesReceiver} have in common. Not constructed by programs.
+ *
+ * @typeParam T What is received.
+ */
+export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
+  #seat: ReceiverSeat;
+  #waits: PendingWait<T>[] = [];
+  #gapTimer: ReturnType<typeof setTimeout> | undefined;
+  #inARow = 0;
+  /** What is still to be thrown: see {@linkcode recvMany}. */
+  #deferred: unknown;
+  readonly #onRing = () => this.#pump();
+
+  /** Not for programs: receivers come from `channel()`, servers and messages. */
+  constructor(from: unknown) {
+    if (from instanceof ReceiverSeat) this.#seat = from;
+    else if (from instanceof RingReceiver) this.#seat = new ReceiverSeat(from, []);
+    else {
+      const arrival = from as ReceiverArrival;
+      this.#seat = new ReceiverSeat(arrival.handle, arrival.early);
+    }
+    forgotten.register(this, this.#seat, this);
+  }
+
+  /** Whether this receiver was closed, or sent away. */
+  get closed(): boolean {
+    return this.#seat.state === "closed";
+  }
+
+  /**
+   * Waits for the next message.
+   *
+   * @param options How long to wait at most, and how to call it off; no message is lost by either.
+   * @returns The message.
+   * @throws {IpcError} `Disconnected` once every sender is gone and all messages are received; `Timeout`; `Closed`;
+   * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel.
+   */
+  recv(options?: WaitOptions): Promise<T> {
+    try {
+      if (options !== undefined) {
+        timeoutOf(options);
+        options.signal?.throwIfAborted();
+      }
+      if (this.#waits.length === 0) {
+        const ring = this.#open();
+        if (ring.next()) {
+          const value = this.take(ring);
+          return ++this.#inARow < TURN ? Promise.resolve(value) : this.#afterOthers(value);
+        }
+      }
+      return this.#wait(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** A program that always finds a message must still get to its timers and its other input. */
+  #afterOthers(value: T): Promise<T> {
+    this.#inARow = 0;
+    return new Promise((resolve) => setImmediate(resolve, value));
+  }
+
+  #wait(options: WaitOptions | undefined): Promise<T> {
+    const ring = this.#seat.ring();
+    this.#inARow = 0;
+    if (options?.timeout === 0) {
+      const state = ring.poll();
+      if (state === "message") return Promise.resolve(this.take(ring));
+      return Promise.reject(state === "empty" ? timeoutError(RECEIVE, 0) : disconnected());
+    }
+    const wait = new PendingWait<T>(RECEIVE, options, (given) => {
+      this.#waits.splice(this.#waits.indexOf(given), 1);
+      if (this.#waits.length === 0) this.#rest();
+    });
+    this.#waits.push(wait);
+    ring.bell.listen(this.#onRing);
+    ring.bell.awaited = true;
+    this.#pump();
+    return wait.promise;
+  }
+
+  /** Hands messages to those who wait, and arms the bell if somebody still does. */
+  #pump(): void {
+    if (this.#seat.state !== "open") return;
+    const ring = this.#seat.attached;
+    if (ring === undefined) return;
+    while (this.#waits.length > 0) {
+      try {
+        const state = ring.poll();
+        if (state === "disconnected") {
+          for (const wait of this.#waits.splice(0)) wait.reject(disconnected());
+          break;
+        }
+        if (state === "empty") {
+          const gapLook = ring.arm();
+          // A message that came between the look and the flag was not announced.
+          if (!ring.next()) {
+            this.#lookAtGapIn(gapLook);
+            return;
+          }
+          ring.disarm();
+        }
+        const value = this.take(ring);
+        this.#waits.shift()!.resolve(value);
+      } catch (error) {
+        this.#waits.shift()!.reject(error);
+      }
+    }
+    this.#rest();
+  }
+
+  /** A sender that died between claim and commit will not ring. */
+  #lookAtGapIn(milliseconds: number): void {
+    if (milliseconds === 0 || this.#gapTimer !== undefined) return;
+    this.#gapTimer = setTimeout(() => {
+      this.#gapTimer = undefined;
+      this.#pump();
+    }, milliseconds);
+  }
+
+  /** Nobody waits: senders need not ring, and the process may exit. */
+  #rest(): void {
+    clearTimeout(this.#gapTimer);
+    this.#gapTimer = undefined;
+    const ring = this.#seat.attached;
+    if (ring === undefined || this.#seat.state !== "open") return;
+    ring.disarm();
+    ring.bell.awaited = false;
+  }
+
+  /**
+   * Waits for the next message; blocks the thread.
+   *
+   * @param options How long to wait at most; no message is lost by it.
+   * @returns The message.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  recvSync(options?: SyncWaitOptions): T {
+    const ring = this.#open();
+    if (ring.next()) return this.take(ring);
+    const timeout = timeoutOf(options);
+    this.waitSync(ring, timeout, deadlineAfter(timeout));
+    return this.take(ring);
+  }
+
+  /** Blocks until {@linkcode RingReceiver.next} has found a message. @ignore */
+  protected waitSync(ring: RingReceiver, timeout: number, deadline: number): void {
+    const state = timeout === 0 ? ring.poll() : ring.waitSync(deadline);
+    if (this.#waits.length > 0) this.#rearm(ring);
+    if (state === "message") return;
+    throw state === "disconnected" ? disconnected() : timeoutError(RECEIVE, timeout);
+  }
+
+  /** A blocking wait has taken the flag down that an asynchronous one had put up. */
+  #rearm(ring: RingReceiver): void {
+    ring.arm();
+    queueMicrotask(this.#onRing);
+  }
+
+  /**
+   * Takes the next message if one is there.
+   *
+   * @returns The message, or why there is none.
+   * @throws {IpcError} `Closed`, `Serialization`, `Corrupt`.
+   */
+  tryRecv(): TryRecvResult<T> {
+    const ring = this.#open();
+    if (ring.next()) return { state: "message", value: this.take(ring) };
+    const state = ring.poll();
+    if (state === "message") return { state, value: this.take(ring) };
+    return state === "empty" ? EMPTY : DISCONNECTED;
+  }
+
+  /**
+   * Takes all messages that are there; never waits.
+   *
+   * @param max How many at most.
+   * @returns The messages, possibly none. At the end of the senders it is always empty: ask {@linkcode tryRecv}.
+   * @throws {IpcError} `Closed`; and for a message that cannot be decoded, after those before it were returned.
+   */
+  recvMany(max: number = Infinity): T[] {
+    const ring = this.#open();
+    const messages: T[] = [];
+    while (messages.length < max && (ring.next() || (messages.length === 0 && ring.poll() === "message"))) {
+      try {
+        messages.push(this.take(ring));
+      } catch (error) {
+        if (messages.length === 0) throw error;
+        this.#deferred = error; // or the messages before it would be lost
+        break;
+      }
+    }
+    return messages;
+  }
+
+  /** Iterates over the messages until every sender is gone. Leaving the loop leaves the receiver open. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    const next = async (): Promise<IteratorResult<T>> => {
+      try {
+        return { done: false, value: await this.recv() };
+      } catch (error) {
+        if (error instanceof IpcError && error.code === "Disconnected") return { done: true, value: undefined };
+        throw error;
+      }
+    };
+    return {
+      next,
+      return: () => Promise.resolve({ done: true, value: undefined }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /**
+   * The messages as a stream, which ends when every sender is gone. It takes a message only when it is asked for one,
+   * so back-pressure reaches the senders. Cancelling the stream closes the receiver.
+   *
+   * @returns The stream.
+   */
+  toReadableStream(): ReadableStream<T> {
+    const abort = new AbortController();
+    return new ReadableStream<T>({
+      pull: async (controller) => {
+        try {
+          controller.enqueue(await this.recv({ signal: abort.signal }));
+        } catch (error) {
+          if (abort.signal.aborted) return;
+          if (error instanceof IpcError && error.code === "Disconnected") controller.close();
+          else controller.error(error);
+        }
+      },
+      cancel: () => {
+        abort.abort();
+        this.close();
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  /** Closes the receiver: senders get `Disconnected`, unread messages are dropped. Closing twice is harmless. */
+  close(): void {
+    forgotten.unregister(this);
+    this.#end(new IpcError("Closed", "Cannot receive: the receiver was closed while it was awaited"));
+    this.#seat.leave();
+  }
+
+  #end(reason: IpcError): void {
+    const waits = this.#waits.splice(0);
+    this.#rest();
+    for (const wait of waits) wait.reject(reason);
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Decodes and releases the message that the ring has found. @ignore */
+  protected abstract take(ring: RingReceiver): T;
+
+  /** The ring, attached. @ignore */
+  protected ring(): RingReceiver {
+    return this.#open();
+  }
+
+  #open(): RingReceiver {
+    if (this.#deferred !== undefined) {
+      const error = this.#deferred;
+      this.#deferred = undefined;
+      throw error;
+    }
+    return this.#seat.ring();
+  }
+
+  /** Where another object for the same receiver starts from; this one is closed. @ignore */
+  protected moveOut(): unknown {
+    this.#open();
+    const seat = this.#seat;
+    forgotten.unregister(this);
+    this.#end(new IpcError("Closed", "Cannot receive: the receiver was given another type while it was awaited"));
+    seat.attached?.bell.stop(); // its next owner listens anew
+    this.#seat = new ReceiverSeat(seat.attached!, []);
+    this.#seat.state = "closed";
+    return seat;
+  }
+
+  /** Puts this receiver into a message. @ignore */
+  protected pack(kind: Kind, luggage: Luggage): [Kind, ...unknown[]] {
+    const details = this.#seat.pack(luggage, () => {
+      forgotten.unregister(this);
+      const reason = new IpcError("Closed", "Cannot receive: the receiver was sent away while it was awaited");
+      for (const wait of this.#waits.splice(0)) wait.reject(reason);
+      clearTimeout(this.#gapTimer);
+    });
+    return [kind, ...details];
+  }
+}
+
+const RECEIVE = "receive a message";
+
+/** The error of a receiver whose senders are all gone. */
+export function disconnected(): IpcError {
+  return new IpcError("Disconnected", "Cannot receive: every sender is gone, and all messages were received");
+}

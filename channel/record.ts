@@ -1,0 +1,59 @@
+// Takes the record that a ring has found apart: where its bytes are, and which descriptors came with it.
+import { IpcError } from "../ffi/error.ts";
+import type { IpcFd } from "../ffi/fd.ts";
+import { readMemoryFile } from "../ffi/memory_file.ts";
+import { closeAll, MAX_DESCRIPTORS } from "./descriptor_queue.ts";
+import { EXTENDED_HEADER, F_DESCRIPTORS, F_OUT_OF_LINE } from "./ring_layout.ts";
+import type { RingReceiver } from "./ring_receiver.ts";
+
+/** An extended record, read. */
+export interface ExtendedRecord {
+  /** The body in private memory if it did not fit into the ring; else it lies in the ring, behind the header. */
+  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  /** The descriptors that travel with the message; the caller owns them. */
+  readonly fds: IpcFd[];
+}
+
+/**
+ * Reads the header of the extended record that the ring has found, and fetches what lies outside the ring.
+ *
+ * When this process has no room for the descriptors (`System`), the record stays where it is, for another try; when the
+ * record is damaged it is released.
+ */
+export function openExtended(ring: RingReceiver): ExtendedRecord {
+  const { dataWords } = ring.memory;
+  const h = ring.offset >>> 2;
+  // Each field once, into a variable: a peer may change the memory under us.
+  const flags = dataWords[h]!, slot = dataWords[h + 1]!, counter = dataWords[h + 2]!, count = dataWords[h + 3]!;
+  const length = (dataWords[h + 4]! >>> 0) + dataWords[h + 5]! * 2 ** 32;
+  let fds: IpcFd[] = [];
+  try {
+    if ((flags & F_DESCRIPTORS) !== 0) {
+      if (count < 1 || count > MAX_DESCRIPTORS) throw damaged(`it claims ${count} descriptors`);
+      fds = ring.descriptors.take(slot, counter, count);
+    }
+    if ((flags & F_OUT_OF_LINE) === 0) {
+      if (length !== ring.length - EXTENDED_HEADER) throw damaged(`it claims ${length} bytes`);
+      return { body: undefined, fds };
+    }
+    const file = fds.shift();
+    if (file === undefined || length < 0) throw damaged(`it claims ${length} bytes elsewhere, and sends no memory`);
+    try {
+      return { body: readMemoryFile(file.fd, length), fds };
+    } finally {
+      file.close();
+    }
+  } catch (error) {
+    closeAll(fds);
+    if (error instanceof RangeError) { // no memory of that size to be had
+      ring.release();
+      throw new IpcError("TooLarge", `Cannot receive a message of ${length} bytes: no memory for it`, { cause: error });
+    }
+    if (!(error instanceof IpcError && error.code === "System")) ring.release();
+    throw error;
+  }
+}
+
+function damaged(what: string): IpcError {
+  return new IpcError("Corrupt", `Cannot receive a message: its header is damaged, ${what}`);
+}

@@ -1,0 +1,97 @@
+// The memory of a ring, drawn once. Imports nothing.
+//
+// ```text
+// byte
+//      0  magic (8)              "ISTHRING"
+//      8  format version (4)
+//     12  cells (4)              capacity in cells of 64 bytes, a power of two
+//     64  TAIL (4)               next position to claim                 senders, by compare-and-swap
+//    128  HEAD (4)               first position not released            receiver
+//    192  BELL (4)               0 receiver busy · n > 0 it waits, ticket n · -1 it closed the channel
+//    256  SPACE (4)              1: a sender waits for room             senders set, receiver clears
+//    320  receiver               thread id (4) · start time (4) · PID namespace (4) · process id (4)
+//    336  READ (4)               first position not received yet; from HEAD to here cells are about to be released
+//   4096  slots                  1024 of 64 bytes, one for each thread that sends:
+//            0  owner            thread id (4), 0 = free · start time (4) · PID namespace (4) · process id (4)
+//           16  journal          position (4) · cells (4), 0 = no claim
+//           24  counter (4)      messages with descriptors sent through this slot, ever
+//  69632  commit words           4 bytes a cell, see below
+//      …  data                   64 bytes a cell, from a multiple of 64 KiB on; mapped twice in a row
+// ```
+//
+// Positions count cells in 32 bits and wrap; a cell's index is the position modulo the number of cells. TAIL, HEAD and
+// BELL have a cache line each: they are written by different sides.
+//
+// The commit word of a record's first cell says what the record is. All others are 0, always: the receiver clears the
+// word before it releases the cells.
+//
+// ```text
+//          0   not committed (yet)
+//      n > 0   a message of n - 1 bytes
+//      n < 0   -n = 2 cells + 1   padding of that many cells
+//              -n = 2 bytes       an extended record of that many bytes, which begins with this header:
+//                                   0 flags (4) · 4 slot (4) · 8 counter (4) · 12 descriptors (4) · 16 length (8)
+// ```
+
+/** Bytes of a cell. */
+export const CELL = 64;
+/** Base-2 logarithm of {@linkcode CELL}. */
+export const CELL_SHIFT = 6;
+
+/** "ISTHRING", as two little-endian words. */
+export const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x474e4952;
+/** Of this layout. Another number means another layout. */
+export const FORMAT_VERSION = 1;
+
+/** Word (not byte) indices. */
+export const W_MAGIC = 0, W_VERSION = 2, W_CELLS = 3, W_TAIL = 16, W_HEAD = 32, W_BELL = 48, W_SPACE = 64;
+/** Word indices of the receiver's identity, in the order of {@linkcode O_TID}, and of what only it uses. */
+export const W_RECEIVER = 80, W_READ = 84;
+
+/** Value of BELL once the receiver has closed the channel for good. */
+export const BELL_CLOSED = -1;
+
+/** Threads that can send through one ring at a time. */
+export const SLOTS = 1024;
+/** Word index of the first slot, and words of a slot. */
+export const W_SLOTS = 1024, SLOT_WORDS = 16;
+/** Word offsets of an identity, in a slot and in the receiver's. */
+export const O_TID = 0, O_START = 1, O_NAMESPACE = 2, O_PID = 3;
+/** Word offsets in a slot. */
+export const O_POSITION = 4, O_CELLS = 5, O_COUNTER = 6;
+
+/** Word index of the first commit word. */
+export const W_COMMIT = W_SLOTS + SLOTS * SLOT_WORDS;
+
+/** The data begins at a multiple of this, the largest page of any supported kernel, which it must be mapped by. */
+const DATA_ALIGNMENT = 65536;
+
+/** The smallest and the largest capacity, in bytes: a page, and what a commit word can count. */
+export const MIN_CAPACITY = DATA_ALIGNMENT, MAX_CAPACITY = 2 ** 30;
+/** The capacity where none is asked for, in bytes. */
+export const DEFAULT_CAPACITY = 4 << 20;
+
+/** Bytes before the data. */
+export function dataOffset(cells: number): number {
+  return Math.ceil((W_COMMIT * 4 + cells * 4) / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+}
+
+/** Bytes of the memory of a ring. */
+export function ringSize(cells: number): number {
+  return dataOffset(cells) + cells * CELL;
+}
+
+/** Cells that `bytes` take; an empty message takes one. */
+export function cellsFor(bytes: number): number {
+  return bytes === 0 ? 1 : (bytes + (CELL - 1)) >>> CELL_SHIFT;
+}
+
+/** The commit word of padding. */
+export function paddingWord(cells: number): number {
+  return -(2 * cells + 1);
+}
+
+/** Bytes of the header of an extended record. */
+export const EXTENDED_HEADER = 32;
+/** Flags of an extended record: descriptors travel with it; its body is in a memory file, the first of them. */
+export const F_DESCRIPTORS = 1, F_OUT_OF_LINE = 2;

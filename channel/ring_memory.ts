@@ -1,0 +1,136 @@
+// The mapped memory of a ring: made, or taken over from a peer and checked.
+import { IpcError } from "../ffi/error.ts";
+import { IpcFd } from "../ffi/fd.ts";
+import { checkSealed, Mapping, sealedMemory } from "../ffi/mapping.ts";
+import {
+  CELL,
+  dataOffset,
+  DEFAULT_CAPACITY,
+  FORMAT_VERSION,
+  MAGIC_HIGH,
+  MAGIC_LOW,
+  MAX_CAPACITY,
+  MIN_CAPACITY,
+  ringSize,
+  W_CELLS,
+  W_MAGIC,
+  W_VERSION,
+} from "./ring_layout.ts";
+
+/** The capacity in bytes that an option asks for: the next power of two within the limits. */
+export function capacityOf(capacity: number | undefined): number {
+  if (capacity === undefined) return DEFAULT_CAPACITY;
+  if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
+    throw new RangeError(
+      `Cannot make a channel with a capacity of ${
+        String(capacity)
+      } bytes: it must be an integer from 1 to ${MAX_CAPACITY}`,
+    );
+  }
+  return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(capacity)));
+}
+
+/** One ring's memory in this process, shared by the endpoints of the isolate that use it. */
+export class RingMemory {
+  /** The memory file, for passing it on. */
+  readonly fd: IpcFd;
+  readonly #mapping: Mapping;
+  #users = 1;
+  /** Everything before the data, as words. */
+  readonly words: Int32Array<ArrayBuffer>;
+  /** The data, twice in a row, so that every record is contiguous. */
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** The same as words, for copies of a few cells. */
+  readonly dataWords: Int32Array<ArrayBuffer>;
+  /** Cells of the ring, a power of two. */
+  readonly cells: number;
+
+  private constructor(fd: IpcFd, cells: number) {
+    this.fd = fd;
+    this.cells = cells;
+    const offset = dataOffset(cells);
+    this.#mapping = Mapping.mirrored(fd.fd, offset, cells * CELL);
+    const { buffer } = this.#mapping;
+    this.words = new Int32Array(buffer, 0, offset / 4);
+    this.data = new Uint8Array(buffer, offset);
+    this.dataWords = new Int32Array(buffer, offset);
+  }
+
+  /** A new ring. */
+  static create(capacity: number | undefined): RingMemory {
+    const cells = capacityOf(capacity) / CELL;
+    const fd = sealedMemory("isthmus-ring", ringSize(cells));
+    try {
+      const memory = new RingMemory(fd, cells);
+      memory.words[W_MAGIC] = MAGIC_LOW;
+      memory.words[W_MAGIC + 1] = MAGIC_HIGH;
+      memory.words[W_VERSION] = FORMAT_VERSION;
+      memory.words[W_CELLS] = cells;
+      return memory;
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  /**
+   * A ring that came from a peer. Nothing in it is believed: the size decides the layout, and the header must agree.
+   *
+   * @param fd The memory file; owned by the ring from now on, closed if it is refused.
+   */
+  static attach(fd: IpcFd): RingMemory {
+    try {
+      const size = checkSealed(fd.fd);
+      for (let cells = MIN_CAPACITY / CELL; cells <= MAX_CAPACITY / CELL; cells *= 2) {
+        if (ringSize(cells) === size) return attachSized(new RingMemory(fd, cells));
+      }
+      throw new IpcError(
+        "Corrupt",
+        `Cannot attach to a channel: its memory of ${size} bytes has not the size of a ring`,
+      );
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  /** One more endpoint uses this memory. */
+  retain(): RingMemory {
+    this.#users++;
+    return this;
+  }
+
+  /** One endpoint less; the last one unmaps. */
+  release(): void {
+    if (--this.#users > 0) return;
+    this.#mapping.unmap();
+    this.fd.close();
+  }
+
+  /** A view on part of the data that can be detached by itself; offsets as in {@linkcode data}. */
+  window(offset: number, length: number): ArrayBuffer {
+    return this.#mapping.window(dataOffset(this.cells) + offset, length);
+  }
+}
+
+function attachSized(memory: RingMemory): RingMemory {
+  const { words, cells } = memory;
+  let problem: IpcError | undefined;
+  if (words[W_MAGIC] !== MAGIC_LOW || words[W_MAGIC + 1] !== MAGIC_HIGH) {
+    problem = new IpcError("Corrupt", "Cannot attach to a channel: its memory does not begin as a ring does");
+  } else if (words[W_VERSION] !== FORMAT_VERSION) {
+    problem = new IpcError(
+      "Incompatible",
+      `Cannot attach to a channel of format ${words[W_VERSION]}: this version of the package speaks format ` +
+        `${FORMAT_VERSION}; use the same version on both sides`,
+    );
+  } else if (words[W_CELLS] !== cells) {
+    problem = new IpcError(
+      "Corrupt",
+      `Cannot attach to a channel: its header says ${words[W_CELLS]} cells, its size says ${cells}`,
+    );
+  }
+  if (problem === undefined) return memory;
+  memory.release();
+  throw problem;
+}

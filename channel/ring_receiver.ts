@@ -1,0 +1,462 @@
+// The receiving side of a ring: find the next whole record, release its cells, and step over what the dead left.
+import { BellListener, ring } from "../ffi/doorbell.ts";
+import { IpcError } from "../ffi/error.ts";
+import type { IpcFd } from "../ffi/fd.ts";
+import { DescriptorQueue } from "./descriptor_queue.ts";
+import type { Handle } from "./handle.ts";
+import { claimIdentity, clearIdentity, isIdentityAlive } from "./identity.ts";
+import {
+  BELL_CLOSED,
+  CELL,
+  CELL_SHIFT,
+  cellsFor,
+  EXTENDED_HEADER,
+  O_CELLS,
+  O_POSITION,
+  O_TID,
+  SLOT_WORDS,
+  SLOTS,
+  W_BELL,
+  W_COMMIT,
+  W_HEAD,
+  W_READ,
+  W_RECEIVER,
+  W_SLOTS,
+  W_SPACE,
+  W_TAIL,
+} from "./ring_layout.ts";
+import { RingMemory } from "./ring_memory.ts";
+
+/** Released cells are published at least this often while messages keep coming. */
+const PUBLISH_CELLS = 4096;
+
+/** Bounds of the adaptive spin before a blocking wait, in looks of some 10 ns each: 50 µs, what a wake-up costs. */
+const MIN_SPINS = 32, MAX_SPINS = 5000;
+
+/** Milliseconds between two looks at a gap whose owner lives, doubling from the first to the last. */
+const FIRST_GAP_LOOK = 0.5, LAST_GAP_LOOK = 50;
+
+export class RingReceiver {
+  readonly #memory: RingMemory;
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #mask: number;
+  readonly #bell: BellListener;
+  readonly #descriptors: DescriptorQueue;
+  /** Position of the next record to look at. */
+  #head: number;
+  /** What HEAD says: everything before is the senders' again. */
+  #published: number;
+  /** Positions up to here are claimed, as far as this receiver knows. */
+  #knownTail: number;
+  /** Number of the last wait, for BELL. */
+  #ticket = 0;
+  #spins = MAX_SPINS / 4;
+  /** When the gap at the head was last looked at, and how long to leave it alone. */
+  #gapAt = 0;
+  #gapPosition = 0;
+  #gapPause = 0;
+  /** Spans handed out and not given back, in order. */
+  readonly #loans: Loan[] = [];
+
+  // --- The record that `next()` found ---
+
+  /** Where its payload begins in {@linkcode RingMemory.data}. */
+  offset = 0;
+  /** Bytes of its payload in the ring. */
+  length = 0;
+  /** Whether an extended header precedes the payload. */
+  extended = false;
+  #cells = 0;
+
+  private constructor(memory: RingMemory, bell: BellListener, descriptors: DescriptorQueue) {
+    this.#memory = memory;
+    this.#words = memory.words;
+    this.#mask = memory.cells - 1;
+    this.#bell = bell;
+    this.#descriptors = descriptors;
+    this.#published = Atomics.load(this.#words, W_HEAD);
+    this.#head = this.#resume();
+    this.#knownTail = this.#head;
+  }
+
+  /** Goes on where the last receiver stopped, even if it was killed before it released what it had received. */
+  #resume(): number {
+    const words = this.#words;
+    const read = Atomics.load(words, W_READ), tail = Atomics.load(words, W_TAIL);
+    const received = (read - this.#published) | 0;
+    if (received < 0 || ((tail - read) | 0) < 0 || ((tail - this.#published) | 0) > this.#memory.cells) {
+      return this.#published; // damaged: the first look at the tail says so
+    }
+    for (let i = 0; i < received; i++) words[W_COMMIT + ((this.#published + i) & this.#mask)] = 0;
+    Atomics.store(words, W_HEAD, read);
+    return this.#published = read;
+  }
+
+  /**
+   * The receiving side of a ring. Owns what it is given, also if it throws.
+   *
+   * @throws {IpcError} `AlreadyExists` if another living thread receives from this ring.
+   */
+  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd): RingReceiver {
+    if (!claimIdentity(memory.words, W_RECEIVER, true)) {
+      memory.release();
+      bell.close();
+      descriptors.close();
+      throw new IpcError("AlreadyExists", "Cannot receive: this channel has a receiver already");
+    }
+    const receiver = new RingReceiver(memory, new BellListener(bell), new DescriptorQueue(descriptors));
+    // The flag of an earlier receiver's wait, which is over.
+    if (Atomics.load(memory.words, W_BELL) > 0) Atomics.store(memory.words, W_BELL, 0);
+    return receiver;
+  }
+
+  /** The receiving side of a ring that came from a peer. Owns the handle, also if it throws. */
+  static attach(handle: Handle): RingReceiver {
+    let memory: RingMemory;
+    try {
+      memory = RingMemory.attach(handle.memory);
+    } catch (error) {
+      handle.bell.close();
+      handle.descriptors.close();
+      throw error;
+    }
+    return RingReceiver.create(memory, handle.bell, handle.descriptors);
+  }
+
+  /** The doorbell that senders ring. */
+  get bell(): BellListener {
+    return this.#bell;
+  }
+
+  /** The queue that descriptors come in by. */
+  get descriptors(): DescriptorQueue {
+    return this.#descriptors;
+  }
+
+  /** The memory of the ring. */
+  get memory(): RingMemory {
+    return this.#memory;
+  }
+
+  // --- Records -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Finds the next message; its place is in {@linkcode offset}, {@linkcode length} and {@linkcode extended} then.
+   *
+   * @returns `false` if no whole message is there.
+   * @throws {IpcError} `Corrupt` if a commit word breaks the rules.
+   */
+  next(): boolean {
+    for (;;) {
+      const index = this.#head & this.#mask;
+      const word = Atomics.load(this.#words, W_COMMIT + index);
+      if (word > 0) {
+        this.#locate(index, word - 1, false);
+        return true;
+      }
+      if (word === 0) {
+        if (this.#head !== this.#published) this.#publish();
+        return false;
+      }
+      if ((word & 1) === 0) {
+        this.#locate(index, -(word >> 1), true);
+        return true;
+      }
+      const padding = (-word - 1) >>> 1; // exact also for -2^31, which is even
+      this.#claimed(padding, index);
+      this.#skip(padding, index);
+    }
+  }
+
+  /** Validates a record's length, and notes where it is. */
+  #locate(index: number, length: number, extended: boolean): void {
+    const cells = cellsFor(length);
+    this.#claimed(cells, index);
+    this.offset = index << CELL_SHIFT;
+    this.length = length;
+    this.extended = extended;
+    this.#cells = cells;
+    if (extended && length < EXTENDED_HEADER) {
+      this.release();
+      throw corrupt(`an extended record of ${length} bytes has no room for its header`);
+    }
+  }
+
+  /** A record must lie between head and tail. */
+  #claimed(cells: number, index: number): void {
+    if (((this.#head + cells - this.#knownTail) | 0) <= 0) return;
+    this.#knownTail = this.#loadTail();
+    if (cells > 0 && ((this.#head + cells - this.#knownTail) | 0) <= 0) return;
+    // One cell further, so that the same word is not reported for ever.
+    this.#skip(this.#head === this.#knownTail ? 0 : 1, index);
+    throw corrupt(`a record claims ${cells} cells where senders claimed fewer`);
+  }
+
+  /** Releases the record that {@linkcode next} found: its cells may be used again once the head is published. */
+  release(): void {
+    this.#skip(this.#cells, this.#head & this.#mask);
+  }
+
+  /**
+   * READ goes first: if this process dies before it clears the word, whoever comes next does. The word is cleared
+   * before the head is published, by a store that orders both.
+   */
+  #skip(cells: number, index: number): void {
+    this.#words[W_READ] = (this.#head + cells) | 0;
+    this.#words[W_COMMIT + index] = 0;
+    this.#advance(cells);
+  }
+
+  #advance(cells: number): void {
+    this.#head = (this.#head + cells) | 0;
+    // Drained, or a batch: publishing costs a barrier and the senders a cache miss.
+    if (
+      ((this.#head - this.#published) | 0) >= PUBLISH_CELLS ||
+      Atomics.load(this.#words, W_COMMIT + (this.#head & this.#mask)) === 0
+    ) {
+      this.#publish();
+    }
+  }
+
+  #publish(): void {
+    const words = this.#words;
+    const until = this.#loans.length === 0 ? this.#head : this.#loans[0]!.position;
+    this.#published = until;
+    Atomics.store(words, W_HEAD, until);
+    // A sender sets SPACE and then looks at HEAD; here HEAD is stored and then SPACE looked at.
+    if (Atomics.load(words, W_SPACE) !== 0) this.#ringSpaceBells();
+  }
+
+  #ringSpaceBells(): void {
+    Atomics.store(this.#words, W_SPACE, 0);
+    const bells = this.#descriptors.spaceBells();
+    for (let i = bells.length - 1; i >= 0; i--) {
+      if (ring(bells[i]!.fd)) continue;
+      bells[i]!.close(); // its sender is gone
+      bells.splice(i, 1);
+    }
+  }
+
+  #loadTail(): number {
+    const tail = Atomics.load(this.#words, W_TAIL);
+    const used = (tail - this.#published) | 0;
+    if (used < 0 || used > this.#memory.cells || ((tail - this.#head) | 0) < 0) {
+      throw corrupt(`its positions make no sense (${used} of ${this.#memory.cells} cells used)`);
+    }
+    return tail;
+  }
+
+  // --- Loans: records whose cells the program reads in place ---------------------------------------------------------
+
+  /** Takes the record that {@linkcode next} found out of the ring without releasing its cells. */
+  lend(): Loan {
+    const loan: Loan = { position: this.#head, end: (this.#head + this.#cells) | 0, returned: false };
+    this.#loans.push(loan);
+    this.#words[W_READ] = loan.end;
+    this.#words[W_COMMIT + (this.#head & this.#mask)] = 0;
+    this.#head = loan.end;
+    return loan;
+  }
+
+  /** Gives cells back. They are released in order: those behind an earlier loan wait for it. */
+  giveBack(loan: Loan): void {
+    if (loan.returned) return;
+    loan.returned = true;
+    if (this.#loans[0] !== loan) return;
+    while (this.#loans.length > 0 && this.#loans[0]!.returned) this.#loans.shift();
+    this.#publish();
+  }
+
+  // --- What the dead left --------------------------------------------------------------------------------------------
+
+  /** Whether cells are claimed at the head that are not committed. Call when {@linkcode next} found nothing. */
+  get hasGap(): boolean {
+    return this.#loadTail() !== this.#head;
+  }
+
+  /**
+   * Steps over claims of dead senders at the head. Exact: a claim is skipped only if no living thread's journal notes
+   * it and it is still uncommitted after that was found. A stopped process lives.
+   *
+   * @param allGone Whether the kernel said that no sender is left, whatever the journals say.
+   * @returns Whether it is worth looking for a message again.
+   */
+  recover(allGone: boolean): boolean {
+    const words = this.#words;
+    const tail = this.#loadTail();
+    let end = this.#head;
+    while (end !== tail && Atomics.load(words, W_COMMIT + (end & this.#mask)) === 0) end = (end + 1) | 0;
+    if (end === this.#head) return end !== tail;
+    const gap = (end - this.#head) | 0;
+    let skip = gap;
+    if (!allGone) {
+      for (let i = 0; i < SLOTS && skip > 0; i++) {
+        const slot = W_SLOTS + i * SLOT_WORDS;
+        if (Atomics.load(words, slot + O_TID) === 0) continue;
+        const cells = Atomics.load(words, slot + O_CELLS);
+        if (cells <= 0) continue;
+        // From the head on; a claim that began before it is not in the gap.
+        const from = (Atomics.load(words, slot + O_POSITION) - this.#head) | 0;
+        if (from < 0 || from >= skip || !isIdentityAlive(words, slot)) continue;
+        skip = from;
+      }
+    }
+    if (skip === 0) return false;
+    // A sender that committed after the scan and then died, or moved on, left its word by now.
+    for (let i = 0; i < skip; i++) {
+      if (Atomics.load(words, W_COMMIT + ((this.#head + i) & this.#mask)) !== 0) return true;
+    }
+    this.#words[W_READ] = this.#head = (this.#head + skip) | 0;
+    this.#publish();
+    return true;
+  }
+
+  /**
+   * Looks at a gap as often as is sensible: at once when it is new, then less and less.
+   *
+   * @returns Whether it was closed, so that {@linkcode next} may find something.
+   */
+  #lookAtGap(): boolean {
+    const now = performance.now();
+    if (this.#gapPosition !== this.#head || this.#gapPause === 0) {
+      this.#gapPosition = this.#head;
+      this.#gapPause = FIRST_GAP_LOOK;
+      this.#gapAt = now;
+      return false; // most likely its sender is just writing
+    }
+    if (now - this.#gapAt < this.#gapPause) return false;
+    this.#gapAt = now;
+    this.#gapPause = Math.min(this.#gapPause * 2, LAST_GAP_LOOK);
+    return this.recover(false);
+  }
+
+  // --- Waiting -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Looks for a message without waiting, and deals with gaps and the end of the senders.
+   *
+   * @returns `message` after {@linkcode next} found one, `empty`, or `disconnected` if none can come any more.
+   */
+  poll(): "message" | "empty" | "disconnected" {
+    if (this.next()) return "message";
+    if (this.#bell.hungUp) return this.#drainLast();
+    if (this.hasGap && this.#lookAtGap() && this.next()) return "message";
+    return "empty";
+  }
+
+  /** No sender is left: what is committed still counts, what is not never will be. */
+  #drainLast(): "message" | "disconnected" {
+    for (;;) {
+      if (this.next()) return "message";
+      if (!this.hasGap || !this.recover(true)) return "disconnected";
+    }
+  }
+
+  /**
+   * Blocks until a message is there.
+   *
+   * @param deadline On the clock of `performance.now()`.
+   */
+  waitSync(deadline: number): "message" | "timeout" | "disconnected" {
+    for (;;) {
+      const commit = W_COMMIT + (this.#head & this.#mask);
+      const spins = this.#spins;
+      for (let i = 0; i < spins; i++) {
+        if (Atomics.load(this.#words, commit) !== 0) {
+          this.#spins = Math.min(MAX_SPINS, this.#spins + (this.#spins >> 2) + 8);
+          break;
+        }
+        pause();
+      }
+      if (this.next()) return "message";
+      this.#spins = Math.max(MIN_SPINS, this.#spins >> 1);
+      const gapLook = this.arm();
+      if (this.next()) {
+        this.disarm();
+        return "message";
+      }
+      const now = performance.now();
+      const event = this.#bell.waitSync(Math.min(deadline, gapLook === 0 ? Infinity : now + gapLook));
+      this.disarm();
+      if (this.next()) return "message";
+      if (event === "hangup") return this.#drainLast();
+      if (event === "timeout") {
+        if (this.hasGap && this.#lookAtGap() && this.next()) return "message";
+        if (performance.now() >= deadline) return "timeout";
+      }
+    }
+  }
+
+  /**
+   * Declares that this receiver waits for its bell. Look for a message once more after it.
+   *
+   * @returns Milliseconds after which to look at a gap at the head; 0 if there is none.
+   */
+  arm(): number {
+    this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
+    Atomics.store(this.#words, W_BELL, this.#ticket);
+    if (!this.hasGap) return 0;
+    this.#lookAtGap();
+    return this.#gapPause;
+  }
+
+  /** Declares that it does not wait any more. */
+  disarm(): void {
+    Atomics.store(this.#words, W_BELL, 0);
+  }
+
+  // --- The end -------------------------------------------------------------------------------------------------------
+
+  /** Closes for good: senders get `Disconnected`, unread messages and their descriptors are dropped. */
+  close(): void {
+    // Senders in other processes see this at their next send, those that wait for room by the end of their bell.
+    Atomics.store(this.#words, W_BELL, BELL_CLOSED);
+    clearIdentity(this.#words, W_RECEIVER);
+    this.#releaseAll();
+  }
+
+  /**
+   * Lets go of the ring, for the receiver to go on elsewhere with the next message.
+   *
+   * Follow it by {@linkcode finishDetach} once the descriptors have been sent, or by {@linkcode undoDetach}.
+   */
+  detach(): void {
+    this.#publish();
+    this.disarm();
+    clearIdentity(this.#words, W_RECEIVER);
+  }
+
+  /** Takes a {@linkcode detach} back. */
+  undoDetach(): void {
+    claimIdentity(this.#words, W_RECEIVER, false);
+  }
+
+  /** The receiver is elsewhere now: closes this side, without a word to the senders. */
+  finishDetach(): void {
+    this.#releaseAll();
+  }
+
+  /** Whether cells are handed out that were not given back. */
+  get hasLoans(): boolean {
+    return this.#loans.length > 0;
+  }
+
+  #releaseAll(): void {
+    this.#descriptors.close();
+    this.#bell.close();
+    this.#memory.release();
+  }
+}
+
+/** Cells handed out. */
+export interface Loan {
+  readonly position: number;
+  readonly end: number;
+  returned: boolean;
+}
+
+function corrupt(what: string): IpcError {
+  return new IpcError("Corrupt", `Cannot receive: the ring is damaged, ${what}; a peer misbehaves`);
+}
+
+const pause: () => void = (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => {});

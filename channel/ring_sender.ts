@@ -1,0 +1,434 @@
+// The sending side of a ring: claim, copy, commit, and wake the receiver.
+//
+// One object an isolate and ring, shared by all clones of a sender there.
+import { BellListener, createDoorbell, hasListener, ring } from "../ffi/doorbell.ts";
+import { IpcError } from "../ffi/error.ts";
+import type { IpcFd } from "../ffi/fd.ts";
+import { POLLIN } from "../ffi/platform.ts";
+import { pollUntil } from "../ffi/poll.ts";
+import { step } from "../ffi/step_hook.ts";
+import { writeMemoryFile } from "../ffi/memory_file.ts";
+import { claimIdentity, clearIdentity } from "./identity.ts";
+import { sendDescriptors, sendSpaceBell } from "./descriptor_queue.ts";
+import type { Handle } from "./handle.ts";
+import {
+  BELL_CLOSED,
+  CELL,
+  CELL_SHIFT,
+  cellsFor,
+  EXTENDED_HEADER,
+  F_DESCRIPTORS,
+  F_OUT_OF_LINE,
+  O_CELLS,
+  O_COUNTER,
+  O_POSITION,
+  paddingWord,
+  SLOT_WORDS,
+  SLOTS,
+  W_BELL,
+  W_COMMIT,
+  W_HEAD,
+  W_SLOTS,
+  W_SPACE,
+  W_TAIL,
+} from "./ring_layout.ts";
+import { RingMemory } from "./ring_memory.ts";
+
+/** What {@linkcode RingSender.tryClaim} returns when there is no room. */
+export const FULL = -1;
+
+/** Sends in one turn of the event loop between two looks whether the receiver lives (a look costs 0.4 µs). */
+const SENDS_PER_LOOK = 256;
+
+/** Cells after which a sender looks whether the ring is empty, and those that it then goes back to: the warm ones. */
+const WARM_CELLS = (256 << 10) / CELL;
+
+/** Spins before a wait for room blocks, of some 10 ns each. */
+const SPINS = 2000;
+
+/** Longest sleep of a wait for room, in milliseconds, where the receiver could not be given a bell to ring. */
+const BLIND_SLEEP = 5;
+
+/** A copy of up to this many bytes is faster by words than by a call. */
+const COPY_BY_WORDS = 256;
+
+export class RingSender {
+  readonly #memory: RingMemory;
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #mask: number;
+  readonly #bell: IpcFd;
+  readonly #bellFd: number;
+  readonly #descriptors: IpcFd;
+  /** Word index of this isolate's slot. */
+  readonly #slot: number;
+  /** Slots of loans that are out, and free ones of earlier loans. */
+  readonly #spareSlots: number[] = [];
+  /** Positions before this are free, as far as this sender knows. */
+  #limit = 0;
+  /** Sends left until the next look whether the receiver lives. */
+  #untilLook = 0;
+  #lookScheduled = false;
+  #gone = false;
+  #spaceBell: BellListener | undefined;
+  readonly #lookAgain = () => {
+    this.#lookScheduled = false;
+    this.#untilLook = 0;
+  };
+
+  private constructor(memory: RingMemory, bell: IpcFd, descriptors: IpcFd) {
+    this.#memory = memory;
+    this.#words = memory.words;
+    this.#mask = memory.cells - 1;
+    this.#bell = bell;
+    this.#bellFd = bell.fd;
+    this.#descriptors = descriptors;
+    this.#slot = claimSlot(memory.words);
+    this.#limit = Atomics.load(this.#words, W_TAIL);
+  }
+
+  /** The sending side of a ring of this process. Owns what it is given, also if it throws. */
+  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd): RingSender {
+    try {
+      return new RingSender(memory, bell, descriptors);
+    } catch (error) {
+      memory.release();
+      bell.close();
+      descriptors.close();
+      throw error;
+    }
+  }
+
+  /** The sending side of a ring that came from a peer. Owns the handle, also if it throws. */
+  static attach(handle: Handle): RingSender {
+    let memory: RingMemory;
+    try {
+      memory = RingMemory.attach(handle.memory);
+    } catch (error) {
+      handle.bell.close();
+      handle.descriptors.close();
+      throw error;
+    }
+    return RingSender.create(memory, handle.bell, handle.descriptors);
+  }
+
+  /** Still owned by this sender; for passing it on. */
+  get handle(): Handle {
+    return { memory: this.#memory.fd, bell: this.#bell, descriptors: this.#descriptors };
+  }
+
+  /** Bytes that the ring holds. */
+  get capacity(): number {
+    return this.#memory.cells * CELL;
+  }
+
+  /** Gives up the slot and releases the memory and the descriptors. */
+  close(): void {
+    this.#gone = true;
+    for (const slot of [this.#slot, ...this.#spareSlots]) releaseSlot(this.#words, slot);
+    this.#spaceBell?.close();
+    this.#memory.release();
+    this.#bell.close();
+    this.#descriptors.close();
+  }
+
+  // --- Messages ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends a message if there is room.
+   *
+   * @param source Where the bytes are, from `start` to `end`.
+   * @param fds Descriptors that travel with it; they stay the caller's.
+   * @returns `false` if the ring, or the queue of descriptors, is full.
+   * @throws {IpcError} `Disconnected` if the receiver is gone.
+   */
+  trySend(source: Uint8Array, start: number, end: number, fds?: readonly number[]): boolean {
+    const length = end - start;
+    if (fds !== undefined || length > this.#memory.cells * CELL) return this.#trySendExtended(source, start, end, fds);
+    const index = this.tryClaim(cellsFor(length));
+    if (index === FULL) return false;
+    this.#copy(source, start, end, index << CELL_SHIFT);
+    step("copied");
+    this.commit(index, length + 1);
+    return true;
+  }
+
+  #trySendExtended(source: Uint8Array, start: number, end: number, fds: readonly number[] = []): boolean {
+    const length = end - start;
+    const outOfLine = EXTENDED_HEADER + length > this.capacity;
+    const inline = EXTENDED_HEADER + (outOfLine ? 0 : length);
+    const index = this.tryClaim(cellsFor(inline));
+    if (index === FULL) return false;
+    let body: IpcFd | undefined;
+    let word = paddingWord(cellsFor(inline)); // what the claim becomes if anything fails from here on
+    try {
+      if (outOfLine) {
+        body = writeMemoryFile("isthmus-message", source, start, end);
+        fds = [body.fd, ...fds];
+      }
+      // Never used again, by whoever owns the slot: what a dead owner sent cannot be taken for another message's.
+      const counter = Atomics.add(this.#words, this.#slot + O_COUNTER, 1);
+      if (!sendDescriptors(this.#descriptors.fd, this.#slot, counter, fds)) return false;
+      step("descriptors-sent");
+      const at = index << CELL_SHIFT;
+      const header = this.#memory.dataWords, h = at >>> 2;
+      header[h] = (fds.length > 0 ? F_DESCRIPTORS : 0) | (outOfLine ? F_OUT_OF_LINE : 0);
+      header[h + 1] = this.#slot;
+      header[h + 2] = counter;
+      header[h + 3] = fds.length;
+      header[h + 4] = length >>> 0;
+      header[h + 5] = Math.floor(length / 2 ** 32);
+      if (!outOfLine) this.#copy(source, start, end, at + EXTENDED_HEADER);
+      word = -(2 * inline);
+      return true;
+    } finally {
+      body?.close();
+      this.commit(index, word);
+    }
+  }
+
+  #copy(source: Uint8Array, start: number, end: number, to: number): void {
+    const length = end - start;
+    if (length <= COPY_BY_WORDS) {
+      const { data } = this.#memory;
+      for (let i = 0; i < length; i++) data[to + i] = source[start + i]!;
+    } else {
+      this.#memory.data.set(start === 0 && end === source.length ? source : source.subarray(start, end), to);
+    }
+  }
+
+  // --- Claim and commit ----------------------------------------------------------------------------------------------
+
+  /**
+   * Claims cells for one record. What is claimed must be committed, as a message or as padding.
+   *
+   * @param slot Whose journal notes the claim; one claim a slot at a time.
+   * @returns The index of the first cell, or {@linkcode FULL}.
+   * @throws {IpcError} `Disconnected` if the receiver is gone; `Corrupt` if the ring's positions make no sense.
+   */
+  tryClaim(cells: number, slot: number = this.#slot): number {
+    if (--this.#untilLook < 0) this.#lookForReceiver();
+    const words = this.#words;
+    let tail = Atomics.load(words, W_TAIL);
+    for (;;) {
+      if (((tail + cells - this.#limit) | 0) > 0) {
+        if (!this.#refreshLimit(cells)) return FULL;
+        tail = Atomics.load(words, W_TAIL);
+        continue;
+      }
+      // The journal before the tail: whoever finds the cells claimed finds out by whom. The swap is a barrier for the
+      // plain stores before it. The journal is not cleared after the commit: by then its cells lie behind the head.
+      words[slot + O_POSITION] = tail;
+      words[slot + O_CELLS] = cells;
+      step("journaled");
+      const found = Atomics.compareExchange(words, W_TAIL, tail, (tail + cells) | 0);
+      if (found === tail) break;
+      tail = found;
+    }
+    step("claimed");
+    // The receiver is woken at the claim, not only at the commit: if this process dies in between, the receiver must be
+    // awake to find the gap, and if it lives, the wake-up runs while the payload is copied.
+    const bell = Atomics.load(words, W_BELL);
+    if (bell !== 0) this.#wake(bell, tail & this.#mask, cells);
+    return tail & this.#mask;
+  }
+
+  /** Publishes a record. The store releases the payload's plain stores to whoever loads the word. */
+  commit(index: number, word: number): void {
+    const words = this.#words;
+    Atomics.store(words, W_COMMIT + index, word);
+    step("committed");
+    // Against a receiver that went to sleep after the claim: it stores BELL, then loads the commit word; here it is the
+    // other way round, and all four are sequentially consistent, so one of the two sees the other.
+    //
+    // On arm64 this load also keeps the next journal's plain stores from overtaking the commit's store.
+    const bell = Atomics.load(words, W_BELL);
+    if (bell > 0) this.#ring(bell);
+  }
+
+  #wake(bell: number, index: number, cells: number): void {
+    if (bell !== BELL_CLOSED && this.#ring(bell)) return;
+    this.#gone = true;
+    Atomics.store(this.#words, W_COMMIT + index, paddingWord(cells));
+    throw disconnected();
+  }
+
+  #ring(ticket: number): boolean {
+    step("ringing");
+    // The byte before the flag: if this process dies in between, the receiver is awake and clears the flag itself.
+    const heard = ring(this.#bellFd);
+    // The ticket makes sure that it is this wait's flag that is cleared, not the flag of a wait that began meanwhile.
+    if (heard) Atomics.compareExchange(this.#words, W_BELL, ticket, 0);
+    return heard;
+  }
+
+  /**
+   * Finds out at bearable cost that the receiver was killed: with the first send of a turn of the event loop, and after
+   * many in the same turn.
+   */
+  #lookForReceiver(): void {
+    if (this.#gone) throw disconnected();
+    if (!hasListener(this.#bellFd)) {
+      this.#gone = true;
+      throw disconnected();
+    }
+    this.#untilLook = SENDS_PER_LOOK;
+    if (this.#lookScheduled) return;
+    this.#lookScheduled = true;
+    queueMicrotask(this.#lookAgain);
+  }
+
+  /** Learns how far the receiver got. `false` if `cells` do not fit. */
+  #refreshLimit(cells: number): boolean {
+    const words = this.#words;
+    const head = Atomics.load(words, W_HEAD);
+    const tail = Atomics.load(words, W_TAIL);
+    const used = (tail - head) | 0;
+    const { cells: capacity } = this.#memory;
+    if (used < 0 || used > capacity) {
+      throw new IpcError(
+        "Corrupt",
+        `Cannot send: the ring's positions make no sense (${used} of ${capacity} cells used)`,
+      );
+    }
+    const index = tail & this.#mask;
+    if (used === 0 && index > WARM_CELLS && cells <= index) {
+      // Empty: go back to the first cells, which are in the caches, instead of on to cold ones.
+      const rest = capacity - index;
+      words[this.#slot + O_POSITION] = tail;
+      words[this.#slot + O_CELLS] = rest;
+      if (Atomics.compareExchange(words, W_TAIL, tail, (tail + rest) | 0) === tail) {
+        Atomics.store(words, W_COMMIT + index, paddingWord(rest));
+        this.#limit = (head + capacity) | 0;
+        return true;
+      }
+    }
+    // Not further than a window, so that the ring is looked at again before long.
+    const free = (head + capacity - tail) | 0;
+    this.#limit = (tail + Math.min(free, Math.max(cells, WARM_CELLS))) | 0;
+    if (free >= cells) return true;
+    words[this.#slot + O_CELLS] = 0; // what an attempt may have noted is another's claim now
+    return false;
+  }
+
+  // --- Waiting for room ----------------------------------------------------------------------------------------------
+
+  /** Whether every message sent so far was received. */
+  get empty(): boolean {
+    return Atomics.load(this.#words, W_HEAD) === Atomics.load(this.#words, W_TAIL);
+  }
+
+  /**
+   * Blocks until the receiver has released cells.
+   *
+   * @param ready Whether what is waited for is there; asked again after every change.
+   * @returns `false` if the deadline passed.
+   */
+  waitSync(ready: () => boolean, deadline: number): boolean {
+    for (let i = 0; i < SPINS; i++) {
+      if (ready()) return true;
+      pause();
+    }
+    for (;;) {
+      const armed = this.armSpaceBell();
+      if (ready()) return true;
+      const now = performance.now();
+      if (now >= deadline) return false;
+      if (armed) {
+        if (this.#spaceBell!.waitSync(deadline) === "hangup") this.#spaceBellLost();
+      } else {
+        pollUntil(this.#bellFd, POLLIN, Math.min(deadline, now + BLIND_SLEEP)); // nothing to read there: a sleep
+      }
+      this.#requireListener();
+      if (ready()) return true;
+    }
+  }
+
+  /**
+   * Asks the receiver to ring when it releases cells. Look whether there is room after this, then wait.
+   *
+   * @returns `false` if the receiver cannot be asked, as too much is queued for it: look again by and by.
+   */
+  armSpaceBell(): boolean {
+    if (this.#spaceBell === undefined) {
+      const [listen, bell] = createDoorbell();
+      let sent = false;
+      try {
+        sent = sendSpaceBell(this.#descriptors.fd, bell.fd);
+      } finally {
+        bell.close();
+        if (!sent) listen.close();
+      }
+      if (!sent) return false;
+      this.#spaceBell = new BellListener(listen);
+    }
+    Atomics.store(this.#words, W_SPACE, 1);
+    return true;
+  }
+
+  /** The doorbell that the receiver rings, once armed. */
+  get spaceBell(): BellListener | undefined {
+    return this.#spaceBell;
+  }
+
+  /** After a ring: throws `Disconnected` if it was the end of the receiver. */
+  afterSpaceBell(): void {
+    if (this.#spaceBell?.hungUp) this.#spaceBellLost();
+    this.#requireListener();
+  }
+
+  /** The receiver that held the bell is gone; another may have taken its place, and must be given a new bell. */
+  #spaceBellLost(): void {
+    this.#spaceBell?.close();
+    this.#spaceBell = undefined;
+  }
+
+  #requireListener(): void {
+    if (!this.#gone && Atomics.load(this.#words, W_BELL) !== BELL_CLOSED && hasListener(this.#bellFd)) return;
+    this.#gone = true;
+    throw disconnected();
+  }
+
+  // --- Loans ---------------------------------------------------------------------------------------------------------
+
+  /** A slot for a claim that stays open while others are made. */
+  borrowSlot(): number {
+    return this.#spareSlots.pop() ?? claimSlot(this.#words);
+  }
+
+  /** Gives a slot back after its claim was committed. */
+  returnSlot(slot: number): void {
+    this.#words[slot + O_CELLS] = 0;
+    this.#spareSlots.push(slot);
+  }
+
+  /** The ring's data, for filling claimed cells in place. */
+  get memory(): RingMemory {
+    return this.#memory;
+  }
+}
+
+function disconnected(): IpcError {
+  return new IpcError("Disconnected", "Cannot send: the receiver is gone");
+}
+
+/** Lets the other hardware thread of the core run, where there is one. */
+const pause: () => void = (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => {});
+
+/** Finds a slot for this thread: a free one, or, if there is none, one whose owner is dead. */
+function claimSlot(words: Int32Array<ArrayBuffer>): number {
+  for (const takeOver of [false, true]) {
+    for (let i = 0; i < SLOTS; i++) {
+      const slot = W_SLOTS + i * SLOT_WORDS;
+      if (!claimIdentity(words, slot, takeOver)) continue;
+      // A dead owner's journal would be taken for a claim of ours.
+      words[slot + O_CELLS] = 0;
+      return slot;
+    }
+  }
+  throw new IpcError("System", `Cannot send: ${SLOTS} threads send through this channel already; close some senders`);
+}
+
+function releaseSlot(words: Int32Array<ArrayBuffer>, slot: number): void {
+  words[slot + O_CELLS] = 0;
+  clearIdentity(words, slot);
+}

@@ -1,0 +1,137 @@
+// The typed sender, and the same without its type.
+import { encodeMessage } from "./codec.ts";
+import { HANDLE_FDS, handleFrom } from "./handle.ts";
+import { connectChannel } from "./hello.ts";
+import { SenderBase } from "./sender_base.ts";
+import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
+
+/**
+ * Sends values through a channel to the one receiver of it. Any number of senders, in any number of processes, may send
+ * through the same channel: {@linkcode IpcSender.clone} one, or put it inside a value that is sent.
+ *
+ * @typeParam T What is sent: anything that `structuredClone` takes, and endpoints, memory and descriptors inside it.
+ *
+ * @example A reply channel inside a request
+ * ```ts
+ * import { channel, type IpcSender } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<{ question: string; reply: IpcSender<number> }>();
+ * const [reply, answers] = channel<number>();
+ * await sender.send({ question: "6 × 7", reply });
+ *
+ * const request = await receiver.recv(); // in another process, usually
+ * await request.reply.send(42);
+ * assertEquals(await answers.recv(), 42);
+ *
+ * for (const end of [sender, receiver, reply, answers, request.reply]) end.close();
+ * ```
+ */
+export class IpcSender<T> extends SenderBase<T> {
+  /**
+   * Connects to an {@linkcode IpcOneShotServer}. Does not wait for the server to accept; messages can be sent at once.
+   *
+   * @typeParam T What the server receives.
+   * @param serverName The server's `name`.
+   * @returns A sender to the server. A server takes one client.
+   * @throws {IpcError} `NotFound` if no such server waits (any more), `AlreadyExists` if it has a client already.
+   */
+  static connect<T>(serverName: string): IpcSender<T> {
+    return new IpcSender<T>(connectChannel(serverName));
+  }
+
+  /**
+   * Another sender to the same channel.
+   *
+   * @returns The clone; it is closed by itself.
+   */
+  clone(): IpcSender<T> {
+    return new IpcSender<T>(this.share());
+  }
+
+  /**
+   * This sender without its type, for collections of different ones. It moves: this object is closed.
+   *
+   * @returns The opaque sender.
+   */
+  toOpaque(): OpaqueIpcSender {
+    const moved = this.clone();
+    this.close();
+    return new OpaqueIpcSender(moved as IpcSender<unknown>);
+  }
+
+  /** @ignore */
+  protected override encode(value: T): Luggage | undefined {
+    return encodeMessage(value);
+  }
+
+  /** @ignore */
+  [PACK](luggage: Luggage): [Kind] {
+    return this.pack("sender", luggage);
+  }
+}
+
+onArrival("sender", (arrivals, first) => new IpcSender(handleFrom(arrivals.claim(first, HANDLE_FDS))));
+
+/**
+ * A sender whose type nobody knows at the moment: for registries, and for sending on what came from elsewhere.
+ *
+ * @example Keeping senders of different types
+ * ```ts
+ * import { channel, type OpaqueIpcSender } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<number>();
+ * const registry = new Map<string, OpaqueIpcSender>([["numbers", sender.toOpaque()]]);
+ *
+ * using numbers = registry.get("numbers")!.to<number>();
+ * numbers.sendSync(7);
+ * assertEquals(receiver.recvSync(), 7);
+ * receiver.close();
+ * ```
+ */
+export class OpaqueIpcSender implements Disposable {
+  readonly #sender: IpcSender<unknown>;
+
+  /** Not for programs: use {@linkcode IpcSender.toOpaque}. */
+  constructor(sender: IpcSender<unknown>) {
+    this.#sender = sender;
+  }
+
+  /** Whether it was closed, or given a type. */
+  get closed(): boolean {
+    return this.#sender.closed;
+  }
+
+  /**
+   * Gives the sender a type. It moves: this object is closed.
+   *
+   * @typeParam T What the receiver at the other end expects; nobody checks.
+   * @returns The typed sender.
+   */
+  to<T>(): IpcSender<T> {
+    const moved = this.#sender.clone();
+    this.#sender.close();
+    return moved as unknown as IpcSender<T>;
+  }
+
+  /** Closes the sender. Closing twice is harmless. */
+  close(): void {
+    this.#sender.close();
+  }
+
+  /** Same as {@linkcode OpaqueIpcSender.close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @ignore */
+  [PACK](luggage: Luggage): [Kind] {
+    return packAs("opaque-sender", this.#sender, luggage) as [Kind];
+  }
+}
+
+onArrival(
+  "opaque-sender",
+  (arrivals, first) => new OpaqueIpcSender(new IpcSender(handleFrom(arrivals.claim(first, HANDLE_FDS)))),
+);

@@ -1,0 +1,198 @@
+// What typed and byte senders have in common: everything but the encoding.
+import { IpcError } from "../ffi/error.ts";
+import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
+import { closeHandle, type Handle, handleFds } from "./handle.ts";
+import { SenderPort } from "./sender_port.ts";
+import type { Kind, Luggage } from "./transfer.ts";
+
+// A backstop for senders that were forgotten: without it the receiver would never see the end of them.
+const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave());
+
+/**
+ * The connection of one sender object to its channel, apart from the object, so that it can be let go of when the
+ * object is collected. A sender that came in a message is attached to the ring when it is first used.
+ */
+class SenderSeat {
+  #port: SenderPort | undefined;
+  #handle: Handle | undefined;
+  #left = false;
+
+  constructor(from: SenderPort | Handle) {
+    if (from instanceof SenderPort) this.#port = from;
+    else this.#handle = from;
+  }
+
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /** The port; attaches at first use. */
+  port(): SenderPort {
+    if (this.#port !== undefined) return this.#port;
+    if (this.#left) throw new IpcError("Closed", "Cannot send: this sender was closed");
+    const handle = this.#handle!;
+    this.#handle = undefined;
+    try {
+      return this.#port = SenderPort.attach(handle);
+    } catch (error) {
+      this.#left = true; // what cannot be attached is closed by then
+      throw error;
+    }
+  }
+
+  /** The descriptors, without attaching. */
+  handle(): Handle {
+    return this.#handle ?? this.port().ring.handle;
+  }
+
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#port?.release(this);
+    if (this.#handle !== undefined) closeHandle(this.#handle);
+    this.#port = this.#handle = undefined;
+  }
+}
+
+/**
+ * What {@linkcode IpcSender} and {@linkcode IpcBytesSender} have in common. Not constructed by programs.
+ *
+ * @typeParam T What is sent.
+ */
+export abstract class SenderBase<T> implements Disposable {
+  readonly #seat: SenderSeat;
+
+  /** Not for programs: senders come from `channel()`, `connect()`, `clone()` and messages. */
+  constructor(from: unknown) {
+    this.#seat = new SenderSeat(from as SenderPort | Handle);
+    forgotten.register(this, this.#seat, this);
+  }
+
+  /** Whether this sender was closed. Its clones may still be open. */
+  get closed(): boolean {
+    return this.#seat.left;
+  }
+
+  /**
+   * Sends a value. It is encoded before this returns, so later changes to it are not sent.
+   *
+   * @param value The value.
+   * @param options How long to wait for room at most, and how to call it off; nothing was sent then.
+   * @returns Resolves when the message is in the ring, which does not mean that it was received.
+   * @throws {IpcError} `Disconnected` if the receiver is gone, `Timeout`, `Serialization`, `Closed`.
+   */
+  send(value: T, options?: WaitOptions): Promise<void> {
+    return this.#send(value, options, false);
+  }
+
+  /**
+   * Waits until all earlier messages were received, and sends then.
+   *
+   * @param value The value.
+   * @param options How long to wait at most, and how to call it off; nothing was sent then.
+   * @returns Resolves when the message is in the ring.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmpty(value: T, options?: WaitOptions): Promise<void> {
+    return this.#send(value, options, true);
+  }
+
+  #send(value: T, options: WaitOptions | undefined, whenEmpty: boolean): Promise<void> {
+    let luggage: Luggage | undefined;
+    try {
+      if (options !== undefined) {
+        timeoutOf(options);
+        options.signal?.throwIfAborted();
+      }
+      const port = this.#seat.port();
+      luggage = this.encode(value);
+      const { bytes, start, end } = outgoing;
+      return port.send(this.#seat, bytes, start, end, luggage, options, whenEmpty);
+    } catch (error) {
+      luggage?.kept();
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Sends a value; blocks the thread while the ring is full.
+   *
+   * @param value The value.
+   * @param options How long to wait for room at most; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendSync(value: T, options?: SyncWaitOptions): void {
+    const port = this.#seat.port();
+    const luggage = this.encode(value);
+    const { bytes, start, end } = outgoing;
+    if (luggage === undefined) {
+      port.sendSync(bytes, start, end, undefined, options);
+      return;
+    }
+    try {
+      port.sendSync(bytes, start, end, luggage, options);
+    } catch (error) {
+      luggage.kept();
+      throw error;
+    }
+    luggage.sent();
+  }
+
+  /**
+   * Sends a value if there is room for it now.
+   *
+   * @param value The value.
+   * @returns `false` if the ring is full, or earlier sends are still waiting for room; nothing was sent then.
+   * @throws {IpcError} `Disconnected`, `Serialization`, `Closed`.
+   */
+  trySend(value: T): boolean {
+    const port = this.#seat.port();
+    const luggage = this.encode(value);
+    const { bytes, start, end } = outgoing;
+    if (luggage === undefined) return port.trySend(bytes, start, end, undefined);
+    let sent = false;
+    try {
+      return sent = port.trySend(bytes, start, end, luggage);
+    } finally {
+      if (sent) luggage.sent();
+      else luggage.kept();
+    }
+  }
+
+  /** Closes this sender. Closing twice is harmless; messages that were sent still arrive. */
+  close(): void {
+    forgotten.unregister(this);
+    this.#seat.leave();
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Leaves the message in {@linkcode outgoing}, and returns what travels with it. @ignore */
+  protected abstract encode(value: T): Luggage | undefined;
+
+  /** Where another endpoint for the same channel starts from. @ignore */
+  protected share(): unknown {
+    return this.#seat.port().retain();
+  }
+
+  /** The port, for subclasses that do more than send. @ignore */
+  protected port(): unknown {
+    return this.#seat.port();
+  }
+
+  /** Puts a clone of this sender into a message. @ignore */
+  protected pack(kind: Kind, luggage: Luggage): [Kind] {
+    luggage.add(handleFds(this.#seat.handle()));
+    return [kind];
+  }
+}
+
+/** The message that `encode` has just made: `bytes` from `start` to `end`. Valid until the next one. */
+export const outgoing: { bytes: Uint8Array; start: number; end: number } = {
+  bytes: new Uint8Array(0),
+  start: 0,
+  end: 0,
+};

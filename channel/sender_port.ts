@@ -1,0 +1,223 @@
+// What all clones of a sender in one isolate share: the ring, and the sends that wait for room in it.
+import { IpcError } from "../ffi/error.ts";
+import { sameFileKey } from "../ffi/mapping.ts";
+import {
+  deadlineAfter,
+  PendingWait,
+  type SyncWaitOptions,
+  timeoutError,
+  timeoutOf,
+  type WaitOptions,
+} from "../ffi/wait.ts";
+import { closeHandle, type Handle } from "./handle.ts";
+import { RingSender } from "./ring_sender.ts";
+import type { Luggage } from "./transfer.ts";
+
+/** Milliseconds between two looks for room where the receiver could not be asked to ring. */
+const BLIND_PAUSE = 4;
+
+/** A message that waits for room. */
+interface Waiting {
+  readonly wait: PendingWait<void>;
+  readonly bytes: Uint8Array;
+  readonly luggage: Luggage | undefined;
+  /** Waits for an empty ring rather than for room. */
+  readonly whenEmpty: boolean;
+  /** The endpoint that sends it. */
+  readonly owner: object;
+}
+
+const SENT = Promise.resolve();
+
+export class SenderPort {
+  static readonly #ports = new Map<string, SenderPort>();
+
+  readonly #key: string;
+  readonly #ring: RingSender;
+  #users = 1;
+  /** In the order of the calls: whatever comes later waits as well, so that order is kept. */
+  readonly #waiting: Waiting[] = [];
+  #blindTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #onSpaceBell = () => this.#spaceBellRang();
+
+  private constructor(key: string, ring: RingSender) {
+    this.#key = key;
+    this.#ring = ring;
+    SenderPort.#ports.set(key, this);
+  }
+
+  /** The port of a ring that was made here. */
+  static of(ring: RingSender): SenderPort {
+    return new SenderPort(sameFileKey(ring.handle.memory.fd), ring);
+  }
+
+  /** The port of a ring that came from a peer; one that is in use here already is shared. Owns the handle. */
+  static attach(handle: Handle): SenderPort {
+    const key = sameFileKey(handle.memory.fd);
+    const known = SenderPort.#ports.get(key);
+    if (known === undefined) return new SenderPort(key, RingSender.attach(handle));
+    closeHandle(handle);
+    return known.retain();
+  }
+
+  /** One more endpoint uses this port. */
+  retain(): SenderPort {
+    this.#users++;
+    return this;
+  }
+
+  /** One endpoint less; its waiting sends are rejected, and the last one closes the port. */
+  release(owner: object): void {
+    for (const item of this.#waiting.filter((item) => item.owner === owner)) {
+      this.#drop(item);
+      item.wait.reject(new IpcError("Closed", "Cannot send: the sender was closed while the message waited for room"));
+    }
+    if (--this.#users > 0) return;
+    SenderPort.#ports.delete(this.#key);
+    clearTimeout(this.#blindTimer);
+    this.#ring.close();
+  }
+
+  /** The ring. */
+  get ring(): RingSender {
+    return this.#ring;
+  }
+
+  /** Sends if there is room and nobody waits. What is not sent still belongs to the caller. */
+  trySend(bytes: Uint8Array, start: number, end: number, luggage: Luggage | undefined): boolean {
+    if (this.#waiting.length > 0) {
+      this.#flush();
+      if (this.#waiting.length > 0) return false;
+    }
+    return this.#ring.trySend(bytes, start, end, luggage?.fds);
+  }
+
+  /** Blocks while there is no room, or while earlier sends wait. */
+  sendSync(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    luggage: Luggage | undefined,
+    options: SyncWaitOptions | undefined,
+  ): void {
+    if (this.trySend(bytes, start, end, luggage)) return;
+    const timeout = timeoutOf(options);
+    if (timeout === 0) throw this.#fullError(timeout);
+    const sent = this.#ring.waitSync(() => this.trySend(bytes, start, end, luggage), deadlineAfter(timeout));
+    if (!sent) throw this.#fullError(timeout);
+  }
+
+  #fullError(timeout: number): IpcError {
+    return new IpcError(
+      "Timeout",
+      `Cannot send: the receiver made no room within ${timeout} ms; it is slow or stopped, or the channel too small`,
+    );
+  }
+
+  /**
+   * Sends now, or as soon as there is room and all earlier sends are done.
+   *
+   * @param bytes The message; copied if it has to wait.
+   */
+  send(
+    owner: object,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    luggage: Luggage | undefined,
+    options: WaitOptions | undefined,
+    whenEmpty: boolean,
+  ): Promise<void> {
+    if ((!whenEmpty || this.#ring.empty) && this.trySend(bytes, start, end, luggage)) {
+      luggage?.sent();
+      return SENT;
+    }
+    const timeout = timeoutOf(options);
+    if (timeout === 0) {
+      luggage?.kept();
+      const what = "send: there is no room in the ring";
+      return Promise.reject(timeoutError(what, timeout));
+    }
+    const wait = new PendingWait<void>("send: the receiver makes no room", options, () => this.#drop(item));
+    const item: Waiting = { wait, bytes: copyOf(bytes, start, end), luggage, whenEmpty, owner };
+    this.#waiting.push(item);
+    this.#await();
+    return wait.promise;
+  }
+
+  #drop(item: Waiting): void {
+    const at = this.#waiting.indexOf(item);
+    if (at < 0) return;
+    this.#waiting.splice(at, 1);
+    item.luggage?.kept();
+    this.#await();
+  }
+
+  /** Sends what waits, as far as there is room. */
+  #flush(): void {
+    for (;;) {
+      const item = this.#waiting[0];
+      if (item === undefined) return;
+      try {
+        if (item.whenEmpty && !this.#ring.empty) return;
+        if (!this.#ring.trySend(item.bytes, 0, item.bytes.length, item.luggage?.fds)) return;
+      } catch (error) {
+        this.#waiting.shift();
+        item.luggage?.kept();
+        item.wait.reject(error);
+        continue;
+      }
+      this.#waiting.shift();
+      item.luggage?.sent();
+      item.wait.resolve();
+    }
+  }
+
+  /** Asks for a ring and looks once more; while anything waits, the process stays alive. */
+  #await(): void {
+    if (this.#waiting.length > 0) {
+      let armed = false;
+      try {
+        armed = this.#ring.armSpaceBell();
+      } catch (error) {
+        this.#rejectAll(error);
+        return;
+      }
+      this.#flush();
+      if (this.#waiting.length > 0 && !armed) {
+        this.#blindTimer ??= setTimeout(() => {
+          this.#blindTimer = undefined;
+          this.#await();
+        }, BLIND_PAUSE);
+      }
+    }
+    const bell = this.#ring.spaceBell;
+    if (bell === undefined) return;
+    if (this.#waiting.length > 0) bell.listen(this.#onSpaceBell);
+    bell.awaited = this.#waiting.length > 0;
+  }
+
+  #spaceBellRang(): void {
+    try {
+      this.#ring.afterSpaceBell();
+    } catch (error) {
+      this.#rejectAll(error);
+      return;
+    }
+    this.#await();
+  }
+
+  #rejectAll(error: unknown): void {
+    for (const item of this.#waiting.splice(0)) {
+      item.luggage?.kept();
+      item.wait.reject(error);
+    }
+    const bell = this.#ring.spaceBell;
+    if (bell !== undefined) bell.awaited = false;
+  }
+}
+
+/** Node's Buffer, which the encoder may use, has a `slice` that does not copy. */
+function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, start, end);
+}

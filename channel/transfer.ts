@@ -1,0 +1,181 @@
+// How endpoints, memory and descriptors travel inside a value.
+//
+// In the value they become `27(["isthmus", kind, first descriptor, …])`; the descriptors go beside the message, by
+// number. Whatever is moved by sending is taken from its owner only when the send has succeeded.
+import { IpcError } from "../ffi/error.ts";
+import type { IpcFd } from "../ffi/fd.ts";
+import { closeAll } from "./descriptor_queue.ts";
+
+/** First element of the array that stands for a traveller. */
+const MARK = "isthmus";
+
+/** Implemented by whatever can travel: puts its descriptors into the luggage, and returns what to write. */
+export const PACK: unique symbol = Symbol("isthmus.pack");
+
+/** Something that can stand inside a value that is sent. */
+export interface Traveller {
+  /** Returns the kind, and what else the receiving side needs to know. */
+  [PACK](luggage: Luggage): [kind: Kind, ...details: unknown[]];
+}
+
+/** Packs a traveller as another kind: for a wrapper around it. */
+export function packAs(kind: Kind, inner: Traveller, luggage: Luggage): [kind: Kind, ...details: unknown[]] {
+  const [, ...details] = inner[PACK](luggage);
+  return [kind, ...details];
+}
+
+/** What a traveller is. The numbers are on the wire. */
+export type Kind =
+  | "sender"
+  | "receiver"
+  | "bytes-sender"
+  | "bytes-receiver"
+  | "opaque-sender"
+  | "opaque-receiver"
+  | "duplex"
+  | "shared-memory"
+  | "fd";
+
+/** The descriptors of one message on its way out, and what to do when it is sent or is not. */
+export class Luggage {
+  /** Still owned by the travellers. */
+  readonly fds: number[] = [];
+  readonly #onSent: (() => void)[] = [];
+  readonly #onKept: (() => void)[] = [];
+
+  /** Adds descriptors; returns the number of the first among those of the message. */
+  add(fds: readonly IpcFd[]): number {
+    const first = this.fds.length;
+    for (const fd of fds) this.fds.push(fd.fd);
+    return first;
+  }
+
+  /** Something moves: `sent` closes it here, `kept` takes it back if the message was not sent. */
+  moves(sent: () => void, kept: () => void): void {
+    this.#onSent.push(sent);
+    this.#onKept.push(kept);
+  }
+
+  /** The message is on its way. */
+  sent(): void {
+    for (const act of this.#onSent.splice(0)) act();
+    this.#onKept.length = 0;
+  }
+
+  /** The message was not sent: everything still belongs to its owner. */
+  kept(): void {
+    for (const act of this.#onKept.splice(0).reverse()) act();
+    this.#onSent.length = 0;
+  }
+}
+
+// A stack rather than one variable: a toJSON may send, in the middle of another message.
+let current: Luggage | undefined;
+
+/** Called by the encoder for every object that is not plain. */
+export function collect(object: object): unknown[] | undefined {
+  const pack = (object as Partial<Traveller>)[PACK];
+  if (typeof pack !== "function") return undefined;
+  current ??= new Luggage();
+  const at = current.fds.length;
+  const [kind, ...details] = pack.call(object, current);
+  return [MARK, kind, at, ...details];
+}
+
+/**
+ * Runs an encoder that calls {@linkcode collect}.
+ *
+ * @returns What was collected; `undefined` for a message without travellers.
+ */
+export function collecting(encode: () => void): Luggage | undefined {
+  const outer = current;
+  current = undefined;
+  try {
+    encode();
+    return current;
+  } catch (error) {
+    // Assigned by `collect`, which the compiler cannot see.
+    (current as Luggage | undefined)?.kept();
+    throw error;
+  } finally {
+    current = outer;
+  }
+}
+
+/** The descriptors of one message that came in; each can be claimed once. */
+export class Arrivals {
+  readonly #fds: (IpcFd | undefined)[];
+
+  /** @param fds Owned by this object until they are claimed. */
+  constructor(fds: readonly IpcFd[]) {
+    this.#fds = [...fds];
+  }
+
+  /** Takes over `count` descriptors from number `first` on. */
+  claim(first: unknown, count: number): IpcFd[] {
+    const claimed: IpcFd[] = [];
+    for (let i = 0; i < count; i++) {
+      const at = (first as number) + i;
+      const fd = Number.isInteger(at) ? this.#fds[at] : undefined;
+      if (fd === undefined) {
+        closeAll(claimed);
+        throw new IpcError("Serialization", `Cannot decode a message: descriptor ${at} is not there, or taken twice`);
+      }
+      this.#fds[at] = undefined;
+      claimed.push(fd);
+    }
+    return claimed;
+  }
+
+  /** Closes what nobody claimed. */
+  close(): void {
+    for (const fd of this.#fds) fd?.close();
+  }
+}
+
+type Unpack = (arrivals: Arrivals, first: unknown, details: readonly unknown[]) => Disposable;
+
+const unpackers = new Map<string, Unpack>();
+
+/** Registers how a kind of traveller is put together again. */
+export function onArrival(kind: Kind, unpack: Unpack): void {
+  unpackers.set(kind, unpack);
+}
+
+/** Puts the travellers of one message together again. */
+export class Reviver {
+  readonly #arrivals: Arrivals;
+  readonly #revived: Disposable[] = [];
+
+  /** @param fds The descriptors of the message. */
+  constructor(fds: readonly IpcFd[]) {
+    this.#arrivals = new Arrivals(fds);
+  }
+
+  /** Called by the decoder with what {@linkcode collect} returned. */
+  readonly revive = (written: readonly unknown[]): unknown => {
+    if (written[0] !== MARK) return undefined;
+    const [, kind, first, ...details] = written;
+    const unpack = unpackers.get(String(kind));
+    if (unpack === undefined) {
+      throw new IpcError(
+        "Incompatible",
+        `Cannot decode a message: this version of the package knows no "${String(kind)}"`,
+      );
+    }
+    const traveller = unpack(this.#arrivals, first, details);
+    this.#revived.push(traveller);
+    return traveller;
+  };
+
+  /** The message is decoded: closes the descriptors that nobody claimed. */
+  finish(): void {
+    this.#arrivals.close();
+  }
+
+  /** The message could not be decoded: closes everything. */
+  abandon(): void {
+    for (const traveller of this.#revived) traveller[Symbol.dispose]();
+    this.#arrivals.close();
+  }
+}
