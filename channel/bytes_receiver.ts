@@ -1,5 +1,6 @@
 // The byte receiver: messages as they are, without a decoding.
 import { IpcError } from "../ffi/error.ts";
+import { copyOut } from "./byte_pool.ts";
 import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
 import { closeAll } from "./descriptor_queue.ts";
 import { openExtended } from "./record.ts";
@@ -24,7 +25,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   /** @ignore */
   protected override take(ring: RingReceiver): Uint8Array {
     if (!ring.extended) {
-      const bytes = ring.memory.data.slice(ring.offset, ring.offset + ring.length);
+      const bytes = copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
       ring.release();
       return bytes;
     }

@@ -190,7 +190,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       }
       if (this.#waits.length === 0) {
         const ring = this.#open();
-        if (ring.next()) {
+        if (ring.next() || (options?.timeout !== 0 && ring.spinForNext())) {
           const value = this.take(ring);
           return ++this.#inARow < TURN ? Promise.resolve(value) : this.#afterOthers(value);
         }
@@ -220,6 +220,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       if (this.#waits.length === 0) this.#rest();
     });
     this.#waits.push(wait);
+    ring.waitBegins();
     ring.bell.listen(this.#onRing);
     ring.bell.awaited = true;
     this.#pump();
@@ -248,6 +249,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
           ring.disarm();
         }
         const value = this.take(ring);
+        ring.waitEnded();
         this.#waits.shift()!.resolve(value);
       } catch (error) {
         this.#waits.shift()!.reject(error);

@@ -30,8 +30,17 @@ import { RingMemory } from "./ring_memory.ts";
 /** Released cells are published at least this often while messages keep coming. */
 const PUBLISH_CELLS = 4096;
 
-/** Bounds of the adaptive spin before a blocking wait, in looks of some 10 ns each: 50 µs, what a wake-up costs. */
-const MIN_SPINS = 32, MAX_SPINS = 5000;
+/**
+ * Bounds of the spin before a blocking wait, in looks of some 40 ns each. The upper one is about three times what it
+ * takes to wake a sleeping peer, so that one side's sleep does not send the other to sleep as well.
+ */
+const MIN_SPINS = 16, MAX_SPINS = 4000;
+
+/** The same for a wait that holds the event loop up meanwhile. */
+const MAX_ASYNC_SPINS = 1000;
+
+/** A wait that was over within this, in milliseconds, would better have been a spin; one that took longer, not. */
+const SPIN_WORTH = 0.2;
 
 /** Milliseconds between two looks at a gap whose owner lives, doubling from the first to the last. */
 const FIRST_GAP_LOOK = 0.5, LAST_GAP_LOOK = 50;
@@ -50,7 +59,9 @@ export class RingReceiver {
   #knownTail: number;
   /** Number of the last wait, for BELL. */
   #ticket = 0;
-  #spins = MAX_SPINS / 4;
+  #spins = MAX_SPINS;
+  #asyncSpins = MAX_ASYNC_SPINS;
+  #armedAt = 0;
   /** When the gap at the head was last looked at, and how long to leave it alone. */
   #gapAt = 0;
   #gapPosition = 0;
@@ -360,16 +371,8 @@ export class RingReceiver {
   waitSync(deadline: number): "message" | "timeout" | "disconnected" {
     for (;;) {
       const commit = W_COMMIT + (this.#head & this.#mask);
-      const spins = this.#spins;
-      for (let i = 0; i < spins; i++) {
-        if (Atomics.load(this.#words, commit) !== 0) {
-          this.#spins = Math.min(MAX_SPINS, this.#spins + (this.#spins >> 2) + 8);
-          break;
-        }
-        pause();
-      }
+      this.#spin(commit, this.#spins);
       if (this.next()) return "message";
-      this.#spins = Math.max(MIN_SPINS, this.#spins >> 1);
       const gapLook = this.arm();
       if (this.next()) {
         this.disarm();
@@ -378,6 +381,9 @@ export class RingReceiver {
       const now = performance.now();
       const event = this.#bell.waitSync(Math.min(deadline, gapLook === 0 ? Infinity : now + gapLook));
       this.disarm();
+      // Spin only where it pays: while messages come in quick succession. An idle receiver soon uses no processor time.
+      const waited = performance.now() - now;
+      this.#spins = waited < SPIN_WORTH ? MAX_SPINS : Math.max(MIN_SPINS, this.#spins >> 1);
       if (this.next()) return "message";
       if (event === "hangup") return this.#drainLast();
       if (event === "timeout") {
@@ -385,6 +391,33 @@ export class RingReceiver {
         if (performance.now() >= deadline) return "timeout";
       }
     }
+  }
+
+  #spin(commit: number, spins: number): void {
+    for (let i = 0; i < spins; i++) {
+      if (Atomics.load(this.#words, commit) !== 0) return;
+      pause();
+    }
+  }
+
+  /**
+   * Looks for a message for some microseconds, if messages have been coming in quick succession: sleeping and being
+   * woken takes longer.
+   */
+  spinForNext(): boolean {
+    this.#spin(W_COMMIT + (this.#head & this.#mask), this.#asyncSpins);
+    return this.next();
+  }
+
+  /** An asynchronous wait begins. */
+  waitBegins(): void {
+    this.#armedAt = performance.now();
+  }
+
+  /** An asynchronous wait has brought a message. */
+  waitEnded(): void {
+    const waited = performance.now() - this.#armedAt;
+    this.#asyncSpins = waited < SPIN_WORTH ? MAX_ASYNC_SPINS : this.#asyncSpins >> 1;
   }
 
   /**

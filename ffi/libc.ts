@@ -25,6 +25,8 @@ const SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
+  // int closedir(DIR *dir)
+  closedir: { parameters: ["pointer"], result: "i32" },
   // int connect(int fd, const struct sockaddr *addr, socklen_t len)
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int fallocate(int fd, int mode, off_t offset, off_t len)
@@ -33,6 +35,8 @@ const SYMBOLS = {
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   // int fcntl(int fd, int cmd, ... /* int arg */)
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int fcntl(int fd, int cmd, ... /* struct flock *lock */)
+  fcntl_lock: { name: "fcntl", parameters: ["i32", "i32", "buffer"], result: "i32" },
   // int flock(int fd, int operation)
   flock: { parameters: ["i32", "i32"], result: "i32" },
   // int ftruncate(int fd, off_t length)
@@ -51,6 +55,8 @@ const SYMBOLS = {
   listen: { parameters: ["i32", "i32"], result: "i32" },
   // off_t lseek(int fd, off_t offset, int whence)
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  // int memcmp(const void *a, const void *b, size_t length)
+  memcmp: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
   // int memfd_create(const char *name, unsigned flags)
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
   // int mkfifo(const char *path, mode_t mode)
@@ -61,6 +67,8 @@ const SYMBOLS = {
   munmap: { parameters: ["pointer", "usize"], result: "i32" },
   // int open(const char *path, int flags, ... /* mode_t mode */)
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  // DIR *opendir(const char *path)
+  opendir: { parameters: ["buffer"], result: "pointer" },
   // int pipe2(int fds[2], int flags)
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
@@ -87,6 +95,8 @@ const SYMBOLS = {
   pthread_mutexattr_settype: { parameters: ["buffer", "i32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count)
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // struct dirent *readdir(DIR *dir)
+  readdir: { parameters: ["pointer"], result: "pointer" },
   // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)

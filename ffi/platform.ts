@@ -80,6 +80,10 @@ export const MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40
 export const MSG_TRUNC = 0x20, MSG_CTRUNC = 8;
 /** `poll` events. */
 export const POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16, POLLNVAL = 32;
+/** `fcntl` commands and types of locks on a range of bytes, owned by the open file description. */
+export const F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_WRLCK = 1, F_UNLCK = 2;
+/** `*at` functions: relative to the working directory; flags. */
+export const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_SYMLINK_FOLLOW = 0x400, AT_EMPTY_PATH = 0x1000;
 /** `flock` operations. */
 export const LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8;
 
@@ -88,12 +92,14 @@ export const EPERM = 1,
   ENOENT = 2,
   ESRCH = 3,
   EINTR = 4,
+  ENXIO = 6,
   EBADF = 9,
   EAGAIN = 11,
   ENOMEM = 12,
   EACCES = 13,
   EBUSY = 16,
   EEXIST = 17,
+  EISDIR = 21,
   EINVAL = 22,
   ENFILE = 23,
   EMFILE = 24,
@@ -101,6 +107,7 @@ export const EPERM = 1,
   EPIPE = 32,
   EDEADLK = 35,
   ENAMETOOLONG = 36,
+  ELOOP = 40,
   EMSGSIZE = 90,
   EADDRINUSE = 98,
   ECONNRESET = 104,

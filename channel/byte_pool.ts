@@ -1,0 +1,61 @@
+// Memory for received byte strings.
+//
+// An array of its own costs 0.4 µs in Deno, however small: V8 is built there without typed arrays on its heap. A view
+// on a slab costs 25 ns. So small messages are views on a slab that they share, as Node's small Buffers are; and for
+// those up to 64 KiB a slab for a few of them still pays, as clearing a larger piece of memory at once is cheaper.
+
+/** Up to this many bytes a loop over words beats a call. */
+const BY_WORDS = 192;
+
+class Pool {
+  #slab = new ArrayBuffer(0);
+  #words = new Int32Array(0);
+  #used = 0;
+
+  /**
+   * @param largest Longest byte string it is for.
+   * @param slab Bytes to get at a time.
+   */
+  constructor(readonly largest: number, readonly slab: number) {}
+
+  copy(source: Uint8Array, sourceWords: Int32Array, offset: number, length: number): Uint8Array<ArrayBuffer> {
+    const used = this.#used + length <= this.#slab.byteLength ? this.#used : this.#renew();
+    const copy = new Uint8Array(this.#slab, used, length);
+    if (length <= BY_WORDS) {
+      // Records begin at a multiple of 64 and fill whole cells: the rest of the last word may be copied along.
+      const from = offset >>> 2, to = used >>> 2, count = (length + 3) >>> 2;
+      const words = this.#words;
+      for (let i = 0; i < count; i++) words[to + i] = sourceWords[from + i]!;
+    } else {
+      copy.set(source.subarray(offset, offset + length));
+    }
+    this.#used = (used + length + 7) & ~7; // so that other views on the bytes find them aligned
+    return copy;
+  }
+
+  #renew(): number {
+    this.#slab = new ArrayBuffer(this.slab);
+    this.#words = new Int32Array(this.#slab);
+    return this.#used = 0;
+  }
+}
+
+const small = new Pool(2 << 10, 64 << 10);
+const medium = new Pool(64 << 10, 256 << 10);
+
+/**
+ * A copy of part of a ring's data.
+ *
+ * @param offset In bytes, a multiple of 4.
+ * @returns The copy; up to 64 KiB its `buffer` is shared with others.
+ */
+export function copyOut(
+  source: Uint8Array<ArrayBuffer>,
+  sourceWords: Int32Array,
+  offset: number,
+  length: number,
+): Uint8Array<ArrayBuffer> {
+  if (length <= small.largest) return small.copy(source, sourceWords, offset, length);
+  if (length <= medium.largest) return medium.copy(source, sourceWords, offset, length);
+  return source.slice(offset, offset + length);
+}

@@ -1,0 +1,52 @@
+// Advisory locks that belong to an open file description: the kernel drops them when its last descriptor is closed,
+// also after SIGKILL, and two descriptions of one process count as two owners.
+import { libc, systemError } from "./libc.ts";
+import { EACCES, EAGAIN, F_OFD_GETLK, F_OFD_SETLK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_NB, LOCK_SH } from "./platform.ts";
+
+/** Takes the whole file, shared or alone, or says at once that it cannot. A lock held before is given up either way. */
+export function tryLockFile(fd: number, mode: "shared" | "alone"): boolean {
+  const { c, errnoCell } = libc();
+  for (;;) {
+    if (c.flock(fd, (mode === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) return true;
+    const errno = errnoCell[0]!;
+    if (errno === EAGAIN) return false;
+    if (errno !== 4 /* EINTR */) throw systemError("Cannot lock a file", "flock", errno);
+  }
+}
+
+// struct flock { short l_type, l_whence; off_t l_start, l_len; pid_t l_pid; }
+const request = new DataView(new ArrayBuffer(32));
+const requestBytes = new Uint8Array(request.buffer);
+
+function setRequest(start: number, length: number): void {
+  request.setInt16(0, F_WRLCK, true);
+  request.setInt16(2, 0, true); // SEEK_SET
+  request.setBigInt64(8, BigInt(start), true);
+  request.setBigInt64(16, BigInt(length), true);
+  request.setInt32(24, 0, true); // must be 0 for this kind of lock
+}
+
+/** Takes one byte of a file alone, or says at once that somebody else has it. The byte need not exist. */
+export function tryLockByte(fd: number, position: number): boolean {
+  const { c, errnoCell } = libc();
+  setRequest(position, 1);
+  if (c.fcntl_lock(fd, F_OFD_SETLK, requestBytes) === 0) return true;
+  const errno = errnoCell[0]!;
+  if (errno === EAGAIN || errno === EACCES) return false;
+  throw systemError("Cannot lock a byte of a file", "fcntl", errno);
+}
+
+/** How many bytes of a range others have taken with {@linkcode tryLockByte}, not counting `fd` itself. */
+export function countLockedBytes(fd: number, start: number, end: number): number {
+  if (start >= end) return 0;
+  const { c, errnoCell } = libc();
+  setRequest(start, end - start);
+  if (c.fcntl_lock(fd, F_OFD_GETLK, requestBytes) < 0) {
+    throw systemError("Cannot count the locks on a file", "fcntl", errnoCell[0]!);
+  }
+  if (request.getInt16(0, true) === F_UNLCK) return 0;
+  // The kernel names one lock of the range, not the first: the rest lies on both sides of it.
+  const found = Number(request.getBigInt64(8, true));
+  const length = Number(request.getBigInt64(16, true)) || end - found;
+  return 1 + countLockedBytes(fd, start, found) + countLockedBytes(fd, found + length, end);
+}

@@ -1,0 +1,52 @@
+// What kind of file a path or a descriptor stands for, and which one.
+import { cString, libc } from "./libc.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "./platform.ts";
+
+/** The part of `struct statx` that this package uses. */
+export interface FileStatus {
+  /** Whether it is a regular file: not a folder, link, FIFO, socket or device. */
+  readonly regular: boolean;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Owner. */
+  readonly uid: number;
+  /** Length in bytes. */
+  readonly size: number;
+  /** Number of the file; with `device` it tells one file from every other. */
+  readonly inode: bigint;
+  /** The file system, as `major:minor` in hexadecimal, the way `/proc/locks` writes it. */
+  readonly device: string;
+}
+
+const STATX_BASIC = 0x7ff;
+
+/** Looks at an open file, or at what lies at a path (a link is not followed); `undefined` if there is nothing. */
+export function fileStatus(file: number | string): FileStatus | undefined {
+  // struct statx: mode u16 at 28, uid u32 at 20, ino u64 at 32, size u64 at 40, dev major and minor u32 at 136 and 140
+  const buffer = new Uint8Array(256);
+  const { c } = libc();
+  const result = typeof file === "number"
+    ? c.statx(file, cString(""), AT_EMPTY_PATH, STATX_BASIC, buffer)
+    : c.statx(AT_FDCWD, cString(file), AT_SYMLINK_NOFOLLOW, STATX_BASIC, buffer);
+  if (result < 0) return undefined;
+  const view = new DataView(buffer.buffer);
+  const mode = view.getUint16(28, true);
+  return {
+    regular: (mode & 0o170000) === 0o100000,
+    mode: mode & 0o7777,
+    uid: view.getUint32(20, true),
+    size: Number(view.getBigUint64(40, true)),
+    inode: view.getBigUint64(32, true),
+    device: `${hex2(view.getUint32(136, true))}:${hex2(view.getUint32(140, true))}`,
+  };
+}
+
+function hex2(number: number): string {
+  return number.toString(16).padStart(2, "0");
+}
+
+/** Whether an open file and what lies at a path are the same file. */
+export function isSameFile(status: FileStatus, path: string): boolean {
+  const there = fileStatus(path);
+  return there !== undefined && there.inode === status.inode && there.device === status.device;
+}
