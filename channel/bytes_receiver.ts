@@ -23,7 +23,8 @@ import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
  */
 export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   /** @ignore */
-  protected override take(ring: RingReceiver): Uint8Array {
+  protected override take(from: unknown): Uint8Array {
+    const ring = from as RingReceiver;
     if (!ring.extended) {
       const bytes = copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
       ring.release();
@@ -38,7 +39,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
 
   /** @ignore */
   [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return this.pack("bytes-receiver", luggage);
+    return ["bytes-receiver", ...this.pack(luggage)];
   }
 }
 

@@ -28,7 +28,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
   }
 
   /** @ignore */
-  protected override encode(value: Uint8Array): Luggage | undefined {
+  protected override encode(value: Uint8Array): object | undefined {
     if (!(value instanceof Uint8Array)) {
       throw new TypeError(`Cannot send ${Deno.inspect(value, { depth: 0 })}: a bytes channel carries Uint8Array only`);
     }
@@ -40,7 +40,8 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
 
   /** @ignore */
   [PACK](luggage: Luggage): [Kind] {
-    return this.pack("bytes-sender", luggage);
+    this.pack(luggage);
+    return ["bytes-sender"];
   }
 }
 

@@ -59,6 +59,8 @@ export class IpcOneShotServer<T> implements Disposable {
   #accepting = false;
 
   /**
+   * Starts to listen.
+   *
    * @param options Where to listen, and whom to allow.
    * @throws {IpcError} `AlreadyExists` if a living server has that path; a dead one's is taken over.
    */

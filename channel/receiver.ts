@@ -37,13 +37,13 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
   }
 
   /** @ignore */
-  protected override take(ring: RingReceiver): T {
-    return decodeMessage(ring) as T;
+  protected override take(ring: unknown): T {
+    return decodeMessage(ring as RingReceiver) as T;
   }
 
   /** @ignore */
   [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return this.pack("receiver", luggage);
+    return ["receiver", ...this.pack(luggage)];
   }
 
   /** @ignore */

@@ -11,7 +11,7 @@ import {
 } from "../ffi/wait.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
 import { RingReceiver } from "./ring_receiver.ts";
-import type { Arrivals, Kind, Luggage } from "./transfer.ts";
+import type { Arrivals, Luggage } from "./transfer.ts";
 
 /**
  * What {@linkcode IpcReceiver.tryRecv} found: a message, nothing yet, or nothing ever again as every sender is gone.
@@ -288,12 +288,12 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     const ring = this.#open();
     if (ring.next()) return this.take(ring);
     const timeout = timeoutOf(options);
-    this.waitSync(ring, timeout, deadlineAfter(timeout));
+    this.#waitSync(ring, timeout, deadlineAfter(timeout));
     return this.take(ring);
   }
 
-  /** Blocks until {@linkcode RingReceiver.next} has found a message. @ignore */
-  protected waitSync(ring: RingReceiver, timeout: number, deadline: number): void {
+  /** Blocks until the ring has found a message. */
+  #waitSync(ring: RingReceiver, timeout: number, deadline: number): void {
     const state = timeout === 0 ? ring.poll() : ring.waitSync(deadline);
     if (this.#waits.length > 0) this.#rearm(ring);
     if (state === "message") return;
@@ -404,11 +404,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     this.close();
   }
 
-  /** Decodes and releases the message that the ring has found. @ignore */
-  protected abstract take(ring: RingReceiver): T;
+  /** Decodes and releases the message that the `RingReceiver` has found. @ignore */
+  protected abstract take(ring: unknown): T;
 
-  /** The ring, attached. @ignore */
-  protected ring(): RingReceiver {
+  /** The `RingReceiver`, attached. @ignore */
+  protected ring(): unknown {
     return this.#open();
   }
 
@@ -433,15 +433,14 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return seat;
   }
 
-  /** Puts this receiver into a message. @ignore */
-  protected pack(kind: Kind, luggage: Luggage): [Kind, ...unknown[]] {
-    const details = this.#seat.pack(luggage, () => {
+  /** Puts this receiver into the `Luggage` of a message, and returns what the other side must know. @ignore */
+  protected pack(luggage: object): unknown[] {
+    return this.#seat.pack(luggage as Luggage, () => {
       forgotten.unregister(this);
       const reason = new IpcError("Closed", "Cannot receive: the receiver was sent away while it was awaited");
       for (const wait of this.#waits.splice(0)) wait.reject(reason);
       clearTimeout(this.#gapTimer);
     });
-    return [kind, ...details];
   }
 }
 

@@ -61,13 +61,14 @@ export class IpcSender<T> extends SenderBase<T> {
   }
 
   /** @ignore */
-  protected override encode(value: T): Luggage | undefined {
+  protected override encode(value: T): object | undefined {
     return encodeMessage(value);
   }
 
   /** @ignore */
   [PACK](luggage: Luggage): [Kind] {
-    return this.pack("sender", luggage);
+    this.pack(luggage);
+    return ["sender"];
   }
 }
 

@@ -3,7 +3,7 @@ import { IpcError } from "../ffi/error.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeHandle, type Handle, handleFds } from "./handle.ts";
 import { SenderPort } from "./sender_port.ts";
-import type { Kind, Luggage } from "./transfer.ts";
+import type { Luggage } from "./transfer.ts";
 
 // A backstop for senders that were forgotten: without it the receiver would never see the end of them.
 const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave());
@@ -105,7 +105,7 @@ export abstract class SenderBase<T> implements Disposable {
         options.signal?.throwIfAborted();
       }
       const port = this.#seat.port();
-      luggage = this.encode(value);
+      luggage = this.encode(value) as Luggage | undefined;
       const { bytes, start, end } = outgoing;
       return port.send(this.#seat, bytes, start, end, luggage, options, whenEmpty);
     } catch (error) {
@@ -123,7 +123,7 @@ export abstract class SenderBase<T> implements Disposable {
    */
   sendSync(value: T, options?: SyncWaitOptions): void {
     const port = this.#seat.port();
-    const luggage = this.encode(value);
+    const luggage = this.encode(value) as Luggage | undefined;
     const { bytes, start, end } = outgoing;
     if (luggage === undefined) {
       port.sendSync(bytes, start, end, undefined, options);
@@ -147,7 +147,7 @@ export abstract class SenderBase<T> implements Disposable {
    */
   trySend(value: T): boolean {
     const port = this.#seat.port();
-    const luggage = this.encode(value);
+    const luggage = this.encode(value) as Luggage | undefined;
     const { bytes, start, end } = outgoing;
     if (luggage === undefined) return port.trySend(bytes, start, end, undefined);
     let sent = false;
@@ -170,8 +170,12 @@ export abstract class SenderBase<T> implements Disposable {
     this.close();
   }
 
-  /** Leaves the message in {@linkcode outgoing}, and returns what travels with it. @ignore */
-  protected abstract encode(value: T): Luggage | undefined;
+  /**
+   * Leaves the message in `outgoing`, and returns the `Luggage` that travels with it, if any.
+   *
+   * @ignore
+   */
+  protected abstract encode(value: T): object | undefined;
 
   /** Where another endpoint for the same channel starts from. @ignore */
   protected share(): unknown {
@@ -183,10 +187,9 @@ export abstract class SenderBase<T> implements Disposable {
     return this.#seat.port();
   }
 
-  /** Puts a clone of this sender into a message. @ignore */
-  protected pack(kind: Kind, luggage: Luggage): [Kind] {
-    luggage.add(handleFds(this.#seat.handle()));
-    return [kind];
+  /** Puts the descriptors of a clone into the `Luggage` of a message. @ignore */
+  protected pack(luggage: object): void {
+    (luggage as Luggage).add(handleFds(this.#seat.handle()));
   }
 }
 

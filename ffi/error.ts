@@ -68,6 +68,8 @@ export class IpcError extends Error {
   readonly syscall?: string;
 
   /**
+   * Makes an error.
+   *
    * @param code What went wrong.
    * @param message What was tried on what, what was found, and what to do.
    * @param options The cause, `errno` and system call, if any.
