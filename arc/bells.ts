@@ -1,0 +1,245 @@
+// Waking isolates that wait for a cell: a table of bells in the segment, and a FIFO for each bell that was ever needed.
+//
+// An isolate takes one bell when it first has to wait. The FIFO lies beside the cell, so that it works wherever the cell
+// does: across containers and users, in C and Python. The event loop reads it, without a thread.
+import { BellListener, ring } from "../ffi/doorbell.ts";
+import { listDirectory } from "../ffi/directory.ts";
+import { IpcFd } from "../ffi/fd.ts";
+import { cString, libc } from "../ffi/libc.ts";
+import { isAlive, ownThread } from "../ffi/liveness.ts";
+import { O_CLOEXEC, O_NONBLOCK, O_RDWR, O_WRONLY } from "../ffi/platform.ts";
+import { BELL_PREFIX, bellPath, SHM_FOLDER } from "./cell_name.ts";
+import {
+  BELL_COUNT,
+  BELL_TABLE,
+  BELL_WORDS,
+  BELLS_IN_USE,
+  NEXT_TICKET,
+  STARVING,
+  WAITERS,
+  WATCHERS,
+} from "./segment_layout.ts";
+
+/**
+ * ```text
+ * 0  4  thread id of the owner; 0 if free, negative while it is being taken
+ * 4  4  start time of that thread
+ * 8  4  its PID namespace
+ * 12 4  wants: bit 0 to be rung when the lock is free, bit 1 when the value has changed
+ * 16 4  ticket: of several that want the lock, the lowest is rung
+ * 20 12 reserved, 0
+ * ```
+ */
+const OWNER = 0, START = 1, NAMESPACE = 2, WANTS = 3, TICKET = 4;
+
+/** Bits of the word `wants`. */
+export const WANTS_LOCK = 1, WANTS_CHANGE = 2;
+
+/** The bells of one cell, as one isolate uses them. */
+export class Bells {
+  readonly #words: Int32Array;
+  readonly #inode: bigint;
+  readonly #mode: number;
+  readonly #onRing: () => void;
+  #own = -1;
+  #refused = false;
+  #listener: BellListener | undefined;
+  /** FIFOs that this isolate has rung, open for the next time. A dead owner's fails, and is opened anew. */
+  readonly #ringing = new Map<number, IpcFd>();
+
+  /**
+   * @param words The header of the cell and its table.
+   * @param inode The number of the cell's file, which the names of the FIFOs contain.
+   * @param mode The permissions of the cell's file; the FIFOs get the same.
+   * @param onRing Called from the event loop when this isolate is rung. Spurious calls happen.
+   */
+  constructor(words: Int32Array, inode: bigint, mode: number, onRing: () => void) {
+    this.#words = words;
+    this.#inode = inode;
+    this.#mode = mode;
+    this.#onRing = onRing;
+  }
+
+  /** Number of the bell of this isolate; -1 if it has none. */
+  get own(): number {
+    return this.#own;
+  }
+
+  #at(bell: number, word: number): number {
+    return BELL_TABLE + bell * BELL_WORDS + word;
+  }
+
+  /** Whether this isolate has a bell, or can have one as far as it knows. */
+  get available(): boolean {
+    return !this.#refused;
+  }
+
+  /** How many bells to look at. Others may write this word, so it is bounded. */
+  get #inUse(): number {
+    return Math.min(Math.max(Atomics.load(this.#words, BELLS_IN_USE), 0), BELL_COUNT);
+  }
+
+  /** Takes a bell unless this isolate has one. `false` if it cannot: the caller must look now and then instead. */
+  open(): boolean {
+    if (this.#own >= 0) return true;
+    if (this.#refused) return false;
+    const bell = this.#claim();
+    const fd = bell < 0 ? undefined : this.#makeFifo(bell);
+    if (fd === undefined) {
+      if (bell >= 0) Atomics.store(this.#words, this.#at(bell, OWNER), 0);
+      this.#refused = true;
+      return false;
+    }
+    this.#listener = new BellListener(fd);
+    this.#listener.listen(this.#onRing);
+    this.#own = bell;
+    return true;
+  }
+
+  #claim(): number {
+    const words = this.#words;
+    const self = ownThread();
+    // Negative while the three words do not belong together, so that nobody takes the newcomer for its dead predecessor.
+    const take = (bell: number, from: number) =>
+      Atomics.compareExchange(words, this.#at(bell, OWNER), from, -self.tid) === from;
+    let bell = 0;
+    while (bell < BELL_COUNT && !(Atomics.load(words, this.#at(bell, OWNER)) === 0 && take(bell, 0))) bell++;
+    if (bell === BELL_COUNT) {
+      for (bell = 0; bell < BELL_COUNT; bell++) {
+        const tid = Atomics.load(words, this.#at(bell, OWNER));
+        const start = Atomics.load(words, this.#at(bell, START));
+        const namespace = Atomics.load(words, this.#at(bell, NAMESPACE));
+        if (!isAlive({ tid, start, namespace }) && take(bell, tid)) break;
+      }
+      if (bell === BELL_COUNT) return -1;
+    }
+    Atomics.store(words, this.#at(bell, WANTS), 0);
+    Atomics.store(words, this.#at(bell, START), self.start);
+    Atomics.store(words, this.#at(bell, NAMESPACE), self.namespace);
+    Atomics.store(words, this.#at(bell, OWNER), self.tid);
+    for (let used = this.#inUse; used <= bell; used = this.#inUse) {
+      Atomics.compareExchange(words, BELLS_IN_USE, used, bell + 1);
+    }
+    return bell;
+  }
+
+  #makeFifo(bell: number): IpcFd | undefined {
+    const { c } = libc();
+    const path = cString(bellPath(this.#inode, bell));
+    c.unlink(path); // left by a dead owner
+    if (c.mkfifo(path, 0o600) < 0) return undefined;
+    // For writing, too: with an end of its own open, the reader sees no end of file when a ringer leaves.
+    const fd = c.open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0) {
+      c.unlink(path);
+      return undefined;
+    }
+    c.fchmod(fd, this.#mode);
+    return new IpcFd(fd);
+  }
+
+  /** A number that is lower than what later callers get, in all processes. */
+  takeTicket(): number {
+    return Atomics.add(this.#words, NEXT_TICKET, 1);
+  }
+
+  /** Asks to be rung. What is waited for must be looked at once more afterwards. `false` if there is no bell. */
+  arm(wants: number, ticket = 0): boolean {
+    if (!this.open()) return false;
+    const words = this.#words;
+    if ((wants & WANTS_LOCK) !== 0) Atomics.store(words, this.#at(this.#own, TICKET), ticket);
+    // First the bell, then the sign that bells are wanted: a ringer takes the sign down before it looks at the bells.
+    Atomics.or(words, this.#at(this.#own, WANTS), wants);
+    Atomics.store(words, (wants & WANTS_LOCK) !== 0 ? WAITERS : WATCHERS, 1);
+    return true;
+  }
+
+  /** Takes the wish back. `false` if somebody has rung, or is about to, or there was no wish. */
+  disarm(wants: number): boolean {
+    if (this.#own < 0) return false;
+    return (Atomics.and(this.#words, this.#at(this.#own, WANTS), ~wants) & wants) !== 0;
+  }
+
+  /** Rings who has waited longest for the lock, if anybody does. Call it when the lock was given back. */
+  ringWaiter(): void {
+    const words = this.#words;
+    if (Atomics.load(words, WAITERS) === 0) return;
+    Atomics.store(words, WAITERS, 0);
+    for (;;) {
+      const starving = Atomics.load(words, STARVING) - 1;
+      let chosen = -1, lowest = 0, wanting = 0;
+      for (let bell = this.#inUse - 1; bell >= 0; bell--) {
+        if ((Atomics.load(words, this.#at(bell, WANTS)) & WANTS_LOCK) === 0) continue;
+        wanting++;
+        const ticket = Atomics.load(words, this.#at(bell, TICKET));
+        // Tickets wrap around; differences do not.
+        if (chosen < 0 || bell === starving || (chosen !== starving && ((ticket - lowest) | 0) < 0)) {
+          chosen = bell;
+          lowest = ticket;
+        }
+      }
+      if (chosen < 0) return;
+      if (wanting > 1) Atomics.store(words, WAITERS, 1);
+      if ((Atomics.and(words, this.#at(chosen, WANTS), ~WANTS_LOCK) & WANTS_LOCK) === 0) continue; // rung by another
+      if (this.#ring(chosen)) return;
+    }
+  }
+
+  /** Rings everybody who waits for a change. Call it when the value was switched. */
+  ringWatchers(): void {
+    const words = this.#words;
+    if (Atomics.load(words, WATCHERS) === 0) return;
+    Atomics.store(words, WATCHERS, 0);
+    for (let bell = this.#inUse - 1; bell >= 0; bell--) {
+      if ((Atomics.and(words, this.#at(bell, WANTS), ~WANTS_CHANGE) & WANTS_CHANGE) !== 0) this.#ring(bell);
+    }
+  }
+
+  /** Rings one bell; `false` if its owner is dead. */
+  #ring(bell: number): boolean {
+    if (bell === this.#own) {
+      queueMicrotask(this.#onRing);
+      return true;
+    }
+    const known = this.#ringing.get(bell);
+    if (known !== undefined) {
+      if (ring(known.fd)) return true;
+      known.close();
+      this.#ringing.delete(bell);
+    }
+    const fd = libc().c.open(cString(bellPath(this.#inode, bell)), O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0) return false; // nobody reads: ENXIO
+    const opened = new IpcFd(fd);
+    if (!ring(fd)) {
+      opened.close();
+      return false;
+    }
+    this.#ringing.set(bell, opened);
+    return true;
+  }
+
+  /** Gives the bell of this isolate back and closes what it rang. */
+  close(): void {
+    for (const fd of this.#ringing.values()) fd.close();
+    this.#ringing.clear();
+    this.#listener?.close();
+    this.#listener = undefined;
+    if (this.#own < 0) return;
+    const words = this.#words;
+    Atomics.store(words, this.#at(this.#own, WANTS), 0);
+    libc().c.unlink(cString(bellPath(this.#inode, this.#own)));
+    Atomics.store(words, this.#at(this.#own, START), 0);
+    Atomics.store(words, this.#at(this.#own, OWNER), 0);
+    this.#own = -1;
+  }
+}
+
+/** Removes what the dead left of a cell whose file nobody holds any more. Before the cell itself: then nothing is lost
+ * if this process dies in between. */
+export function removeBells(inode: bigint): void {
+  const beginning = bellPath(inode, 0).slice(SHM_FOLDER.length + 1, -1);
+  const { c } = libc();
+  for (const name of listDirectory(SHM_FOLDER)) {
+    if (name.startsWith(BELL_PREFIX) && name.startsWith(beginning)) c.unlink(cString(`${SHM_FOLDER}/${name}`));
+  }
+}

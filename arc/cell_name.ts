@@ -1,0 +1,37 @@
+// Names of cells, and the files in shared memory that they stand for.
+
+/** Where POSIX shared memory lives on Linux. */
+export const SHM_FOLDER = "/dev/shm";
+
+/** What the files of cells begin with; the rest is the name. */
+export const CELL_PREFIX = "isthmus.";
+
+/** What the files of doorbells begin with; the rest is the number of the cell's file and that of the bell. */
+export const BELL_PREFIX = "isthmus-bell.";
+
+/** Most bytes of a name: with the prefix it must stay a file name, of at most 255 bytes. */
+const NAME_LIMIT = 200;
+
+/**
+ * The file of a cell.
+ *
+ * @throws {TypeError} If the name breaks the rule that the message states.
+ */
+export function cellPath(name: string): string {
+  const rule = `the name of a cell is text of 1 to ${NAME_LIMIT} bytes without "/" and NUL`;
+  if (typeof name !== "string") throw new TypeError(`Cannot use ${String(name)} as a name: ${rule}`);
+  const length = new TextEncoder().encode(name).length;
+  if (length > NAME_LIMIT) {
+    throw new TypeError(`Cannot use a name of ${length} bytes, "${name.slice(0, 40)}…": ${rule}`);
+  }
+  // A lone surrogate would become U+FFFD, and two names one file.
+  if (length === 0 || name.includes("/") || name.includes("\0") || !name.isWellFormed()) {
+    throw new TypeError(`Cannot use ${JSON.stringify(name)} as a name: ${rule}`);
+  }
+  return `${SHM_FOLDER}/${CELL_PREFIX}${name}`;
+}
+
+/** The FIFO of one doorbell of a cell. The file's number, not its name, so that no name of a cell can collide. */
+export function bellPath(inode: bigint, bell: number): string {
+  return `${SHM_FOLDER}/${BELL_PREFIX}${inode.toString(16)}.${bell}`;
+}

@@ -1,0 +1,235 @@
+// Numbers and booleans.
+import { at, type Layout, PodLayout, show } from "./layout.ts";
+import type { LiveScope } from "./live_scope.ts";
+
+/** A typed array of any kind that a scalar can have. */
+export type NumericArray =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigUint64Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array;
+
+/**
+ * The layout of a number. An array of it is a typed array.
+ *
+ * @typeParam T `number` or `bigint`.
+ * @typeParam A The typed array.
+ */
+export interface ScalarLayout<T extends number | bigint, A extends NumericArray> extends Layout<T> {
+  /**
+   * A typed array of such numbers.
+   *
+   * @param buffer The memory.
+   * @param offset Where it begins, in bytes, a multiple of `size`.
+   * @param length How many numbers.
+   * @returns A view, no copy.
+   */
+  arrayOn(buffer: ArrayBuffer, offset: number, length: number): A;
+}
+
+type ArrayConstructor<A> = new (buffer: ArrayBuffer, offset: number, length: number) => A;
+
+abstract class Scalar<T extends number | bigint, A extends NumericArray> extends PodLayout<T>
+  implements ScalarLayout<T, A> {
+  readonly #Array: ArrayConstructor<A>;
+
+  constructor(name: string, size: number, Array: ArrayConstructor<A>) {
+    super(size, size, name);
+    this.#Array = Array;
+  }
+
+  arrayOn(buffer: ArrayBuffer, offset: number, length: number): A {
+    return new this.#Array(buffer, offset, length);
+  }
+
+  override live(scope: LiveScope, offset: number): T {
+    return this.read(scope.view, offset);
+  }
+}
+
+/** Whether a layout is that of a number. */
+export function isScalar(layout: Layout<unknown>): layout is ScalarLayout<number | bigint, NumericArray> {
+  return layout instanceof Scalar;
+}
+
+function checkInteger(value: unknown, name: string, low: number, high: number, path: string): asserts value is number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a number`);
+  }
+  if (!Number.isInteger(value) || value < low || value > high) {
+    throw new RangeError(`Cannot write ${value}${at(path)}: ${name} is an integer from ${low} to ${high}`);
+  }
+}
+
+function checkBigInteger(
+  value: unknown,
+  name: string,
+  low: bigint,
+  high: bigint,
+  path: string,
+): asserts value is bigint {
+  if (typeof value !== "bigint") {
+    throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a bigint`);
+  }
+  if (value < low || value > high) {
+    throw new RangeError(`Cannot write ${value}n${at(path)}: ${name} is an integer from ${low}n to ${high}n`);
+  }
+}
+
+function checkFloat(value: unknown, name: string, path: string): asserts value is number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a number`);
+  }
+}
+
+/** An unsigned 8-bit integer, C's `uint8_t`. */
+export const u8: ScalarLayout<number, Uint8Array> = new (class extends Scalar<number, Uint8Array> {
+  override check(value: unknown, path = ""): void {
+    checkInteger(value, "u8", 0, 0xff, path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getUint8(offset);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setUint8(offset, value);
+  }
+})("u8", 1, Uint8Array);
+
+/** A signed 8-bit integer, C's `int8_t`. */
+export const i8: ScalarLayout<number, Int8Array> = new (class extends Scalar<number, Int8Array> {
+  override check(value: unknown, path = ""): void {
+    checkInteger(value, "i8", -0x80, 0x7f, path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getInt8(offset);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setInt8(offset, value);
+  }
+})("i8", 1, Int8Array);
+
+/** An unsigned 16-bit integer, C's `uint16_t`. */
+export const u16: ScalarLayout<number, Uint16Array> = new (class extends Scalar<number, Uint16Array> {
+  override check(value: unknown, path = ""): void {
+    checkInteger(value, "u16", 0, 0xffff, path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getUint16(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setUint16(offset, value, true);
+  }
+})("u16", 2, Uint16Array);
+
+/** A signed 16-bit integer, C's `int16_t`. */
+export const i16: ScalarLayout<number, Int16Array> = new (class extends Scalar<number, Int16Array> {
+  override check(value: unknown, path = ""): void {
+    checkInteger(value, "i16", -0x8000, 0x7fff, path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getInt16(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setInt16(offset, value, true);
+  }
+})("i16", 2, Int16Array);
+
+/** An unsigned 32-bit integer, C's `uint32_t`. Has atomic operations, see {@linkcode AtomicCell}. */
+export const u32: ScalarLayout<number, Uint32Array> = new (class extends Scalar<number, Uint32Array> {
+  override check(value: unknown, path = ""): void {
+    checkInteger(value, "u32", 0, 0xffff_ffff, path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getUint32(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setUint32(offset, value, true);
+  }
+})("u32", 4, Uint32Array);
+
+/** A signed 32-bit integer, C's `int32_t`. Has atomic operations, see {@linkcode AtomicCell}. */
+export const i32: ScalarLayout<number, Int32Array> = new (class extends Scalar<number, Int32Array> {
+  override check(value: unknown, path = ""): void {
+    checkInteger(value, "i32", -0x8000_0000, 0x7fff_ffff, path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getInt32(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setInt32(offset, value, true);
+  }
+})("i32", 4, Int32Array);
+
+/** An unsigned 64-bit integer, C's `uint64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}. */
+export const u64: ScalarLayout<bigint, BigUint64Array> = new (class extends Scalar<bigint, BigUint64Array> {
+  override check(value: unknown, path = ""): void {
+    checkBigInteger(value, "u64", 0n, 0xffff_ffff_ffff_ffffn, path);
+  }
+  override read(memory: DataView, offset: number): bigint {
+    return memory.getBigUint64(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: bigint): void {
+    memory.setBigUint64(offset, value, true);
+  }
+})("u64", 8, BigUint64Array);
+
+/** A signed 64-bit integer, C's `int64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}. */
+export const i64: ScalarLayout<bigint, BigInt64Array> = new (class extends Scalar<bigint, BigInt64Array> {
+  override check(value: unknown, path = ""): void {
+    checkBigInteger(value, "i64", -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn, path);
+  }
+  override read(memory: DataView, offset: number): bigint {
+    return memory.getBigInt64(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: bigint): void {
+    memory.setBigInt64(offset, value, true);
+  }
+})("i64", 8, BigInt64Array);
+
+/** A single-precision number, C's `float`. */
+export const f32: ScalarLayout<number, Float32Array> = new (class extends Scalar<number, Float32Array> {
+  override check(value: unknown, path = ""): void {
+    checkFloat(value, "f32", path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getFloat32(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setFloat32(offset, value, true);
+  }
+})("f32", 4, Float32Array);
+
+/** A double-precision number, C's `double`. */
+export const f64: ScalarLayout<number, Float64Array> = new (class extends Scalar<number, Float64Array> {
+  override check(value: unknown, path = ""): void {
+    checkFloat(value, "f64", path);
+  }
+  override read(memory: DataView, offset: number): number {
+    return memory.getFloat64(offset, true);
+  }
+  override write(memory: DataView, offset: number, value: number): void {
+    memory.setFloat64(offset, value, true);
+  }
+})("f64", 8, Float64Array);
+
+/** A truth value in one byte, C's `bool`. */
+export const bool: Layout<boolean> = new (class extends PodLayout<boolean> {
+  override check(value: unknown, path = ""): void {
+    if (typeof value !== "boolean") throw new TypeError(`Cannot write ${show(value)}${at(path)}: bool is a boolean`);
+  }
+  override read(memory: DataView, offset: number): boolean {
+    return memory.getUint8(offset) !== 0;
+  }
+  override write(memory: DataView, offset: number, value: boolean): void {
+    memory.setUint8(offset, value ? 1 : 0);
+  }
+  override live(scope: LiveScope, offset: number): boolean {
+    return this.read(scope.view, offset);
+  }
+})(1, 1, "bool");
