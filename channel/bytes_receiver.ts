@@ -1,5 +1,6 @@
 // The byte receiver: messages as they are, without a decoding.
 import { IpcError } from "../ffi/error.ts";
+import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
 import { copyOut } from "./byte_pool.ts";
 import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
 import { closeAll } from "./descriptor_queue.ts";
@@ -25,22 +26,36 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   /** @ignore */
   protected override take(from: unknown): Uint8Array {
     const ring = from as RingReceiver;
-    if (!ring.extended) {
-      const bytes = copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
-      ring.release();
-      return bytes;
-    }
-    const { body, fds } = openExtended(ring);
+    if (ring.extended) return outOfLine(ring);
+    const bytes = copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
     ring.release();
-    if (body !== undefined && fds.length === 0) return body;
-    closeAll(fds);
-    throw new IpcError("Serialization", "Cannot receive a message as bytes: it is a typed one, with endpoints in it");
+    return bytes;
+  }
+
+  /** @ignore */
+  protected override lend(from: unknown): Borrowed<Uint8Array> {
+    const ring = from as RingReceiver;
+    if (ring.extended) {
+      const bytes = outOfLine(ring);
+      return new BorrowedMessage(bytes, () => bytes.length > 0 && void bytes.buffer.transfer(0));
+    }
+    const loan = ring.lend(0);
+    return new BorrowedMessage(loan.bytes, () => ring.giveBack(loan));
   }
 
   /** @ignore */
   [PACK](luggage: Luggage): [Kind, ...unknown[]] {
     return ["bytes-receiver", ...this.pack(luggage)];
   }
+}
+
+/** The body of a message that was too large for the ring. */
+function outOfLine(ring: RingReceiver): Uint8Array<ArrayBuffer> {
+  const { body, fds } = openExtended(ring);
+  ring.release();
+  if (body !== undefined && fds.length === 0) return body;
+  closeAll(fds);
+  throw new IpcError("Serialization", "Cannot receive a message as bytes: it is a typed one, with endpoints in it");
 }
 
 onArrival(

@@ -15,10 +15,12 @@
  */
 export { IpcBytesReceiver } from "./bytes_receiver.ts";
 export { IpcBytesSender } from "./bytes_sender.ts";
+export type { Borrowed } from "./borrowed.ts";
 export { bytesChannel, channel, type ChannelOptions } from "./channel.ts";
 export { IpcOneShotServer, type ServerOptions } from "./one_shot_server.ts";
 export { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";
+export { IpcSharedMemory } from "./shared_memory.ts";
 export { IpcSender, OpaqueIpcSender } from "./sender.ts";
 export type { SenderBase } from "./sender_base.ts";
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../ffi/error.ts";

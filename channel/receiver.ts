@@ -1,5 +1,6 @@
 // The typed receiver, and the same without its type.
-import { decodeMessage } from "./codec.ts";
+import type { Borrowed } from "./borrowed.ts";
+import { borrowMessage, decodeMessage } from "./codec.ts";
 import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
 import type { RingReceiver } from "./ring_receiver.ts";
 import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
@@ -39,6 +40,11 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
   /** @ignore */
   protected override take(ring: unknown): T {
     return decodeMessage(ring as RingReceiver) as T;
+  }
+
+  /** @ignore */
+  protected override lend(ring: unknown): Borrowed<T> {
+    return borrowMessage(ring as RingReceiver) as Borrowed<T>;
   }
 
   /** @ignore */

@@ -9,6 +9,7 @@ import {
   timeoutOf,
   type WaitOptions,
 } from "../ffi/wait.ts";
+import type { Borrowed } from "./borrowed.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import type { Arrivals, Luggage } from "./transfer.ts";
@@ -31,6 +32,12 @@ const DISCONNECTED = { state: "disconnected" } as const;
 
 // A backstop for receivers that were forgotten: without it senders would go on filling the ring.
 const forgotten = new FinalizationRegistry<ReceiverSeat>((seat) => seat.leave());
+
+/** Somebody who waits for a message, and how it is got out of the ring for them. */
+interface Waiting {
+  readonly wait: PendingWait<unknown>;
+  readonly get: (ring: RingReceiver) => unknown;
+}
 
 /** The connection of a receiver object to its channel, apart from the object; attached at first use. */
 class ReceiverSeat {
@@ -151,12 +158,14 @@ export function claimReceiver(arrivals: Arrivals, first: unknown, details: reado
  */
 export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   #seat: ReceiverSeat;
-  #waits: PendingWait<T>[] = [];
+  readonly #waits: Waiting[] = [];
   #gapTimer: ReturnType<typeof setTimeout> | undefined;
   #inARow = 0;
   /** What is still to be thrown: see {@linkcode recvMany}. */
   #deferred: unknown;
   readonly #onRing = () => this.#pump();
+  readonly #take = (ring: RingReceiver) => this.take(ring);
+  readonly #lend = (ring: RingReceiver) => this.lend(ring);
 
   /** Not for programs: receivers come from `channel()`, servers and messages. */
   constructor(from: unknown) {
@@ -183,6 +192,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel.
    */
   recv(options?: WaitOptions): Promise<T> {
+    return this.#receive(this.#take, options);
+  }
+
+  /** The next message, got out of the ring by `get`. */
+  #receive<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
     try {
       if (options !== undefined) {
         timeoutOf(options);
@@ -191,35 +205,36 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       if (this.#waits.length === 0) {
         const ring = this.#open();
         if (ring.next() || (options?.timeout !== 0 && ring.spinForNext())) {
-          const value = this.take(ring);
+          const value = get(ring);
           return ++this.#inARow < TURN ? Promise.resolve(value) : this.#afterOthers(value);
         }
       }
-      return this.#wait(options);
+      return this.#wait(get, options);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   /** A program that always finds a message must still get to its timers and its other input. */
-  #afterOthers(value: T): Promise<T> {
+  #afterOthers<R>(value: R): Promise<R> {
     this.#inARow = 0;
     return new Promise((resolve) => setImmediate(resolve, value));
   }
 
-  #wait(options: WaitOptions | undefined): Promise<T> {
+  #wait<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
     const ring = this.#seat.ring();
     this.#inARow = 0;
     if (options?.timeout === 0) {
       const state = ring.poll();
-      if (state === "message") return Promise.resolve(this.take(ring));
+      if (state === "message") return Promise.resolve(get(ring));
       return Promise.reject(state === "empty" ? timeoutError(RECEIVE, 0) : disconnected());
     }
-    const wait = new PendingWait<T>(RECEIVE, options, (given) => {
-      this.#waits.splice(this.#waits.indexOf(given), 1);
+    const wait = new PendingWait<R>(RECEIVE, options, () => {
+      this.#waits.splice(this.#waits.indexOf(item), 1);
       if (this.#waits.length === 0) this.#rest();
     });
-    this.#waits.push(wait);
+    const item: Waiting = { wait: wait as PendingWait<unknown>, get };
+    this.#waits.push(item);
     ring.waitBegins();
     ring.bell.listen(this.#onRing);
     ring.bell.awaited = true;
@@ -236,7 +251,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       try {
         const state = ring.poll();
         if (state === "disconnected") {
-          for (const wait of this.#waits.splice(0)) wait.reject(disconnected());
+          for (const { wait } of this.#waits.splice(0)) wait.reject(disconnected());
           break;
         }
         if (state === "empty") {
@@ -248,11 +263,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
           }
           ring.disarm();
         }
-        const value = this.take(ring);
+        const value = this.#waits[0]!.get(ring);
         ring.waitEnded();
-        this.#waits.shift()!.resolve(value);
+        this.#waits.shift()!.wait.resolve(value);
       } catch (error) {
-        this.#waits.shift()!.reject(error);
+        this.#waits.shift()!.wait.reject(error);
       }
     }
     this.#rest();
@@ -342,6 +357,47 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return messages;
   }
 
+  /**
+   * Waits for the next message and reads it in place: its byte strings are views on the ring.
+   *
+   * @param options How long to wait at most, and how to call it off.
+   * @returns The message, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrow(options?: WaitOptions): Promise<Borrowed<T>> {
+    return this.#receive(this.#lend, options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode borrow}.
+   *
+   * @param options How long to wait at most.
+   * @returns The message, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrowSync(options?: SyncWaitOptions): Borrowed<T> {
+    const ring = this.#open();
+    if (!ring.next()) {
+      const timeout = timeoutOf(options);
+      this.#waitSync(ring, timeout, deadlineAfter(timeout));
+    }
+    return this.lend(ring);
+  }
+
+  /**
+   * Reads the next message in place if one is there.
+   *
+   * @returns The message, or `undefined` if there is none now.
+   * @throws {IpcError} `Disconnected`, `Closed`, `Serialization`, `Corrupt`.
+   */
+  tryBorrow(): Borrowed<T> | undefined {
+    const ring = this.#open();
+    if (ring.next()) return this.lend(ring);
+    const state = ring.poll();
+    if (state === "disconnected") throw disconnected();
+    return state === "message" ? this.lend(ring) : undefined;
+  }
+
   /** Iterates over the messages until every sender is gone. Leaving the loop leaves the receiver open. */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
     const next = async (): Promise<IteratorResult<T>> => {
@@ -396,7 +452,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   #end(reason: IpcError): void {
     const waits = this.#waits.splice(0);
     this.#rest();
-    for (const wait of waits) wait.reject(reason);
+    for (const { wait } of waits) wait.reject(reason);
   }
 
   /** Same as {@linkcode close}, for `using`. */
@@ -406,6 +462,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
 
   /** Decodes and releases the message that the `RingReceiver` has found. @ignore */
   protected abstract take(ring: unknown): T;
+
+  /** Decodes the message that the `RingReceiver` has found, in place. @ignore */
+  protected abstract lend(ring: unknown): Borrowed<T>;
 
   /** The `RingReceiver`, attached. @ignore */
   protected ring(): unknown {
@@ -438,7 +497,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return this.#seat.pack(luggage as Luggage, () => {
       forgotten.unregister(this);
       const reason = new IpcError("Closed", "Cannot receive: the receiver was sent away while it was awaited");
-      for (const wait of this.#waits.splice(0)) wait.reject(reason);
+      for (const { wait } of this.#waits.splice(0)) wait.reject(reason);
       clearTimeout(this.#gapTimer);
     });
   }

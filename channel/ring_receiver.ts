@@ -259,9 +259,18 @@ export class RingReceiver {
 
   // --- Loans: records whose cells the program reads in place ---------------------------------------------------------
 
-  /** Takes the record that {@linkcode next} found out of the ring without releasing its cells. */
-  lend(): Loan {
-    const loan: Loan = { position: this.#head, end: (this.#head + this.#cells) | 0, returned: false };
+  /**
+   * Takes the record that {@linkcode next} found out of the ring without releasing its cells.
+   *
+   * @param skip Bytes at the beginning that are no payload.
+   */
+  lend(skip: number): Loan {
+    const loan: Loan = {
+      position: this.#head,
+      end: (this.#head + this.#cells) | 0,
+      bytes: new Uint8Array(this.#memory.window(this.offset + skip, this.length - skip)),
+      returned: false,
+    };
     this.#loans.push(loan);
     this.#words[W_READ] = loan.end;
     this.#words[W_COMMIT + (this.#head & this.#mask)] = 0;
@@ -273,6 +282,7 @@ export class RingReceiver {
   giveBack(loan: Loan): void {
     if (loan.returned) return;
     loan.returned = true;
+    loan.bytes.buffer.transfer(0); // every view on them is empty from now on
     if (this.#loans[0] !== loan) return;
     while (this.#loans.length > 0 && this.#loans[0]!.returned) this.#loans.shift();
     this.#publish();
@@ -475,6 +485,10 @@ export class RingReceiver {
   }
 
   #releaseAll(): void {
+    for (const loan of this.#loans.splice(0)) {
+      loan.returned = true;
+      loan.bytes.buffer.transfer(0); // before the memory goes
+    }
     this.#descriptors.close();
     this.#bell.close();
     this.#memory.release();
@@ -485,6 +499,8 @@ export class RingReceiver {
 export interface Loan {
   readonly position: number;
   readonly end: number;
+  /** The payload in place, in a buffer of its own over the ring's memory. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
   returned: boolean;
 }
 

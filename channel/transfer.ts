@@ -3,7 +3,7 @@
 // In the value they become `27(["isthmus", kind, first descriptor, …])`; the descriptors go beside the message, by
 // number. Whatever is moved by sending is taken from its owner only when the send has succeeded.
 import { IpcError } from "../ffi/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
+import { IpcFd } from "../ffi/fd.ts";
 import { closeAll } from "./descriptor_queue.ts";
 
 /** First element of the array that stands for a traveller. */
@@ -74,6 +74,10 @@ let current: Luggage | undefined;
 
 /** Called by the encoder for every object that is not plain. */
 export function collect(object: object): unknown[] | undefined {
+  if (object instanceof IpcFd) {
+    // Of a layer below, which knows no messages. Shared, not moved: the sender keeps its own.
+    return [MARK, "fd", (current ??= new Luggage()).add([object])];
+  }
   const pack = (object as Partial<Traveller>)[PACK];
   if (typeof pack !== "function") return undefined;
   current ??= new Luggage();
@@ -141,6 +145,8 @@ const unpackers = new Map<string, Unpack>();
 export function onArrival(kind: Kind, unpack: Unpack): void {
   unpackers.set(kind, unpack);
 }
+
+onArrival("fd", (arrivals, first) => arrivals.claim(first, 1)[0]!);
 
 /** Puts the travellers of one message together again. */
 export class Reviver {

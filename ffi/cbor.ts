@@ -69,6 +69,13 @@ export type Revive = (written: readonly unknown[]) => unknown;
 let shared: { value: unknown; complete: boolean }[] = [];
 let hasCycle = false;
 let revive: Revive | undefined;
+let byteStrings: readonly Uint8Array[] | undefined;
+
+/**
+ * Stands, in a message whose byte strings were taken out of it, for the one of the number that it tags. Not on any
+ * wire: {@linkcode decodeCbor} knows it only beside a list.
+ */
+export const TAKEN_OUT = 200;
 
 /**
  * Decodes a value.
@@ -76,12 +83,19 @@ let revive: Revive | undefined;
  * @param bytes The message, in private memory: nothing may change it meanwhile. Decoded byte strings are copies.
  * @param length Bytes of the message, from the beginning; all of them unless told.
  * @param reviver Gives back what a collector wrote.
+ * @param takenOut The message's byte strings, if {@linkcode TAKEN_OUT} stands for them.
  * @throws {IpcError} `Serialization` for anything but one whole CBOR item.
  */
-export function decodeCbor(bytes: Uint8Array, length: number = bytes.length, reviver?: Revive): unknown {
+export function decodeCbor(
+  bytes: Uint8Array,
+  length: number = bytes.length,
+  reviver?: Revive,
+  takenOut?: readonly Uint8Array[],
+): unknown {
   revive = reviver;
+  byteStrings = takenOut;
   try {
-    const value = rawDecode(bytes, length);
+    const value = rawDecode(bytes, length, takenOut !== undefined);
     return hasCycle ? close(value) : value;
   } catch (cause) {
     const why = (cause as Error)?.message ?? String(cause);
@@ -90,6 +104,7 @@ export function decodeCbor(bytes: Uint8Array, length: number = bytes.length, rev
     if (shared.length > 0) shared = [];
     hasCycle = false;
     revive = undefined;
+    byteStrings = undefined;
   }
 }
 
@@ -212,4 +227,11 @@ onTag(3, (content: unknown) => -1n - bigInteger(content));
 onTag(84, (content: unknown) => {
   if (!(content instanceof Uint8Array)) throw new Error("a typed array that is not a byte string");
   return new Float16Array(content.slice().buffer);
+});
+
+onTag(TAKEN_OUT, (number: unknown) => {
+  if (byteStrings === undefined) return new Tag(number, TAKEN_OUT);
+  const bytes = byteStrings[number as number];
+  if (bytes === undefined) throw new Error(`byte string ${String(number)} is not there`);
+  return bytes;
 });

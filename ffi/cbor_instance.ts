@@ -21,13 +21,16 @@ interface CborX {
 /** REUSE_BUFFER_MODE | RESET_BUFFER_MODE: no allocation a message, and always at the start of the same buffer. */
 const ENCODE_MODE = 512 | 1024;
 
-const codec = new Encoder({
+const options = {
   useRecords: false, // plain RFC 8949: objects are maps with text keys
   mapsAsObjects: true,
   tagUint8Array: false, // a Uint8Array is a byte string, without a tag
-  copyBuffers: true, // decoded byte strings own their memory
-  // deno-lint-ignore no-explicit-any
-} as any) as unknown as CborX;
+};
+// deno-lint-ignore no-explicit-any
+const make = (copyBuffers: boolean) => new Encoder({ ...options, copyBuffers } as any) as unknown as CborX;
+const codec = make(true);
+/** Its typed arrays are views on the byte strings they are made of. */
+const viewing = make(false);
 
 /** Buffers above this are not kept from one message to the next. */
 const KEEP = 1 << 20;
@@ -43,9 +46,13 @@ export function rawEncode(value: unknown): EncodedTarget {
   return target;
 }
 
-/** Decodes the first `end` bytes with cbor-x. They must be private memory: nothing may change them meanwhile. */
-export function rawDecode(bytes: Uint8Array, end: number): unknown {
-  return codec.decode(bytes, end);
+/**
+ * Decodes the first `end` bytes with cbor-x. They must be private memory: nothing may change them meanwhile.
+ *
+ * @param views Whether byte strings may be views on `bytes` rather than copies.
+ */
+export function rawDecode(bytes: Uint8Array, end: number, views: boolean): unknown {
+  return (views ? viewing : codec).decode(bytes, end);
 }
 
 // --- What only an encoder hook can write -----------------------------------------------------------------------------

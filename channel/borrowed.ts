@@ -1,0 +1,57 @@
+// A received message whose bytes still lie in the ring.
+/**
+ * A message read in place: its byte strings are views on the ring. Release it soon: its cells, and all behind them,
+ * are not available to senders until then.
+ *
+ * Several may be borrowed at a time and released in any order. After the release the views are empty.
+ *
+ * @typeParam T The type of the message.
+ *
+ * @example Looking at a frame without copying it
+ * ```ts
+ * import { channel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<{ width: number; pixels: Uint8Array }>();
+ * sender.sendSync({ width: 2, pixels: new Uint8Array([1, 2, 3, 4]) });
+ * {
+ *   using frame = receiver.borrowSync();
+ *   assertEquals(frame.value.pixels[3], 4);
+ * } // released here
+ * sender.close(), receiver.close();
+ * ```
+ */
+export interface Borrowed<T> extends Disposable {
+  /** The message. */
+  readonly value: T;
+  /** Gives the cells back to the senders; the views in {@linkcode value} become empty. Twice is harmless. */
+  release(): void;
+}
+
+// A backstop: the cells of a forgotten message would never be available again.
+const forgotten = new FinalizationRegistry<() => unknown>((release) => release());
+
+/** A message that is released by a function. */
+export class BorrowedMessage<T> implements Borrowed<T> {
+  readonly value: T;
+  readonly #release: () => unknown;
+
+  /**
+   * @param value What was received.
+   * @param release Gives the cells back; harmless the second time. Must not refer to this object.
+   */
+  constructor(value: T, release: () => unknown) {
+    this.value = value;
+    this.#release = release;
+    forgotten.register(this, release, this);
+  }
+
+  release(): void {
+    forgotten.unregister(this);
+    this.#release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}

@@ -1,0 +1,173 @@
+// Memory that several processes see, sent like a value.
+import { IpcError } from "../ffi/error.ts";
+import type { IpcFd } from "../ffi/fd.ts";
+import { allocate, checkSealed, Mapping, sealedMemory } from "../ffi/mapping.ts";
+import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
+
+/**
+ * Bytes in shared memory. Inside a message it is not copied: whoever receives it sees the same bytes, and every change
+ * to them. Its size is sealed, so that no process can cut it short under another.
+ *
+ * There is no lock in it: agree by messages on who writes when, or use an `IpcArc`.
+ *
+ * @example A large buffer, filled here and read elsewhere
+ * ```ts
+ * import { channel, IpcSharedMemory } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<IpcSharedMemory>();
+ * using memory = IpcSharedMemory.filled(0, 1 << 20);
+ * sender.sendSync(memory);
+ *
+ * using same = receiver.recvSync(); // in another process, usually
+ * memory.bytes[5] = 7;
+ * assertEquals(same.bytes[5], 7);
+ * sender.close(), receiver.close();
+ * ```
+ */
+export class IpcSharedMemory implements Disposable {
+  readonly #fd: IpcFd;
+  readonly #length: number;
+  #mapping: Mapping | undefined;
+  #bytes: Uint8Array<ArrayBuffer> | undefined;
+
+  private constructor(fd: IpcFd, length: number) {
+    this.#fd = fd;
+    this.#length = length;
+  }
+
+  /**
+   * Shared memory with a copy of some bytes.
+   *
+   * @param bytes What to copy.
+   * @returns The memory.
+   * @throws {IpcError} `System` if there is no room for it.
+   */
+  static from(bytes: Uint8Array): IpcSharedMemory {
+    const memory = IpcSharedMemory.#create(bytes.length);
+    memory.bytes.set(bytes);
+    return memory;
+  }
+
+  /**
+   * Shared memory filled with one value.
+   *
+   * @param byte The value of every byte, 0 to 255.
+   * @param length Bytes.
+   * @returns The memory.
+   * @throws {IpcError} `System` if there is no room for it.
+   */
+  static filled(byte: number, length: number): IpcSharedMemory {
+    if (!Number.isInteger(byte) || byte < 0 || byte > 255) {
+      throw new RangeError(`Cannot fill memory with ${String(byte)}: a byte is an integer from 0 to 255`);
+    }
+    const memory = IpcSharedMemory.#create(length);
+    if (byte !== 0) memory.bytes.fill(byte);
+    return memory;
+  }
+
+  static #create(length: number): IpcSharedMemory {
+    if (!Number.isSafeInteger(length) || length < 0) {
+      throw new RangeError(`Cannot make shared memory of ${String(length)} bytes: it must be an integer from 0`);
+    }
+    const fd = sealedMemory("isthmus-memory", length);
+    try {
+      // Now, so that a machine without memory says so here, and not by a fault when the bytes are touched.
+      if (length > 0) allocate(fd.fd, 0, length, `Cannot make shared memory of ${length} bytes`);
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+    return new IpcSharedMemory(fd, length);
+  }
+
+  /** @ignore */
+  static fromFd(fd: IpcFd): IpcSharedMemory {
+    try {
+      return new IpcSharedMemory(fd, checkSealed(fd.fd));
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The bytes themselves, shared by everyone who has this memory. Empty once it is closed.
+   *
+   * @throws {IpcError} `Closed` after {@linkcode IpcSharedMemory.close}.
+   */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    if (this.#fd.closed) throw new IpcError("Closed", "Cannot use shared memory: it was closed or taken");
+    if (this.#bytes === undefined) {
+      if (this.#length > 0) this.#mapping = Mapping.shared(this.#fd.fd, this.#length);
+      this.#bytes = new Uint8Array(this.#mapping?.buffer ?? new ArrayBuffer(0));
+    }
+    return this.#bytes;
+  }
+
+  /** Bytes. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Whether it was closed or taken. */
+  get closed(): boolean {
+    return this.#fd.closed;
+  }
+
+  /**
+   * Another object for the same memory.
+   *
+   * @returns The clone; it is closed by itself.
+   */
+  clone(): IpcSharedMemory {
+    return new IpcSharedMemory(this.#fd.clone(), this.#length);
+  }
+
+  /**
+   * The bytes as memory of this process alone; closes the shared memory here.
+   *
+   * @returns A copy.
+   */
+  take(): Uint8Array<ArrayBuffer> {
+    const copy = this.bytes.slice();
+    this.close();
+    return copy;
+  }
+
+  /**
+   * Compares byte by byte.
+   *
+   * @param other Other memory, or the same.
+   * @returns Whether both hold the same bytes.
+   */
+  equals(other: IpcSharedMemory): boolean {
+    if (this.#length !== other.#length) return false;
+    const a = this.bytes, b = other.bytes;
+    const words = this.#length >>> 2;
+    const wordsA = new Int32Array(a.buffer, 0, words), wordsB = new Int32Array(b.buffer, 0, words);
+    for (let i = 0; i < words; i++) if (wordsA[i] !== wordsB[i]) return false;
+    for (let i = words * 4; i < this.#length; i++) if (a[i] !== b[i]) return false;
+    return true;
+  }
+
+  /** Closes it here; others keep it. Views on {@linkcode bytes} become empty. Closing twice is harmless. */
+  close(): void {
+    this.#mapping?.unmap();
+    this.#mapping = undefined;
+    this.#fd.close();
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @ignore */
+  [PACK](luggage: Luggage): [Kind] {
+    luggage.add([this.#fd]);
+    return ["shared-memory"];
+  }
+}
+
+onArrival("shared-memory", (arrivals, first) => IpcSharedMemory.fromFd(arrivals.claim(first, 1)[0]!));
