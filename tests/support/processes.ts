@@ -1,0 +1,137 @@
+// Runs functions of test files as processes of their own, and ends all of them when the test ends.
+import { IpcOneShotServer, type IpcSender } from "../../mod.ts";
+import type { Actor } from "./actor.ts";
+
+const MAIN = new URL("./actor_main.ts", import.meta.url).href;
+
+/** Milliseconds that a process gets for starting. */
+const START = 30_000;
+
+/** The processes of one test. */
+export class Processes {
+  readonly #children: Child[] = [];
+
+  /**
+   * Starts a process that runs an exported function of a module, and hands it its job through a channel: endpoints may
+   * stand in it.
+   *
+   * @param module `import.meta.url` of the file that exports the function.
+   * @param actor The function.
+   * @param job Its argument.
+   * @param flags Flags for Deno, all permissions unless told.
+   */
+  readonly start = async <Job>(
+    module: string,
+    actor: Actor<Job>,
+    job: Job,
+    flags: string[] = ["-A"],
+  ): Promise<Child> => {
+    using server = new IpcOneShotServer<IpcSender<Job>>();
+    const child = this.spawn(["run", "--quiet", ...flags, MAIN, module, actor.name, server.name]);
+    const abort = new AbortController();
+    const early = child.status.then(({ code, signal }) => {
+      abort.abort(new Error(`"${actor.name}" ended before it began: ${signal ?? code}`));
+    });
+    const [receiver, inbox] = await server.accept({ timeout: START, signal: abort.signal });
+    try {
+      inbox.sendSync(job);
+    } finally {
+      inbox.close();
+      receiver.close();
+      void early;
+    }
+    return child;
+  };
+
+  /** Starts Deno with arguments. */
+  readonly spawn = (args: string[], env: Record<string, string> = {}): Child => {
+    const child = new Child(
+      new Deno.Command(Deno.execPath(), { args, env, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn(),
+    );
+    this.#children.push(child);
+    return child;
+  };
+
+  /** Kills what still runs, and waits until it is gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children.splice(0)) await child.end();
+  }
+}
+
+/** One process. */
+export class Child {
+  readonly #process: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #stdout: ReadableStreamDefaultReader<Uint8Array>;
+  #text = "";
+  #ended = false;
+  /** How it ended. */
+  readonly status: Promise<Deno.CommandStatus>;
+
+  constructor(process: Deno.ChildProcess) {
+    this.#process = process;
+    this.#stdin = process.stdin.getWriter();
+    this.#stdin.closed.catch(() => {}); // a killed process breaks the pipe
+    this.#stdout = process.stdout.getReader();
+    this.status = process.status.then((status) => {
+      this.#ended = true;
+      return status;
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** What the process says next. */
+  async said<T = unknown>(): Promise<T> {
+    for (;;) {
+      const end = this.#text.indexOf("\n");
+      if (end >= 0) {
+        const line = this.#text.slice(0, end);
+        this.#text = this.#text.slice(end + 1);
+        return JSON.parse(line) as T;
+      }
+      const { done, value } = await this.#stdout.read();
+      if (done) {
+        const { code, signal } = await this.status;
+        throw new Error(`The process ended without a word: ${signal ?? `exit code ${code}`}`);
+      }
+      this.#text += new TextDecoder().decode(value);
+    }
+  }
+
+  /** Tells the process something. */
+  async tell(word: unknown = null): Promise<void> {
+    await this.#stdin.write(new TextEncoder().encode(JSON.stringify(word) + "\n"));
+  }
+
+  /** Sends a signal. */
+  signal(signal: Deno.Signal): void {
+    if (!this.#ended) this.#process.kill(signal);
+  }
+
+  /** Kills it at once, and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.signal("SIGKILL");
+    await this.status;
+  }
+
+  /** Waits until the process has been stopped by a signal. */
+  async stopped(): Promise<void> {
+    while (stateOf(this.pid) !== "T") await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  /** Ends it, however it is. */
+  async end(): Promise<void> {
+    await this.kill();
+    await this.#stdout.cancel();
+    await this.#stdin.close().catch(() => {});
+  }
+}
+
+/** One letter for what a process does: "R", "S", "T" (stopped), "Z" (zombie). */
+export function stateOf(pid: number): string {
+  const text = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  return text.slice(text.lastIndexOf(")") + 2, text.lastIndexOf(")") + 3);
+}

@@ -1,0 +1,51 @@
+// Registers tests: with the sanitizers on, a bound against hanging, a look at what is left behind, and only where the
+// permissions that a test needs were granted.
+import { libc } from "../../ffi/libc.ts";
+import { Leftovers } from "./leftovers.ts";
+import { Processes } from "./processes.ts";
+
+/** Milliseconds after which an asynchronous test counts as hanging. Not a measure of speed: generous on a busy machine. */
+const PATIENCE = 60_000;
+
+const mayUse = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
+// Stays open for the life of the isolate, so it must not be the first test that opens it.
+if (mayUse) libc();
+
+const mayRun = mayUse && Deno.permissions.querySync({ name: "run" }).state === "granted" &&
+  Deno.permissions.querySync({ name: "read" }).state === "granted";
+
+/** A test within this process; needs `--allow-ffi`. */
+export function test(name: string, body: () => void | Promise<void>): void {
+  register(name, async () => {
+    await using _leftovers = await Leftovers.watch();
+    await bounded(body());
+  });
+}
+
+/** A test that starts processes or Workers; ignored, with a word about it, where that is not permitted. */
+export function processTest(name: string, body: (processes: Processes) => void | Promise<void>): void {
+  if (!mayRun) {
+    console.log(`Ignored, as it needs --allow-run and --allow-read: ${name}`);
+  }
+  register(name, async () => {
+    await using _leftovers = await Leftovers.watch();
+    await using processes = new Processes();
+    await bounded(body(processes));
+  }, !mayRun);
+}
+
+function register(name: string, fn: () => Promise<void>, ignore = false): void {
+  Deno.test({ name, fn, ignore, sanitizeOps: true, sanitizeResources: true, sanitizeExit: true });
+}
+
+async function bounded(work: void | Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const hanging = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`The test hangs: not done after ${PATIENCE} ms`)), PATIENCE);
+  });
+  try {
+    await Promise.race([work, hanging]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
