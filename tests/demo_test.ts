@@ -100,7 +100,7 @@ processTest("demo says so, exits with 1 and leaves nothing behind when the worke
   await withFile(writeHuge, async (path) => {
     const { code, err, worker } = await interruptDemo(path, (_, worker) => Deno.kill(worker, "SIGKILL"));
     assertEquals(code, 1, err);
-    assertMatch(err, new RegExp(`^The worker, process ${worker}, was killed by SIGKILL after [0-9.]+ GB\n$`));
+    assertMatch(err, new RegExp(`^The worker, process ${worker}, was killed by SIGKILL after [0-9.]+ [MG]B\n$`));
     assertEquals(exists(worker), false);
   });
   assertEquals(cellsLeft(), []);
