@@ -15,3 +15,4 @@
  */
 export * from "./ffi/mod.ts";
 export * from "./channel/mod.ts";
+export * from "./arc/mod.ts";
