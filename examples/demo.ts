@@ -11,8 +11,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { channel, IpcError, IpcOneShotServer, type IpcSender } from "@isthmus/ipc";
-import { IpcArc } from "@isthmus/ipc/arc";
+import { channel, IpcArc, IpcError, IpcOneShotServer, type IpcSender } from "@isthmus/ipc";
 import { parseArgs } from "@std/cli/parse-args";
 import type { Hello, Part, Progress, Report } from "./demo_messages.ts";
 import { megabytes, ProgressBar } from "./demo_progress.ts";

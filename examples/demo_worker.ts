@@ -1,8 +1,7 @@
 // The worker of the demo: receives a file in pieces, computes its SHA-256, and shows in a shared cell how far it is.
 // Started by demo.ts, which passes on the name of a one-shot server. Needs --allow-ffi and nothing else.
 import { createHash } from "node:crypto";
-import { channel, IpcSender } from "@isthmus/ipc";
-import { IpcArc } from "@isthmus/ipc/arc";
+import { channel, IpcArc, IpcSender } from "@isthmus/ipc";
 import type { Hello, Job, Part, Progress } from "./demo_messages.ts";
 
 const [serverName] = Deno.args;
