@@ -146,6 +146,23 @@ export class DescriptorQueue {
     }
   }
 
+  /** Reads everything that is there. `false` if this process may have no room for it; nothing is lost then. */
+  readAll(): boolean {
+    for (;;) {
+      try {
+        ensureRoomForFds(this.#socket.fd, MAX_FDS_PER_MESSAGE + 1, "Cannot receive descriptors");
+      } catch {
+        return false;
+      }
+      if (!this.#readPacket()) return true;
+    }
+  }
+
+  /** Closes what was read and not taken. */
+  closeArrived(): void {
+    for (const { fds } of this.#arrived.splice(0)) closeAll(fds);
+  }
+
   /** What arrived early, to be handed to the next receiver with the channel. Empties the queue. */
   surrender(): Arrived[] {
     return this.#arrived.splice(0);
@@ -158,7 +175,7 @@ export class DescriptorQueue {
 
   /** Closes everything. */
   close(): void {
-    for (const { fds } of this.#arrived.splice(0)) closeAll(fds);
+    this.closeArrived();
     closeAll(this.#spaceBells.splice(0));
     this.#socket.close();
   }

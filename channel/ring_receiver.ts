@@ -66,6 +66,8 @@ export class RingReceiver {
   #gapAt = 0;
   #gapPosition = 0;
   #gapPause = 0;
+  /** Whether descriptors of records that never came may have arrived. */
+  #orphans = false;
   /** Spans handed out and not given back, in order. */
   readonly #loans: Loan[] = [];
 
@@ -131,7 +133,9 @@ export class RingReceiver {
       handle.descriptors.close();
       throw error;
     }
-    return RingReceiver.create(memory, handle.bell, handle.descriptors);
+    const receiver = RingReceiver.create(memory, handle.bell, handle.descriptors);
+    receiver.#orphans = true; // those that an earlier receiver did not close
+    return receiver;
   }
 
   /** The doorbell that senders ring. */
@@ -329,7 +333,19 @@ export class RingReceiver {
     }
     this.#words[W_READ] = this.#head = (this.#head + skip) | 0;
     this.#publish();
+    this.#orphans = true;
     return true;
+  }
+
+  /**
+   * Closes the descriptors of records that never came: a sender to this very ring among them would hide for ever that
+   * all others are gone. Exact: descriptors are sent after the claim, so once the socket has been read and no claim is
+   * ahead, those that nobody took belong to claims that were stepped over.
+   */
+  #closeOrphans(): void {
+    if (!this.#orphans || !this.#descriptors.readAll() || this.hasGap) return;
+    this.#orphans = false;
+    this.#descriptors.closeArrived();
   }
 
   /**
@@ -360,6 +376,7 @@ export class RingReceiver {
    */
   poll(): "message" | "empty" | "disconnected" {
     if (this.next()) return "message";
+    this.#closeOrphans();
     if (this.#bell.hungUp) return this.#drainLast();
     if (this.hasGap && this.#lookAtGap() && this.next()) return "message";
     return "empty";
@@ -438,6 +455,7 @@ export class RingReceiver {
   arm(): number {
     this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
     Atomics.store(this.#words, W_BELL, this.#ticket);
+    this.#closeOrphans();
     if (!this.hasGap) return 0;
     this.#lookAtGap();
     return this.#gapPause;
