@@ -45,6 +45,8 @@ const SYMBOLS = {
   geteuid: { parameters: [], result: "u32" },
   // pid_t getpid(void)
   getpid: { parameters: [], result: "i32" },
+  // int getrlimit(int resource, struct rlimit *limit)
+  getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   // pid_t gettid(void)
@@ -105,6 +107,8 @@ const SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int socketpair(int domain, int type, int protocol, int fds[2])
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  // int statvfs(const char *path, struct statvfs *buf)
+  statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
   // int statx(int dir, const char *path, int flags, unsigned mask, struct statx *buf)
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   // long syscall(long number, ...), here for futex(uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout)

@@ -1,0 +1,58 @@
+// Arguments of one command, checked against its description.
+import { parseArgs } from "@std/cli/parse-args";
+import { type Call, type Command, type Flag, UsageError } from "./command.ts";
+import { didYouMean } from "./nearest.ts";
+
+/** Flags that every command has. */
+export const COMMON_FLAGS: Readonly<Record<string, Flag>> = { help: { help: "Show this help", short: "h" } };
+
+/** All flags of a command. */
+export function flagsOf(command: Command): Readonly<Record<string, Flag>> {
+  return { ...command.flags, ...COMMON_FLAGS };
+}
+
+/**
+ * Parses what follows the name of a command.
+ *
+ * @throws {UsageError} If it does not fit.
+ */
+export function parseCall(command: Command, args: readonly string[]): Omit<Call, "out"> {
+  const flags = flagsOf(command);
+  const names = Object.keys(flags);
+  const withValue = names.filter((name) => flags[name]!.value !== undefined);
+  const parsed: Record<string, unknown> = parseArgs([...args], {
+    string: [...withValue, "_"],
+    boolean: names.filter((name) => !withValue.includes(name)),
+    alias: Object.fromEntries(names.flatMap((name) => flags[name]!.short ? [[name, flags[name]!.short!]] : [])),
+    unknown: (argument: string, key?: string) => {
+      if (key === undefined) return true;
+      const given = argument.split("=")[0]!;
+      throw new UsageError(
+        `Unknown flag "${given}" of "isthmus ${command.name}"${didYouMean(given, names.map((name) => `--${name}`))}`,
+      );
+    },
+  });
+  const operands = (parsed["_"] as (string | number)[]).map(String);
+  const values: Record<string, string | true | undefined> = {};
+  for (const name of names) {
+    const value = parsed[name];
+    if (value === undefined || value === false) continue;
+    if (withValue.includes(name) && value === "") {
+      throw new UsageError(`"--${name}" needs a value: --${name}=${flags[name]!.value}`);
+    }
+    values[name] = value === true ? true : String(value);
+  }
+  if (values["help"] === undefined) checkOperands(command, operands);
+  return { operands, flags: values };
+}
+
+function checkOperands(command: Command, operands: readonly string[]): void {
+  const expected = command.operands ?? [];
+  const missing = expected[operands.length];
+  if (missing !== undefined && !missing.startsWith("[")) {
+    throw new UsageError(`"isthmus ${command.name}" needs ${missing}`);
+  }
+  if (operands.length > expected.length) {
+    throw new UsageError(`"isthmus ${command.name}" has no use for "${operands[expected.length]}"`);
+  }
+}

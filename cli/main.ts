@@ -1,0 +1,78 @@
+// Finds the command that is meant, and turns what comes of it into an exit code.
+import config from "../deno.json" with { type: "json" };
+import { IpcError } from "../ffi/error.ts";
+import { parseCall } from "./arguments.ts";
+import { type Command, UsageError } from "./command.ts";
+import { doctor } from "./doctor.ts";
+import { doctorPeer } from "./doctor_peer.ts";
+import { commandHelp, programHelp } from "./help.ts";
+import { didYouMean } from "./nearest.ts";
+import { Output, ReaderGone } from "./output.ts";
+
+/** All commands, in the order of the help. A new one is a file of its own and a line here. */
+const COMMANDS: readonly Command[] = [doctor, doctorPeer];
+
+const FAILED = 1;
+const MISUSED = 2;
+
+/** Runs the program; returns its exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  const out = new Output(Deno.stdout);
+  const errors = new Output(Deno.stderr);
+  try {
+    return await dispatch(args, out, errors);
+  } catch (error) {
+    if (error instanceof ReaderGone) return 0; // as after `| head`: the reader has what it wanted
+    return complain(error, errors);
+  }
+}
+
+function dispatch(args: readonly string[], out: Output, errors: Output): number | Promise<number> {
+  const [first, ...rest] = args;
+  switch (first) {
+    case undefined:
+      errors.line(programHelp(COMMANDS, errors));
+      return MISUSED;
+    case "--version":
+    case "-V":
+      out.line(`isthmus ${config.version}`);
+      return 0;
+    case "--help":
+    case "-h":
+      out.line(programHelp(COMMANDS, out));
+      return 0;
+    case "help":
+      out.line(rest[0] === undefined ? programHelp(COMMANDS, out) : commandHelp(find(rest[0]), out));
+      return 0;
+  }
+  const command = find(first);
+  const call = parseCall(command, rest);
+  if (call.flags["help"] !== undefined) {
+    out.line(commandHelp(command, out));
+    return 0;
+  }
+  return command.run({ ...call, out });
+}
+
+function find(name: string): Command {
+  const found = COMMANDS.find((command) => command.name === name);
+  if (found !== undefined) return found;
+  if (name.startsWith("-")) {
+    throw new UsageError(`Unknown flag "${name}"${didYouMean(name, ["--help", "--version"])}`);
+  }
+  const names = COMMANDS.filter((command) => !command.hidden).map((command) => command.name);
+  throw new UsageError(`Unknown command "${name}"${didYouMean(name, [...names, "help"])}`);
+}
+
+function complain(error: unknown, errors: Output): number {
+  const text = error instanceof Error ? error.message : String(error);
+  try {
+    errors.line(`${errors.paint("red", "isthmus:")} ${text}`);
+    if (error instanceof UsageError) errors.line('Run "isthmus --help" to see what there is');
+    // Anything else is a mistake in this program, and its stack is worth reading.
+    else if (!(error instanceof IpcError) && error instanceof Error) errors.line(error.stack);
+  } catch (failure) {
+    if (!(failure instanceof ReaderGone)) throw failure;
+  }
+  return error instanceof UsageError ? MISUSED : FAILED;
+}

@@ -1,0 +1,27 @@
+// How much of what the system shares out is left: descriptors, and room in a file system.
+import { check, cString, libc } from "./libc.ts";
+
+/** Room in a file system, in bytes. */
+export interface FileSystemSpace {
+  readonly size: number;
+  /** For processes without privileges. */
+  readonly free: number;
+}
+
+/** How much room the file system of a path has; `undefined` if there is no such path. */
+export function fileSystemSpace(path: string): FileSystemSpace | undefined {
+  const buffer = new BigUint64Array(16); // struct statvfs { f_bsize, f_frsize, f_blocks, f_bfree, f_bavail, … }
+  if (libc().c.statvfs(cString(path), buffer) < 0) return undefined;
+  const fragment = Number(buffer[1]);
+  return { size: fragment * Number(buffer[2]), free: fragment * Number(buffer[4]) };
+}
+
+const RLIMIT_NOFILE = 7;
+
+/** How many descriptors this process may have: now, and after asking for more. */
+export function descriptorLimit(): { soft: number; hard: number } {
+  const { c, errnoCell } = libc();
+  const limit = new BigUint64Array(2); // struct rlimit { rlim_cur, rlim_max }
+  check(c.getrlimit(RLIMIT_NOFILE, limit), errnoCell[0]!, "getrlimit", "Cannot read the limit of descriptors");
+  return { soft: Number(limit[0]), hard: Number(limit[1]) };
+}
