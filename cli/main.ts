@@ -1,6 +1,5 @@
 // Finds the command that is meant, and turns what comes of it into an exit code.
 import config from "../deno.json" with { type: "json" };
-import { IpcError } from "../ffi/error.ts";
 import { parseCall } from "./arguments.ts";
 import { type Command, UsageError } from "./command.ts";
 import { doctor } from "./doctor.ts";
@@ -69,8 +68,8 @@ function complain(error: unknown, errors: Output): number {
   try {
     errors.line(`${errors.paint("red", "isthmus:")} ${text}`);
     if (error instanceof UsageError) errors.line('Run "isthmus --help" to see what there is');
-    // Anything else is a mistake in this program, and its stack is worth reading.
-    else if (!(error instanceof IpcError) && error instanceof Error) errors.line(error.stack);
+    // What neither this package nor the system refused is a mistake in this program, and its stack is worth reading.
+    else if (error instanceof Error && !("code" in error)) errors.line(error.stack);
   } catch (failure) {
     if (!(failure instanceof ReaderGone)) throw failure;
   }
