@@ -1,6 +1,9 @@
 // The byte sender: messages as they are, without an encoding.
+import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { HANDLE_FDS, handleFrom } from "./handle.ts";
+import { type Loan, tryLoan } from "./loan.ts";
 import { outgoing, SenderBase } from "./sender_base.ts";
+import type { SenderPort } from "./sender_port.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
 
 /**
@@ -27,10 +30,58 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
     return new IpcBytesSender(this.share());
   }
 
+  /**
+   * Reserves room for a message in the ring itself, to be filled in place; waits until there is some.
+   *
+   * @param length Bytes, at most the channel's capacity.
+   * @param options How long to wait at most, and how to call it off.
+   * @returns The room.
+   * @throws {IpcError} `Disconnected`, `Timeout`, `Closed`; `TooLarge` if the ring can never hold it.
+   */
+  reserve(length: number, options?: WaitOptions): Promise<Loan> {
+    try {
+      options?.signal?.throwIfAborted();
+      const port = this.port() as SenderPort;
+      return port.whenRoom(this.seat(), () => tryLoan(port, length), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * The blocking twin of {@linkcode reserve}.
+   *
+   * @param length Bytes, at most the channel's capacity.
+   * @param options How long to wait at most.
+   * @returns The room.
+   * @throws {IpcError} As {@linkcode reserve}.
+   */
+  reserveSync(length: number, options?: SyncWaitOptions): Loan {
+    const port = this.port() as SenderPort;
+    return port.whenRoomSync(() => tryLoan(port, length), options);
+  }
+
+  /**
+   * Reserves room for a message if there is some now.
+   *
+   * @param length Bytes, at most the channel's capacity.
+   * @returns The room, or `undefined`.
+   * @throws {IpcError} `Disconnected`, `Closed`; `TooLarge` if the ring can never hold it.
+   */
+  tryReserve(length: number): Loan | undefined {
+    const port = this.port() as SenderPort;
+    return port.ifRoom(() => tryLoan(port, length));
+  }
+
   /** @ignore */
   protected override encode(value: Uint8Array): object | undefined {
     if (!(value instanceof Uint8Array)) {
       throw new TypeError(`Cannot send ${Deno.inspect(value, { depth: 0 })}: a bytes channel carries Uint8Array only`);
+    }
+    if (value.buffer.detached) {
+      throw new TypeError(
+        "Cannot send a Uint8Array whose buffer is detached: it was transferred, or its loan has ended",
+      );
     }
     outgoing.bytes = value;
     outgoing.start = 0;

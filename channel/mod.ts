@@ -17,6 +17,7 @@ export { IpcBytesReceiver } from "./bytes_receiver.ts";
 export { IpcBytesSender } from "./bytes_sender.ts";
 export type { Borrowed } from "./borrowed.ts";
 export { bytesChannel, channel, type ChannelOptions } from "./channel.ts";
+export type { Loan } from "./loan.ts";
 export { IpcOneShotServer, type ServerOptions } from "./one_shot_server.ts";
 export { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";

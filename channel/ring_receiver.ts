@@ -27,7 +27,7 @@ import {
 } from "./ring_layout.ts";
 import { RingMemory } from "./ring_memory.ts";
 
-/** Released cells are published at least this often while messages keep coming. */
+/** Released cells are published at least this often while messages keep coming, in a ring of at least eight times that. */
 const PUBLISH_CELLS = 4096;
 
 /**
@@ -49,6 +49,8 @@ export class RingReceiver {
   readonly #memory: RingMemory;
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #mask: number;
+  /** Cells after which to publish the head. */
+  readonly #batch: number;
   readonly #bell: BellListener;
   readonly #descriptors: DescriptorQueue;
   /** Position of the next record to look at. */
@@ -85,6 +87,7 @@ export class RingReceiver {
     this.#memory = memory;
     this.#words = memory.words;
     this.#mask = memory.cells - 1;
+    this.#batch = Math.min(PUBLISH_CELLS, memory.cells >>> 3);
     this.#bell = bell;
     this.#descriptors = descriptors;
     this.#published = Atomics.load(this.#words, W_HEAD);
@@ -169,10 +172,7 @@ export class RingReceiver {
         this.#locate(index, word - 1, false);
         return true;
       }
-      if (word === 0) {
-        if (this.#head !== this.#published) this.#publish();
-        return false;
-      }
+      if (word === 0) return false;
       if ((word & 1) === 0) {
         this.#locate(index, -(word >> 1), true);
         return true;
@@ -210,6 +210,13 @@ export class RingReceiver {
   /** Releases the record that {@linkcode next} found: its cells may be used again once the head is published. */
   release(): void {
     this.#skip(this.#cells, this.#head & this.#mask);
+    this.#skipPadding();
+  }
+
+  /** Padding behind a message is released with it: a receiver may not look again for a long time. */
+  #skipPadding(): void {
+    const word = Atomics.load(this.#words, W_COMMIT + (this.#head & this.#mask));
+    if (word < 0 && (word & 1) !== 0) this.next();
   }
 
   /**
@@ -222,15 +229,13 @@ export class RingReceiver {
     this.#advance(cells);
   }
 
+  /**
+   * Publishes every time, not once a batch: it costs as much as finding out whether it could wait (a store against two
+   * loads), and a sender that finds the ring full finds room as soon as there is some.
+   */
   #advance(cells: number): void {
     this.#head = (this.#head + cells) | 0;
-    // Drained, or a batch: publishing costs a barrier and the senders a cache miss.
-    if (
-      ((this.#head - this.#published) | 0) >= PUBLISH_CELLS ||
-      Atomics.load(this.#words, W_COMMIT + (this.#head & this.#mask)) === 0
-    ) {
-      this.#publish();
-    }
+    this.#publish();
   }
 
   #publish(): void {

@@ -146,7 +146,12 @@ export class RingSender {
     if (fds !== undefined || length > this.#memory.cells * CELL) return this.#trySendExtended(source, start, end, fds);
     const index = this.tryClaim(cellsFor(length));
     if (index === FULL) return false;
-    this.#copy(source, start, end, index << CELL_SHIFT);
+    try {
+      this.#copy(source, start, end, index << CELL_SHIFT);
+    } catch (error) {
+      this.commit(index, paddingWord(cellsFor(length))); // a detached array; what is claimed must be committed
+      throw error;
+    }
     step("copied");
     this.commit(index, length + 1);
     return true;
@@ -403,9 +408,14 @@ export class RingSender {
     this.#spareSlots.push(slot);
   }
 
-  /** The ring's data, for filling claimed cells in place. */
-  get memory(): RingMemory {
-    return this.#memory;
+  /** A buffer of its own over claimed cells. */
+  window(index: number, cells: number): ArrayBuffer {
+    return this.#memory.window(index << CELL_SHIFT, cells << CELL_SHIFT);
+  }
+
+  /** Declares cells at the end of a claim padding; they are seen when what precedes them is committed. */
+  pad(index: number, cells: number): void {
+    Atomics.store(this.#words, W_COMMIT + (index & this.#mask), paddingWord(cells));
   }
 }
 

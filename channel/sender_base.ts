@@ -187,6 +187,11 @@ export abstract class SenderBase<T> implements Disposable {
     return this.#seat.port();
   }
 
+  /** Whose waits end when this sender is closed. @ignore */
+  protected seat(): object {
+    return this.#seat;
+  }
+
   /** Puts the descriptors of a clone into the `Luggage` of a message. @ignore */
   protected pack(luggage: object): void {
     (luggage as Luggage).add(handleFds(this.#seat.handle()));

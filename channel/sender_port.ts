@@ -1,14 +1,7 @@
 // What all clones of a sender in one isolate share: the ring, and the sends that wait for room in it.
 import { IpcError } from "../ffi/error.ts";
 import { sameFileKey } from "../ffi/mapping.ts";
-import {
-  deadlineAfter,
-  PendingWait,
-  type SyncWaitOptions,
-  timeoutError,
-  timeoutOf,
-  type WaitOptions,
-} from "../ffi/wait.ts";
+import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeHandle, type Handle } from "./handle.ts";
 import { RingSender } from "./ring_sender.ts";
 import type { Luggage } from "./transfer.ts";
@@ -16,14 +9,14 @@ import type { Luggage } from "./transfer.ts";
 /** Milliseconds between two looks for room where the receiver could not be asked to ring. */
 const BLIND_PAUSE = 4;
 
-/** A message that waits for room. */
+/** A send, or a claim of cells to be filled in place, that waits for room. */
 interface Waiting {
-  readonly wait: PendingWait<void>;
-  readonly bytes: Uint8Array;
-  readonly luggage: Luggage | undefined;
-  /** Waits for an empty ring rather than for room. */
-  readonly whenEmpty: boolean;
-  /** The endpoint that sends it. */
+  readonly wait: PendingWait<unknown>;
+  /** Tries it; the outcome, or `undefined` while there is no room. */
+  readonly attempt: () => { readonly value: unknown } | undefined;
+  /** It will not be done. */
+  readonly abandon: () => void;
+  /** The endpoint that asked for it. */
   readonly owner: object;
 }
 
@@ -132,14 +125,67 @@ export class SenderPort {
       luggage?.sent();
       return SENT;
     }
+    const copy = copyOf(bytes, start, end);
+    return this.#enqueue<void>(owner, options, {
+      attempt: () => {
+        if (whenEmpty && !this.#ring.empty) return undefined;
+        if (!this.#ring.trySend(copy, 0, copy.length, luggage?.fds)) return undefined;
+        luggage?.sent();
+        return { value: undefined };
+      },
+      abandon: () => luggage?.kept(),
+    });
+  }
+
+  /**
+   * Does something that needs room as soon as there is some and all earlier sends are done.
+   *
+   * @param attempt Tries it; the outcome, or `undefined` while there is no room.
+   */
+  whenRoom<R>(
+    owner: object,
+    attempt: () => { readonly value: R } | undefined,
+    options: WaitOptions | undefined,
+  ): Promise<R> {
+    if (this.#waiting.length === 0) {
+      const done = attempt();
+      if (done !== undefined) return Promise.resolve(done.value);
+    }
+    return this.#enqueue<R>(owner, options, { attempt, abandon: () => {} });
+  }
+
+  /** The same, blocking. */
+  whenRoomSync<R>(attempt: () => { readonly value: R } | undefined, options: SyncWaitOptions | undefined): R {
+    let done: { readonly value: R } | undefined;
+    const ready = () => {
+      if (this.#waiting.length > 0) this.#flush();
+      return this.#waiting.length === 0 && (done = attempt()) !== undefined;
+    };
+    if (!ready()) {
+      const timeout = timeoutOf(options);
+      if (timeout === 0 || !this.#ring.waitSync(ready, deadlineAfter(timeout))) throw this.#fullError(timeout);
+    }
+    return done!.value;
+  }
+
+  /** The same if there is room now and nobody waits. */
+  ifRoom<R>(attempt: () => { readonly value: R } | undefined): R | undefined {
+    if (this.#waiting.length > 0) this.#flush();
+    return this.#waiting.length > 0 ? undefined : attempt()?.value;
+  }
+
+  #enqueue<R>(
+    owner: object,
+    options: WaitOptions | undefined,
+    what: Pick<Waiting, "attempt" | "abandon">,
+  ): Promise<R> {
     const timeout = timeoutOf(options);
     if (timeout === 0) {
-      luggage?.kept();
-      const what = "send: there is no room in the ring";
-      return Promise.reject(timeoutError(what, timeout));
+      what.abandon();
+      return Promise.reject(this.#fullError(timeout));
     }
-    const wait = new PendingWait<void>("send: the receiver makes no room", options, () => this.#drop(item));
-    const item: Waiting = { wait, bytes: copyOf(bytes, start, end), luggage, whenEmpty, owner };
+    const wait = new PendingWait<R>("send: the receiver makes no room", options, () => this.#drop(item));
+    const item: Waiting = { wait: wait as PendingWait<unknown>, owner, ...what };
     this.#waiting.push(item);
     this.#await();
     return wait.promise;
@@ -149,27 +195,25 @@ export class SenderPort {
     const at = this.#waiting.indexOf(item);
     if (at < 0) return;
     this.#waiting.splice(at, 1);
-    item.luggage?.kept();
+    item.abandon();
     this.#await();
   }
 
-  /** Sends what waits, as far as there is room. */
+  /** Does what waits, in order, as far as there is room. */
   #flush(): void {
     for (;;) {
       const item = this.#waiting[0];
       if (item === undefined) return;
       try {
-        if (item.whenEmpty && !this.#ring.empty) return;
-        if (!this.#ring.trySend(item.bytes, 0, item.bytes.length, item.luggage?.fds)) return;
+        const done = item.attempt();
+        if (done === undefined) return;
+        this.#waiting.shift();
+        item.wait.resolve(done.value);
       } catch (error) {
         this.#waiting.shift();
-        item.luggage?.kept();
+        item.abandon();
         item.wait.reject(error);
-        continue;
       }
-      this.#waiting.shift();
-      item.luggage?.sent();
-      item.wait.resolve();
     }
   }
 
@@ -209,7 +253,7 @@ export class SenderPort {
 
   #rejectAll(error: unknown): void {
     for (const item of this.#waiting.splice(0)) {
-      item.luggage?.kept();
+      item.abandon();
       item.wait.reject(error);
     }
     const bell = this.#ring.spaceBell;

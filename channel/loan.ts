@@ -1,0 +1,124 @@
+// Cells of the ring lent to the program, to be filled in place.
+import { IpcError } from "../ffi/error.ts";
+import { cellsFor, paddingWord } from "./ring_layout.ts";
+import { FULL } from "./ring_sender.ts";
+import type { SenderPort } from "./sender_port.ts";
+
+/**
+ * Room in the ring for one message, to be written in place. {@linkcode Loan.commit} sends it; leaving the scope of a
+ * `using` without that sends nothing.
+ *
+ * Messages are received in the order in which their room was reserved: until a loan is committed or given up, nothing
+ * that was sent after its reservation arrives. If the process dies with a loan out, the receiver steps over it.
+ *
+ * @example Filling a message in place
+ * ```ts
+ * import { bytesChannel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = bytesChannel();
+ * {
+ *   using loan = sender.reserveSync(1024);
+ *   const { written } = new TextEncoder().encodeInto("shorter than reserved", loan.bytes);
+ *   loan.commit(written);
+ * }
+ * assertEquals(new TextDecoder().decode(receiver.recvSync()), "shorter than reserved");
+ * sender.close(), receiver.close();
+ * ```
+ */
+export interface Loan extends Disposable {
+  /** The ring's own memory, to be filled. What it holds at first is left over from earlier messages. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /**
+   * Sends the message. {@linkcode bytes} is empty afterwards.
+   *
+   * @param length Bytes of the message, from the beginning; all that were reserved unless told.
+   * @throws {RangeError} If it is longer than what was reserved.
+   * @throws {IpcError} `Closed` if it was committed or given up before.
+   */
+  commit(length?: number): void;
+}
+
+/** What is needed to end a loan, apart from the object that the program holds. */
+interface Claim {
+  readonly port: SenderPort;
+  readonly owner: object;
+  readonly slot: number;
+  readonly index: number;
+  readonly cells: number;
+  readonly window: ArrayBuffer;
+  ended: boolean;
+}
+
+// A backstop: a forgotten loan of a living process would hold the channel up for ever.
+const forgotten = new FinalizationRegistry<Claim>((claim) => end(claim, paddingWord(claim.cells), claim.cells));
+
+/** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
+function end(claim: Claim, word: number, cells: number): void {
+  if (claim.ended) return;
+  claim.ended = true;
+  claim.window.transfer(0);
+  const { ring } = claim.port;
+  // What was reserved and not used becomes padding, before the word that makes the receiver look there.
+  if (cells < claim.cells) ring.pad(claim.index + cells, claim.cells - cells);
+  ring.commit(claim.index, word);
+  ring.returnSlot(claim.slot);
+  claim.port.release(claim.owner);
+}
+
+class RingLoan implements Loan {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #claim: Claim;
+  readonly #length: number;
+
+  constructor(claim: Claim, length: number) {
+    this.#claim = claim;
+    this.#length = length;
+    this.bytes = new Uint8Array(claim.window, 0, length);
+    forgotten.register(this, claim, this);
+  }
+
+  commit(length: number = this.#length): void {
+    if (this.#claim.ended) throw new IpcError("Closed", "Cannot commit: this loan was committed or given up before");
+    if (!Number.isInteger(length) || length < 0 || length > this.#length) {
+      throw new RangeError(`Cannot commit ${String(length)} bytes: ${this.#length} were reserved`);
+    }
+    forgotten.unregister(this);
+    end(this.#claim, length + 1, cellsFor(length));
+  }
+
+  [Symbol.dispose](): void {
+    forgotten.unregister(this);
+    end(this.#claim, paddingWord(this.#claim.cells), this.#claim.cells);
+  }
+}
+
+/**
+ * Claims room for a message of `length` bytes if there is some.
+ *
+ * @throws {IpcError} `TooLarge` if the ring can never hold it.
+ */
+export function tryLoan(port: SenderPort, length: number): { value: Loan } | undefined {
+  if (!Number.isSafeInteger(length) || length < 0) {
+    throw new RangeError(`Cannot reserve ${String(length)} bytes: it must be an integer from 0`);
+  }
+  const { ring } = port;
+  if (length > ring.capacity) {
+    throw new IpcError(
+      "TooLarge",
+      `Cannot reserve ${length} bytes: the ring holds ${ring.capacity}; send it, or make the channel larger`,
+    );
+  }
+  const cells = cellsFor(length);
+  const slot = ring.borrowSlot();
+  let index: number = FULL;
+  try {
+    index = ring.tryClaim(cells, slot);
+  } finally {
+    if (index === FULL) ring.returnSlot(slot);
+  }
+  if (index === FULL) return undefined;
+  const owner = {};
+  const claim = { port: port.retain(), owner, slot, index, cells, window: ring.window(index, cells), ended: false };
+  return { value: new RingLoan(claim, length) };
+}
