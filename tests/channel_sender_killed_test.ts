@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { channel, type IpcError } from "../mod.ts";
 import { stateOf } from "./support/processes.ts";
 import { bystander, type Extra, type Numbered, RECEIVE, receiveFrom, SENDERS, victim } from "./support/senders.ts";
-import { type Trap, type Trapped } from "./support/step_trap.ts";
+import type { Trap, Trapped } from "./support/step_trap.ts";
 import { processTest } from "./support/test.ts";
 
 /** A bound against hanging only. */

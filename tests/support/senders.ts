@@ -1,5 +1,5 @@
 // Processes that send numbered messages: one that meets its end or a stop at a step, one that goes on.
-import { type IpcReceiver, type IpcSender } from "../../mod.ts";
+import type { IpcReceiver, IpcSender } from "../../mod.ts";
 import type { Self } from "./actor.ts";
 import { setTrap, type Trap } from "./step_trap.ts";
 

@@ -1,0 +1,44 @@
+// Assertions on the error class of the package.
+import { assertEquals, assertInstanceOf } from "@std/assert";
+import { IpcError, type IpcErrorCode } from "../../mod.ts";
+
+/** Asserts that `act` fails, at once or by a rejection, with an `IpcError` of this code; returns it. */
+export async function assertIpcError(code: IpcErrorCode, act: () => unknown): Promise<IpcError> {
+  let result: unknown;
+  try {
+    result = await act();
+  } catch (error) {
+    return checked(error, code);
+  }
+  throw new Error(`Expected a failure with "${code}", but it returned ${Deno.inspect(result)}`);
+}
+
+/** As {@linkcode assertIpcError}, for what does not wait. */
+export function assertIpcErrorSync(code: IpcErrorCode, act: () => unknown): IpcError {
+  let result: unknown;
+  try {
+    result = act();
+  } catch (error) {
+    return checked(error, code);
+  }
+  throw new Error(`Expected a failure with "${code}", but it returned ${Deno.inspect(result)}`);
+}
+
+function checked(error: unknown, code: IpcErrorCode): IpcError {
+  assertInstanceOf(error, IpcError);
+  assertEquals(error.code, code, error.message);
+  return error;
+}
+
+/** Rejects if a promise is not settled within ten seconds, instead of hanging. */
+export async function soon<T>(promise: Promise<T>, what = "It"): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} hangs: not settled after 10 s`)), 10_000);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
