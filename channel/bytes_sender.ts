@@ -78,7 +78,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
     if (!(value instanceof Uint8Array)) {
       throw new TypeError(`Cannot send ${Deno.inspect(value, { depth: 0 })}: a bytes channel carries Uint8Array only`);
     }
-    if (value.buffer.detached) {
+    if (value.length === 0 && (value.buffer as ArrayBuffer).detached) {
       throw new TypeError(
         "Cannot send a Uint8Array whose buffer is detached: it was transferred, or its loan has ended",
       );

@@ -21,6 +21,8 @@ export type { Loan } from "./loan.ts";
 export { IpcOneShotServer, type ServerOptions } from "./one_shot_server.ts";
 export { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";
+export { IpcReceiverSet, type SelectEvent, type SetReceiver } from "./receiver_set.ts";
+export { IpcRouter, type RouterOptions } from "./router.ts";
 export { IpcSharedMemory } from "./shared_memory.ts";
 export { IpcSender, OpaqueIpcSender } from "./sender.ts";
 export type { SenderBase } from "./sender_base.ts";

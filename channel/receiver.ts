@@ -1,7 +1,7 @@
 // The typed receiver, and the same without its type.
 import type { Borrowed } from "./borrowed.ts";
 import { borrowMessage, decodeMessage } from "./codec.ts";
-import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
+import { claimReceiver, MOVE_OUT, ReceiverBase } from "./receiver_base.ts";
 import type { RingReceiver } from "./ring_receiver.ts";
 import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
 
@@ -34,7 +34,7 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
    * @returns The opaque receiver.
    */
   toOpaque(): OpaqueIpcReceiver {
-    return new OpaqueIpcReceiver(new IpcReceiver<unknown>(this.moveOut()));
+    return new OpaqueIpcReceiver(new IpcReceiver<unknown>(this[MOVE_OUT]()));
   }
 
   /** @ignore */
@@ -54,7 +54,7 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
 
   /** @ignore */
   retyped<U>(): IpcReceiver<U> {
-    return new IpcReceiver<U>(this.moveOut());
+    return new IpcReceiver<U>(this[MOVE_OUT]());
   }
 }
 

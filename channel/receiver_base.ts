@@ -27,6 +27,19 @@ export type TryRecvResult<T> =
 /** Messages received without a wait, in a row, before other work of the program gets its turn. */
 const TURN = 512;
 
+/** Takes a receiver apart for a receiver set. */
+export const MEMBER: unique symbol = Symbol("isthmus.member");
+/** Moves a receiver into another object, which closes this one. */
+export const MOVE_OUT: unique symbol = Symbol("isthmus.moveOut");
+
+/** A receiver as a receiver set uses it. */
+export interface SetMember {
+  readonly ring: RingReceiver;
+  /** Decodes and releases the message that the ring has found. */
+  take(): unknown;
+  close(): void;
+}
+
 const EMPTY = { state: "empty" } as const;
 const DISCONNECTED = { state: "disconnected" } as const;
 
@@ -480,8 +493,22 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return this.#seat.ring();
   }
 
+  /**
+   * For what receives from several channels at once.
+   *
+   * @ignore
+   */
+  [MEMBER](): SetMember {
+    const ring = this.#open();
+    return {
+      ring,
+      take: () => this.take(ring),
+      close: () => this.close(),
+    };
+  }
+
   /** Where another object for the same receiver starts from; this one is closed. @ignore */
-  protected moveOut(): unknown {
+  [MOVE_OUT](): unknown {
     this.#open();
     const seat = this.#seat;
     forgotten.unregister(this);

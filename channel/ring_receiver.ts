@@ -266,6 +266,11 @@ export class RingReceiver {
     return tail;
   }
 
+  /** Whether a record, perhaps padding, is committed at the head; by one load. */
+  get ready(): boolean {
+    return Atomics.load(this.#words, W_COMMIT + (this.#head & this.#mask)) !== 0;
+  }
+
   // --- Loans: records whose cells the program reads in place ---------------------------------------------------------
 
   /**

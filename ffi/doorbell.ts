@@ -72,6 +72,11 @@ export class BellListener {
     return events === 0 ? "timeout" : "hangup";
   }
 
+  /** Takes the bytes out that ringers left, after a wait that was not this object's. */
+  clear(): void {
+    drain(this.#fd.fd);
+  }
+
   /** Whether every ringer is gone, by one system call. Bytes they left do not count. */
   get hungUp(): boolean {
     return (pollUntil(this.#fd.fd, 0, 0) & POLLHUP) !== 0;
