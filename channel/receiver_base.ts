@@ -97,14 +97,19 @@ class ReceiverSeat {
 
   leave(): void {
     if (this.state === "closed") return;
+    const inTransit = this.state === "in transit";
     this.state = "closed";
+    if (!inTransit) this.#closeAll(); // else it is closed when it is known whether the message was sent
+  }
+
+  #closeAll(): void {
     this.#ring?.close();
     if (this.#handle !== undefined) closeHandle(this.#handle);
     for (const { fds } of this.#early) for (const fd of fds) fd.close();
   }
 
   /** Puts the receiving end into a message: it moves, once the message is sent. */
-  pack(luggage: Luggage, sent: () => void): unknown[] {
+  pack(luggage: Luggage, sent: () => void, kept: () => void): unknown[] {
     const ring = this.#ring;
     if (this.state !== "open") this.ring(); // throws
     if (ring?.hasLoans) {
@@ -127,14 +132,14 @@ class ReceiverSeat {
         sent();
       },
       () => {
-        if (this.state === "closed") {
-          ring?.finishDetach();
-          for (const { fds } of early) for (const fd of fds) fd.close();
-          return;
-        }
-        this.state = "open";
         ring?.undoDetach();
         ring?.descriptors.adopt(early);
+        if (this.state === "closed") {
+          this.#closeAll();
+        } else {
+          this.state = "open";
+          kept();
+        }
       },
     );
     return early.map(({ slot, counter, fds }) => [slot, counter, fds.length]);
@@ -526,6 +531,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       const reason = new IpcError("Closed", "Cannot receive: the receiver was sent away while it was awaited");
       for (const { wait } of this.#waits.splice(0)) wait.reject(reason);
       clearTimeout(this.#gapTimer);
+    }, () => {
+      // What came meanwhile was not announced, and the flag of these waits was taken down.
+      if (this.#waits.length > 0) queueMicrotask(this.#onRing);
     });
   }
 }

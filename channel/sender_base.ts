@@ -6,7 +6,7 @@ import { SenderPort } from "./sender_port.ts";
 import type { Luggage } from "./transfer.ts";
 
 // A backstop for senders that were forgotten: without it the receiver would never see the end of them.
-const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave());
+const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat));
 
 /**
  * The connection of one sender object to its channel, apart from the object, so that it can be let go of when the
@@ -45,10 +45,11 @@ class SenderSeat {
     return this.#handle ?? this.port().ring.handle;
   }
 
-  leave(): void {
+  /** @param owner Whose waiting sends are rejected. */
+  leave(owner: object): void {
     if (this.#left) return;
     this.#left = true;
-    this.#port?.release(this);
+    this.#port?.release(owner);
     if (this.#handle !== undefined) closeHandle(this.#handle);
     this.#port = this.#handle = undefined;
   }
@@ -107,7 +108,8 @@ export abstract class SenderBase<T> implements Disposable {
       const port = this.#seat.port();
       luggage = this.encode(value) as Luggage | undefined;
       const { bytes, start, end } = outgoing;
-      return port.send(this.#seat, bytes, start, end, luggage, options, whenEmpty);
+      // Not the seat: a sender must not be collected, and closed by that, while a message of it waits.
+      return port.send(this, bytes, start, end, luggage, options, whenEmpty);
     } catch (error) {
       luggage?.kept();
       return Promise.reject(error);
@@ -162,7 +164,7 @@ export abstract class SenderBase<T> implements Disposable {
   /** Closes this sender. Closing twice is harmless; messages that were sent still arrive. */
   close(): void {
     forgotten.unregister(this);
-    this.#seat.leave();
+    this.#seat.leave(this);
   }
 
   /** Same as {@linkcode close}, for `using`. */
@@ -189,7 +191,7 @@ export abstract class SenderBase<T> implements Disposable {
 
   /** Whose waits end when this sender is closed. @ignore */
   protected seat(): object {
-    return this.#seat;
+    return this;
   }
 
   /** Puts the descriptors of a clone into the `Luggage` of a message. @ignore */

@@ -126,6 +126,7 @@ export class SenderPort {
       return SENT;
     }
     const copy = copyOf(bytes, start, end);
+    luggage?.hold();
     return this.#enqueue<void>(owner, options, {
       attempt: () => {
         if (whenEmpty && !this.#ring.empty) return undefined;

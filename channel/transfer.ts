@@ -38,16 +38,37 @@ export type Kind =
 
 /** The descriptors of one message on its way out, and what to do when it is sent or is not. */
 export class Luggage {
-  /** Still owned by the travellers. */
+  /** Still owned by the travellers, unless {@linkcode hold} was called. */
   readonly fds: number[] = [];
+  readonly #owners: IpcFd[] = [];
   readonly #onSent: (() => void)[] = [];
   readonly #onKept: (() => void)[] = [];
 
   /** Adds descriptors; returns the number of the first among those of the message. */
   add(fds: readonly IpcFd[]): number {
     const first = this.fds.length;
-    for (const fd of fds) this.fds.push(fd.fd);
+    for (const fd of fds) {
+      this.fds.push(fd.fd);
+      this.#owners.push(fd);
+    }
     return first;
+  }
+
+  /**
+   * The message has to wait: goes on with duplicates of the descriptors, as the travellers may be closed meanwhile, and
+   * the numbers then stand for something else.
+   */
+  hold(): void {
+    const held: IpcFd[] = [];
+    try {
+      for (const owner of this.#owners) held.push(owner.clone());
+    } catch (error) {
+      closeAll(held);
+      throw error;
+    }
+    for (let i = 0; i < held.length; i++) this.fds[i] = held[i]!.fd;
+    this.#onSent.push(() => closeAll(held));
+    this.#onKept.push(() => closeAll(held));
   }
 
   /** Something moves: `sent` closes it here, `kept` takes it back if the message was not sent. */

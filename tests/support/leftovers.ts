@@ -12,7 +12,7 @@ const OURS = /^(pipe:|socket:|\/memfd:)/;
 
 let warm = false;
 
-/** Compares the state of the process at disposal with the state when watching began. */
+/** Compares the state of the process with what it was when watching began. */
 export class Leftovers {
   readonly #before: Set<string>;
 
@@ -30,7 +30,8 @@ export class Leftovers {
     return new Leftovers(look());
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Throws if there is more now than when watching began. */
+  async expectNone(): Promise<void> {
     const until = performance.now() + GRACE;
     for (;;) {
       const left = [...look()].filter((item) => !this.#before.has(item));

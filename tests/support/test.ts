@@ -17,8 +17,9 @@ const mayRun = mayUse && Deno.permissions.querySync({ name: "run" }).state === "
 /** A test within this process; needs `--allow-ffi`. */
 export function test(name: string, body: () => void | Promise<void>): void {
   register(name, async () => {
-    await using _leftovers = await Leftovers.watch();
+    const leftovers = await Leftovers.watch();
     await bounded(body());
+    await leftovers.expectNone();
   });
 }
 
@@ -28,9 +29,12 @@ export function processTest(name: string, body: (processes: Processes) => void |
     console.log(`Ignored, as it needs --allow-run and --allow-read: ${name}`);
   }
   register(name, async () => {
-    await using _leftovers = await Leftovers.watch();
-    await using processes = new Processes();
-    await bounded(body(processes));
+    const leftovers = await Leftovers.watch();
+    {
+      await using processes = new Processes();
+      await bounded(body(processes));
+    }
+    await leftovers.expectNone();
   }, !mayRun);
 }
 
