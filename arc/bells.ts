@@ -92,6 +92,8 @@ export class Bells {
     }
     this.#listener = new BellListener(fd);
     this.#listener.listen(this.#onRing);
+    // The event loop has a descriptor of its own, which ends with the isolate even if a Worker is terminated.
+    fd.close();
     this.#own = bell;
     return true;
   }

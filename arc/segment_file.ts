@@ -1,11 +1,11 @@
 // The file of a cell: made whole, counted by the kernel, removed by the last one out.
 //
 // Every attachment has an open file description of its own with two locks, both of which the kernel drops when the
-// process dies: a shared `flock`, which says "somebody holds the cell", and one byte of the first 65536, which makes
-// the holders countable. Whoever gets the `flock` alone knows that nobody else holds the cell, and may remove it.
+// process dies: a shared `flock`, which says "somebody holds the cell", and one byte, by which the holders can be counted
+// (see `holders.ts`). Whoever gets the `flock` alone knows that nobody else holds the cell, and may remove it.
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
-import { countLockedBytes, tryLockByte, tryLockFile } from "../ffi/file_lock.ts";
+import { tryLockFile } from "../ffi/file_lock.ts";
 import { type FileStatus, fileStatus, isSameFile } from "../ffi/file_status.ts";
 import { check, cString, interrupted, libc, systemError } from "../ffi/libc.ts";
 import { Mapping } from "../ffi/mapping.ts";
@@ -24,6 +24,7 @@ import {
 } from "../ffi/platform.ts";
 import { step } from "../ffi/step_hook.ts";
 import { removeBells } from "./bells.ts";
+import { closeForDeadThreads, countOthers, join } from "./holders.ts";
 import { cellPath, SHM_FOLDER } from "./cell_name.ts";
 import {
   BELL_TABLE,
@@ -39,9 +40,6 @@ import {
   VALUES_OFFSET,
   VERSION,
 } from "./segment_layout.ts";
-
-/** Bytes that can be locked to be counted: the most attachments that are counted. */
-const HOLDER_BYTES = 65536;
 
 /** How often a name is looked up again when its file is just being removed, 1 ms apart. */
 const ATTEMPTS = 2000;
@@ -65,33 +63,26 @@ export class SegmentFile {
 
   /** Maps the file. */
   map(): Mapping {
-    return Mapping.shared(this.#fd.fd, this.status.size);
+    return mapApart(this.#fd.fd, this.status.size, `Cannot map the cell "${this.name}"`);
   }
 
   /** How many attachments live, this one included. Exact, also after kills. */
   countHolders(): number {
-    return countLockedBytes(this.#fd.fd, 0, HOLDER_BYTES) + 1;
+    if (countOthers(this.#fd.fd) > 0) closeForDeadThreads(this.status);
+    return countOthers(this.#fd.fd) + 1;
   }
 
   /** Makes this attachment one that is counted. */
   join(): void {
-    // A random place first: it is free, nearly always.
-    const first = Math.floor(Math.random() * HOLDER_BYTES);
-    for (let i = 0; i < HOLDER_BYTES; i++) {
-      if (tryLockByte(this.#fd.fd, (first + i) % HOLDER_BYTES)) return;
+    if (!join(this.#fd.fd)) {
+      throw new IpcError("System", `Cannot attach to the cell "${this.name}": it has too many attachments; close some`);
     }
-    throw new IpcError(
-      "System",
-      `Cannot attach to the cell "${this.name}": ${HOLDER_BYTES} attachments hold it already`,
-    );
   }
 
   /** Another attachment to the same file, even if the name is gone by now. */
   reopen(): SegmentFile {
-    const { c, errnoCell } = libc();
     const what = `Cannot attach to the cell "${this.name}" once more`;
-    const path = cString(`/proc/self/fd/${this.#fd.fd}`);
-    const fd = new IpcFd(check(c.open(path, O_RDWR | O_CLOEXEC, 0), errnoCell[0]!, "open", what));
+    const fd = openAgain(this.#fd.fd, what);
     try {
       // This attachment holds the file, so nobody can hold it alone.
       if (!tryLockFile(fd.fd, "shared")) throw new IpcError("Corrupt", `${what}: another program has locked its file`);
@@ -119,6 +110,26 @@ export class SegmentFile {
     if (last) remove(this.name, this.status);
     fd.close();
     return last ? 0 : others;
+  }
+}
+
+/** Another open file description of the same file, even if it has no name. */
+function openAgain(fd: number, what: string): IpcFd {
+  const { c, errnoCell } = libc();
+  const path = cString(`/proc/self/fd/${fd}`);
+  return new IpcFd(check(c.open(path, O_RDWR | O_CLOEXEC, 0), errnoCell[0]!, "open", what));
+}
+
+/**
+ * Maps a file by a description of its own. A mapping keeps its description alive, and that its locks: one attachment
+ * could not be given up while another uses the memory.
+ */
+function mapApart(fd: number, length: number, what: string): Mapping {
+  const apart = openAgain(fd, what);
+  try {
+    return Mapping.shared(apart.fd, length);
+  } finally {
+    apart.close();
   }
 }
 
@@ -176,7 +187,7 @@ export function createSegment(
     }
     step("arc:create:allocated");
     check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", what);
-    mapping = Mapping.shared(fd.fd, size);
+    mapping = mapApart(fd.fd, size, what);
     fill(mapping);
     step("arc:create:filled");
     // Held before it can be found, so that nobody takes it for a dead one.
@@ -222,6 +233,7 @@ export function openSegment(name: string, what: string): SegmentFile | undefined
     if (found === undefined) return undefined;
     const { fd, status } = found;
     try {
+      if (attempt > 0) closeForDeadThreads(status);
       if (tryLockFile(fd.fd, "alone")) {
         remove(name, status);
         fd.close();
@@ -229,8 +241,13 @@ export function openSegment(name: string, what: string): SegmentFile | undefined
       }
       if (tryLockFile(fd.fd, "shared") && isSameFile(status, cellPath(name))) {
         const file = new SegmentFile(name, fd, status);
-        checkHeader(fd.fd, status, what);
-        file.join();
+        try {
+          checkHeader(fd.fd, status, what);
+          file.join();
+        } catch (error) {
+          file.leave(); // by now it may be the last one to hold it
+          throw error;
+        }
         return file;
       }
     } catch (error) {

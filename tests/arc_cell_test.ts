@@ -51,7 +51,7 @@ arcTest("IpcArc.clone() keeps the cell after the original is closed", (cell) => 
   const first = IpcArc.create(cell, "kept");
   using second = first.clone();
   first.close();
-  assertEquals(second.read(), "kept");
+  assertEquals([second.read(), second.refCount], ["kept", 1]);
   assertEquals(codeOf(() => first.clone()), "Closed");
 });
 

@@ -4,7 +4,6 @@
 import * as arc from "../../arc/mod.ts";
 import * as registry from "../../arc/registry.ts";
 import { setStepHook } from "../../ffi/step_hook.ts";
-import { lines } from "./arc_lines.ts";
 
 /** What the function gets to talk to the test with. */
 export interface ChildIo {
@@ -20,7 +19,9 @@ export interface ChildIo {
 
 if (import.meta.main) {
   const { source, args } = JSON.parse(Deno.args[0]!) as { source: string; args: unknown[] };
-  const incoming = lines(Deno.stdin.readable);
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(4096);
+  let heard = "";
   const signalAt = (name: string, signal: Deno.Signal, nth = 1) =>
     setStepHook((step) => {
       if (step === name && --nth === 0) Deno.kill(Deno.pid, signal);
@@ -31,9 +32,16 @@ if (import.meta.main) {
       for (let done = 0; done < line.length;) done += Deno.stdout.writeSync(line.subarray(done));
     },
     async hear() {
-      const { value, done } = await incoming.next();
-      if (done) throw new Error("the test has gone");
-      return JSON.parse(value);
+      // No stream: it would read ahead, and a pending read keeps the process alive.
+      while (!heard.includes("\n")) {
+        const length = await Deno.stdin.read(buffer);
+        if (length === null) throw new Error("the test has gone");
+        heard += decoder.decode(buffer.subarray(0, length), { stream: true });
+      }
+      const end = heard.indexOf("\n");
+      const line = heard.slice(0, end);
+      heard = heard.slice(end + 1);
+      return JSON.parse(line);
     },
     dieAt: (step, nth) => signalAt(step, "SIGKILL", nth),
     stopAt: (step) => signalAt(step, "SIGSTOP"),

@@ -1,0 +1,168 @@
+// All cells of this machine, as files show them: for the command line.
+import { listDirectory, readTextFile } from "../ffi/directory.ts";
+import { fileStatus } from "../ffi/file_status.ts";
+import { cString, libc } from "../ffi/libc.ts";
+import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "./cell_name.ts";
+import { countOthers } from "./holders.ts";
+import { openCellFile, openSegment, readHeader } from "./segment_file.ts";
+import {
+  CAPACITY,
+  COUNTER,
+  KIND,
+  KIND_CBOR,
+  LENGTHS,
+  MUTEX_OFFSET,
+  TEXT_LENGTH,
+  TEXT_OFFSET,
+} from "./segment_layout.ts";
+
+/** What can be told of a cell without attaching to it. */
+export interface CellInfo {
+  /** The name that it was created with. */
+  readonly name: string;
+  /** Whether its values are CBOR, or lie in memory by a layout. */
+  readonly kind: "cbor" | "pod";
+  /** The layout as text; empty for CBOR. */
+  readonly layout: string;
+  /** Bytes of shared memory. */
+  readonly size: number;
+  /** Bytes that a value may have. */
+  readonly capacity: number;
+  /** Bytes of the value. */
+  readonly length: number;
+  /** Ids of the processes that hold it, as far as this user may see them; one that holds it twice is there twice. */
+  readonly holders: readonly number[];
+  /** Id of the process that has the lock, if any. */
+  readonly lockedBy: number | undefined;
+  /** Whether all its holders are dead. */
+  readonly stale: boolean;
+}
+
+/**
+ * All cells that this user can open, by name.
+ *
+ * @returns What is known of each.
+ */
+export function listCells(): CellInfo[] {
+  const cells: CellInfo[] = [];
+  for (const name of cellNames()) {
+    const info = cellInfo(name);
+    if (info !== undefined) cells.push(info);
+  }
+  return cells;
+}
+
+function cellNames(): string[] {
+  return listDirectory(SHM_FOLDER)
+    .filter((file) => file.startsWith(CELL_PREFIX) && file.length > CELL_PREFIX.length)
+    .map((file) => file.slice(CELL_PREFIX.length))
+    .sort();
+}
+
+/** What is known of one cell; `undefined` if there is none, or it cannot be opened. */
+export function cellInfo(name: string): CellInfo | undefined {
+  let found;
+  try {
+    found = openCellFile(name, `Cannot look at the cell "${name}"`);
+  } catch {
+    return undefined; // not a cell, or not ours
+  }
+  if (found === undefined) return undefined;
+  const { fd, status } = found;
+  try {
+    const header = readHeader(fd.fd);
+    const holders = holdersOf(status.device, status.inode);
+    // Without taking a lock: who leaves at this moment must find out that it is the last.
+    const stale = holders.length === 0 && countOthers(fd.fd) === 0;
+    return {
+      name,
+      kind: header[KIND] === KIND_CBOR ? "cbor" : "pod",
+      layout: readText(fd.fd, header[TEXT_OFFSET]!, header[TEXT_LENGTH]!, status.size),
+      size: status.size,
+      capacity: header[CAPACITY]!,
+      length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
+      holders,
+      lockedBy: lockOwner(header[MUTEX_OFFSET >> 2]!),
+      stale,
+    };
+  } finally {
+    fd.close();
+  }
+}
+
+function readText(fd: number, offset: number, length: number, size: number): string {
+  if (offset <= 0 || length <= 0 || length > 1 << 16 || offset + length > size) return "";
+  const { c } = libc();
+  const text = new Uint8Array(length);
+  c.lseek(fd, BigInt(offset), 0);
+  c.read(fd, text, BigInt(length));
+  return new TextDecoder().decode(text);
+}
+
+/** Processes with a `flock` on a file: lines such as `7: FLOCK  ADVISORY  READ 4711 00:1a:42 0 EOF`. */
+function holdersOf(device: string, inode: bigint): number[] {
+  const place = ` ${device}:${inode} `;
+  const holders: number[] = [];
+  for (const line of (readTextFile("/proc/locks") ?? "").split("\n")) {
+    if (!line.includes("FLOCK") || !line.includes(place)) continue;
+    const pid = Number(/ (\d+) [0-9a-f]+:[0-9a-f]+:\d+ /.exec(line)?.[1]);
+    if (pid > 0) holders.push(pid);
+  }
+  return holders;
+}
+
+/** The process of the thread whose id is in the first word of glibc's mutex, if it lives. */
+function lockOwner(word: number): number | undefined {
+  const tid = word & 0x3fff_ffff; // the two highest bits say "somebody sleeps" and "the owner died"
+  if (tid === 0 || (word & 0x4000_0000) !== 0) return undefined;
+  const pid = /^Tgid:\s*(\d+)/m.exec(readTextFile(`/proc/${tid}/status`) ?? "")?.[1];
+  return pid === undefined ? undefined : Number(pid);
+}
+
+/**
+ * Removes the cells whose holders are all dead, and doorbells that belong to no cell.
+ *
+ * @returns The names of the removed cells.
+ */
+export function removeStaleCells(): string[] {
+  const removed: string[] = [];
+  for (const name of cellNames()) {
+    try {
+      // Attaching removes a dead one. A living one is left at once.
+      const living = openSegment(name, `Cannot look at the cell "${name}"`);
+      if (living === undefined) removed.push(name);
+      else living.leave();
+    } catch {
+      // not a cell, or not ours
+    }
+  }
+  removeOrphanBells();
+  return removed;
+}
+
+function removeOrphanBells(): void {
+  // In this order: a bell whose cell is made after the look at the cells is not in the list of bells.
+  const bells = listDirectory(SHM_FOLDER).filter((file) => file.startsWith(BELL_PREFIX));
+  if (bells.length === 0) return;
+  const inodes = new Set(
+    cellNames().map((name) => fileStatus(`${SHM_FOLDER}/${CELL_PREFIX}${name}`)?.inode.toString(16)),
+  );
+  for (const bell of bells) {
+    const inode = bell.slice(BELL_PREFIX.length).split(".")[0];
+    if (!inodes.has(inode)) libc().c.unlink(cString(`${SHM_FOLDER}/${bell}`));
+  }
+}
+
+/**
+ * Removes a cell by force. Programs that hold it keep what they have, apart from who comes later.
+ *
+ * @param name The name of the cell.
+ * @returns `false` if there is none.
+ * @throws {IpcError} `Incompatible` if the name belongs to something else.
+ */
+export function removeCell(name: string): boolean {
+  const found = openCellFile(name, `Cannot remove the cell "${name}"`);
+  if (found === undefined) return false;
+  found.fd.close();
+  return libc().c.unlink(cString(`${SHM_FOLDER}/${CELL_PREFIX}${name}`)) === 0;
+}
