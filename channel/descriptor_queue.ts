@@ -128,8 +128,10 @@ export class DescriptorQueue {
    * @throws {IpcError} `Corrupt` if they are not there: a sender sends them before it commits.
    */
   take(slot: number, counter: number, count: number): IpcFd[] {
-    // One more for the socket that a bundle comes in. Where the table is full nothing is lost: not read, not gone.
-    ensureRoomForFds(this.#socket.fd, count + 1, `Cannot receive a message with ${count} descriptors`);
+    // Where the table is full nothing is lost: not read, not gone. For no more than a packet holds, as a peer may claim
+    // any number.
+    const room = Math.min(count, MAX_FDS_PER_MESSAGE) + 1;
+    ensureRoomForFds(this.#socket.fd, room, `Cannot receive a message with ${count} descriptors`);
     for (;;) {
       const found = this.#find(slot, counter);
       if (found !== undefined) {

@@ -1,0 +1,67 @@
+// A channel with its memory laid open, as a hostile peer has it: every sender's process can write all of it.
+import { createChannel } from "../../channel/handle.ts";
+import { IpcReceiver } from "../../channel/receiver.ts";
+import type { RingMemory } from "../../channel/ring_memory.ts";
+import { RingReceiver } from "../../channel/ring_receiver.ts";
+import { RingSender } from "../../channel/ring_sender.ts";
+import { IpcSender } from "../../channel/sender.ts";
+import { SenderPort } from "../../channel/sender_port.ts";
+import type { IpcFd } from "../../ffi/fd.ts";
+
+/** Both ends, and what lies between them. */
+export interface OpenChannel<T> {
+  readonly sender: IpcSender<T>;
+  readonly receiver: IpcReceiver<T>;
+  readonly ring: RingSender;
+  readonly memory: RingMemory;
+  /** What senders ring: the write end of a pipe. */
+  readonly bell: IpcFd;
+  /** What senders write packets of descriptors to. */
+  readonly socket: IpcFd;
+  /** Closes everything. */
+  close(): void;
+}
+
+/** A channel whose memory and descriptors the test can damage. */
+export function openChannel<T>(capacity = 65_536): OpenChannel<T> {
+  const parts = createChannel(capacity);
+  const bell = parts.ring.clone(), socket = parts.sendDescriptors.clone();
+  const memory = parts.memory.retain();
+  const ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors);
+  const sender = new IpcSender<T>(SenderPort.of(ring));
+  const receiver = new IpcReceiver<T>(RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors));
+  return {
+    sender,
+    receiver,
+    ring,
+    memory,
+    bell,
+    socket,
+    close() {
+      sender.close(), receiver.close(), bell.close(), socket.close(), memory.release();
+    },
+  };
+}
+
+/** Numbers that look random and are the same for the same seed. */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0 || 1;
+  }
+
+  /** An integer from 0 up to, not including, `limit`. */
+  below(limit: number): number {
+    // xorshift32
+    let x = this.#state;
+    x ^= x << 13, x ^= x >>> 17, x ^= x << 5;
+    this.#state = x >>> 0;
+    return this.#state % limit;
+  }
+
+  /** One of several. */
+  of<T>(items: readonly T[]): T {
+    return items[this.below(items.length)]!;
+  }
+}
