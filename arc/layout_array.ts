@@ -85,6 +85,7 @@ class ElementArray<E> extends PodLayout<E[]> {
     return new Proxy<E[]>(new Array(length), {
       get(target, key, receiver) {
         const index = indexOf(key);
+        if (index !== undefined) scope.mustLive();
         return index === undefined
           ? Reflect.get(target, key, receiver)
           : element.live(scope, offset + index * element.size);

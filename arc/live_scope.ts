@@ -26,15 +26,18 @@ export class LiveScope {
   /** The memory, for accessors that go through this scope each time. */
   get view(): DataView {
     const view = this.#view;
-    if (view === undefined) {
-      throw new IpcError("Closed", "Cannot use a view on a cell: its guard was released; acquire the cell again");
-    }
+    if (view === undefined) throw ended();
     return view;
+  }
+
+  /** Throws once the guard was released. */
+  mustLive(): void {
+    if (this.#view === undefined) throw ended();
   }
 
   /** Memory of this scope alone, for views that hold on to it: at the end it is taken away from them. */
   window(offset: number): { buffer: ArrayBuffer; offset: number } {
-    this.view; // must be alive
+    this.mustLive();
     this.#window ??= this.#mapping.window(this.#start, this.#length);
     return { buffer: this.#window, offset: offset - this.#start };
   }
@@ -45,4 +48,8 @@ export class LiveScope {
     this.#window?.transfer(0);
     this.#window = undefined;
   }
+}
+
+function ended(): IpcError {
+  return new IpcError("Closed", "Cannot use a view on a cell: its guard was released; acquire the cell again");
 }
