@@ -11,8 +11,8 @@ export interface ParseOptions {
   unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
 
-// deno-lint-ignore no-explicit-any
 export declare function parseArgs(
   args: readonly string[],
   options?: ParseOptions,
+  // deno-lint-ignore no-explicit-any
 ): { _: (string | number)[] } & Record<string, any>;
