@@ -7,10 +7,11 @@
 // A stream, not SOCK_SEQPACKET, although packets are what is sent: Linux queues at most `net.unix.max_dgram_qlen` + 1
 // packets there, 11 where nobody raised it, and some 270 here. A packet is a single write of a few bytes, which Linux
 // never splits, and its descriptors mark its end.
+import { privateEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
+import type { IpcFd } from "../ffi/fd.ts";
 import { systemError } from "../ffi/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE } from "../ffi/platform.ts";
+import { EAGAIN, ECONNRESET, EPIPE, O_WRONLY } from "../ffi/platform.ts";
 import { ensureRoomForFds, MAX_FDS_PER_MESSAGE, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
 
@@ -210,7 +211,7 @@ export class DescriptorQueue {
     const kind = fields.getInt32(0, true), slot = fields.getInt32(4, true), counter = fields.getInt32(8, true);
     const count = fields.getInt32(12, true);
     if (length === PACKET && kind === KIND_SPACE_BELL && fds.length === 1) {
-      this.#spaceBells.push(fds[0]!);
+      this.#spaceBells.push(privateEnd(fds[0]!, O_WRONLY));
     } else if (length === PACKET && kind === KIND_MESSAGE && fds.length === count) {
       this.#arrived.push({ slot, counter, fds });
     } else if (length === PACKET && kind === KIND_BUNDLE && fds.length === 1) {

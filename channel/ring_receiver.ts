@@ -1,13 +1,13 @@
 // The receiving side of a ring: find the next whole record, release its cells, and step over what the dead left.
-import { BellListener, ring } from "../ffi/doorbell.ts";
+import { BellListener, privateEnd, ring } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { O_RDONLY } from "../ffi/platform.ts";
 import { DescriptorQueue } from "./descriptor_queue.ts";
 import type { Handle } from "./handle.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "./identity.ts";
 import {
   BELL_CLOSED,
-  CELL,
   CELL_SHIFT,
   cellsFor,
   EXTENDED_HEADER,
@@ -136,7 +136,15 @@ export class RingReceiver {
       handle.descriptors.close();
       throw error;
     }
-    const receiver = RingReceiver.create(memory, handle.bell, handle.descriptors);
+    let bell: IpcFd;
+    try {
+      bell = privateEnd(handle.bell, O_RDONLY);
+    } catch (error) {
+      memory.release();
+      handle.descriptors.close();
+      throw error;
+    }
+    const receiver = RingReceiver.create(memory, bell, handle.descriptors);
     receiver.#orphans = true; // those that an earlier receiver did not close
     return receiver;
   }
@@ -423,10 +431,9 @@ export class RingReceiver {
       this.#spins = waited < SPIN_WORTH ? MAX_SPINS : Math.max(MIN_SPINS, this.#spins >> 1);
       if (this.next()) return "message";
       if (event === "hangup") return this.#drainLast();
-      if (event === "timeout") {
-        if (this.hasGap && this.#lookAtGap() && this.next()) return "message";
-        if (performance.now() >= deadline) return "timeout";
-      }
+      if (event === "timeout" && this.hasGap && this.#lookAtGap() && this.next()) return "message";
+      // Also after a ring: a peer that rings for nothing does not hold up the time.
+      if (performance.now() >= deadline) return "timeout";
     }
   }
 

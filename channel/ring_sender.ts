@@ -1,10 +1,10 @@
 // The sending side of a ring: claim, copy, commit, and wake the receiver.
 //
 // One object an isolate and ring, shared by all clones of a sender there.
-import { BellListener, createDoorbell, hasListener, ring } from "../ffi/doorbell.ts";
+import { BellListener, createDoorbell, hasListener, privateEnd, ring, ringToGive } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
-import { POLLIN } from "../ffi/platform.ts";
+import { O_WRONLY, POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { step } from "../ffi/step_hook.ts";
 import { writeMemoryFile } from "../ffi/memory_file.ts";
@@ -49,6 +49,9 @@ const SPINS = 400;
 /** Longest sleep of a wait for room, in milliseconds, where the receiver could not be given a bell to ring. */
 const BLIND_SLEEP = 5;
 
+/** Looks at two positions that change all the time, until they fit together. */
+const RELOADS = 1000;
+
 /** A part of an array of up to this many bytes is copied faster by a loop than by a call, which needs a view of it. */
 const COPY_BY_LOOP = 80;
 
@@ -58,6 +61,8 @@ export class RingSender {
   readonly #mask: number;
   readonly #bell: IpcFd;
   readonly #bellFd: number;
+  /** What others are given instead, as they could make it block. */
+  #bellToGive: IpcFd | undefined;
   readonly #descriptors: IpcFd;
   /** Word index of this isolate's slot. */
   readonly #slot: number;
@@ -108,12 +113,26 @@ export class RingSender {
       handle.descriptors.close();
       throw error;
     }
-    return RingSender.create(memory, handle.bell, handle.descriptors);
+    let bell: IpcFd;
+    try {
+      bell = privateEnd(handle.bell, O_WRONLY);
+    } catch (error) {
+      memory.release();
+      handle.descriptors.close();
+      throw error;
+    }
+    return RingSender.create(memory, bell, handle.descriptors);
+  }
+
+  /** The memory file, still owned by this sender. */
+  get memoryFd(): IpcFd {
+    return this.#memory.fd;
   }
 
   /** Still owned by this sender; for passing it on. */
   get handle(): Handle {
-    return { memory: this.#memory.fd, bell: this.#bell, descriptors: this.#descriptors };
+    this.#bellToGive ??= ringToGive(this.#bell);
+    return { memory: this.#memory.fd, bell: this.#bellToGive, descriptors: this.#descriptors };
   }
 
   /** Bytes that the ring holds. */
@@ -128,6 +147,7 @@ export class RingSender {
     this.#spaceBell?.close();
     this.#memory.release();
     this.#bell.close();
+    this.#bellToGive?.close();
     this.#descriptors.close();
   }
 
@@ -287,10 +307,17 @@ export class RingSender {
   /** Learns how far the receiver got. `false` if `cells` do not fit. */
   #refreshLimit(cells: number): boolean {
     const words = this.#words;
-    const head = Atomics.load(words, W_HEAD);
-    const tail = Atomics.load(words, W_TAIL);
-    const used = (tail - head) | 0;
     const { cells: capacity } = this.#memory;
+    let head = Atomics.load(words, W_HEAD);
+    let tail = Atomics.load(words, W_TAIL);
+    let used = (tail - head) | 0;
+    // Between the two looks the receiver may have released cells, and others claimed them. Only a peer that misbehaves
+    // makes that happen time after time.
+    for (let i = 0; (used < 0 || used > capacity) && i < RELOADS; i++) {
+      head = Atomics.load(words, W_HEAD);
+      tail = Atomics.load(words, W_TAIL);
+      used = (tail - head) | 0;
+    }
     if (used < 0 || used > capacity) {
       throw new IpcError(
         "Corrupt",

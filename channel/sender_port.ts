@@ -41,7 +41,7 @@ export class SenderPort {
 
   /** The port of a ring that was made here. */
   static of(ring: RingSender): SenderPort {
-    return new SenderPort(sameFileKey(ring.handle.memory.fd), ring);
+    return new SenderPort(sameFileKey(ring.memoryFd.fd), ring);
   }
 
   /** The port of a ring that came from a peer; one that is in use here already is shared. Owns the handle. */

@@ -3,9 +3,11 @@
 // The bytes mean nothing; what they announce is in shared memory. The kernel adds the two facts that shared memory
 // cannot hold: end of file when every ringer is gone, an error when the listener is, also after SIGKILL.
 import net from "node:net";
+import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
-import { check, libc } from "./libc.ts";
-import { O_CLOEXEC, O_NONBLOCK, POLLERR, POLLHUP, POLLIN } from "./platform.ts";
+import { fileStatus } from "./file_status.ts";
+import { check, cString, libc } from "./libc.ts";
+import { O_CLOEXEC, O_NONBLOCK, O_WRONLY, POLLERR, POLLHUP, POLLIN } from "./platform.ts";
 import { pollUntil } from "./poll.ts";
 
 /** A new doorbell: the descriptor to listen on, and the descriptor to ring with. */
@@ -14,6 +16,31 @@ export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
   const fds = new Int32Array(2);
   check(c.pipe2(fds, O_CLOEXEC | O_NONBLOCK), errnoCell[0]!, "pipe2", "Cannot create a doorbell");
   return [new IpcFd(fds[0]!), new IpcFd(fds[1]!)];
+}
+
+/**
+ * An end of a doorbell that came from a peer, made this process's own: the peer shares the open file, and could take
+ * O_NONBLOCK away from it, so that a write to a full pipe, or a read from an emptied one, never returns.
+ *
+ * @param fd The end as it came; closed, or returned where the system does not let it be opened anew.
+ * @param flags `O_RDONLY` for the listening end, `O_WRONLY` for the other.
+ * @throws {IpcError} `Corrupt` if it is no pipe; it is closed then.
+ */
+export function privateEnd(fd: IpcFd, flags: number): IpcFd {
+  if (fileStatus(fd.fd)?.pipe !== true) {
+    fd.close();
+    throw new IpcError("Corrupt", "Cannot use the doorbell that a peer sent: it is not a pipe");
+  }
+  const own = libc().c.open(cString(`/proc/self/fd/${fd.fd}`), flags | O_NONBLOCK | O_CLOEXEC, 0);
+  // Nobody listens any more (ENXIO): nothing blocks then. Or there is no /proc, or the pipe is another user's.
+  if (own < 0) return fd;
+  fd.close();
+  return new IpcFd(own);
+}
+
+/** Another open file for the ringing end of a doorbell, to give away. */
+export function ringToGive(fd: IpcFd): IpcFd {
+  return privateEnd(fd.clone(), O_WRONLY);
 }
 
 const ONE_BYTE = new Uint8Array([1]);

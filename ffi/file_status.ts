@@ -6,6 +6,8 @@ import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "./platform.ts";
 export interface FileStatus {
   /** Whether it is a regular file: not a folder, link, FIFO, socket or device. */
   readonly regular: boolean;
+  /** Whether it is a FIFO or a pipe. */
+  readonly pipe: boolean;
   /** Permission bits. */
   readonly mode: number;
   /** Owner. */
@@ -33,6 +35,7 @@ export function fileStatus(file: number | string): FileStatus | undefined {
   const mode = view.getUint16(28, true);
   return {
     regular: (mode & 0o170000) === 0o100000,
+    pipe: (mode & 0o170000) === 0o010000,
     mode: mode & 0o7777,
     uid: view.getUint32(20, true),
     size: Number(view.getBigUint64(40, true)),

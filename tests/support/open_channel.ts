@@ -14,8 +14,9 @@ export interface OpenChannel<T> {
   readonly receiver: IpcReceiver<T>;
   readonly ring: RingSender;
   readonly memory: RingMemory;
-  /** What senders ring: the write end of a pipe. */
+  /** What senders ring: the write end of a pipe; and its read end, which whoever made the channel may have kept. */
   readonly bell: IpcFd;
+  readonly listen: IpcFd;
   /** What senders write packets of descriptors to. */
   readonly socket: IpcFd;
   /** Closes everything. */
@@ -25,7 +26,7 @@ export interface OpenChannel<T> {
 /** A channel whose memory and descriptors the test can damage. */
 export function openChannel<T>(capacity = 65_536): OpenChannel<T> {
   const parts = createChannel(capacity);
-  const bell = parts.ring.clone(), socket = parts.sendDescriptors.clone();
+  const bell = parts.ring.clone(), listen = parts.listen.clone(), socket = parts.sendDescriptors.clone();
   const memory = parts.memory.retain();
   const ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors);
   const sender = new IpcSender<T>(SenderPort.of(ring));
@@ -36,9 +37,10 @@ export function openChannel<T>(capacity = 65_536): OpenChannel<T> {
     ring,
     memory,
     bell,
+    listen,
     socket,
     close() {
-      sender.close(), receiver.close(), bell.close(), socket.close(), memory.release();
+      sender.close(), receiver.close(), bell.close(), listen.close(), socket.close(), memory.release();
     },
   };
 }
