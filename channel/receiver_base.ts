@@ -160,11 +160,17 @@ export function claimReceiver(arrivals: Arrivals, first: unknown, details: reado
   const handle = handleFrom(arrivals.claim(first, HANDLE_FDS));
   const early: { slot: number; counter: number; fds: IpcFd[] }[] = [];
   let at = (first as number) + HANDLE_FDS;
-  for (const item of details) {
-    if (!Array.isArray(item) || item.length !== 3 || !item.every(Number.isInteger)) break;
-    const [slot, counter, count] = item as [number, number, number];
-    early.push({ slot, counter, fds: arrivals.claim(at, count) });
-    at += count;
+  try {
+    for (const item of details) {
+      if (!Array.isArray(item) || item.length !== 3 || !item.every(Number.isInteger)) break;
+      const [slot, counter, count] = item as [number, number, number];
+      early.push({ slot, counter, fds: arrivals.claim(at, count) });
+      at += count;
+    }
+  } catch (error) {
+    closeHandle(handle);
+    for (const { fds } of early) for (const fd of fds) fd.close();
+    throw error;
   }
   return { handle, early };
 }
