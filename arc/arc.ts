@@ -269,7 +269,7 @@ export class IpcArc<T> implements Disposable {
   }
 
   #guard(ownerDied: boolean): IpcArcGuard<T> {
-    return createGuard(this.#attachment, this.#layout, ownerDied);
+    return createGuard(this, this.#attachment, this.#layout, ownerDied);
   }
 
   /**
@@ -438,7 +438,7 @@ export class IpcArc<T> implements Disposable {
   get atomic(): AtomicCell<T> {
     if (this.#atomic === undefined) {
       this.#mustBeOpen("use the atomic operations of");
-      this.#atomic = atomicCell(this.#attachment, this.#layout);
+      this.#atomic = atomicCell(this, this.#attachment, this.#layout);
     }
     return this.#atomic;
   }

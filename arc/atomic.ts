@@ -10,7 +10,12 @@ type AtomicWords =
   | BigInt64Array<ArrayBuffer>
   | BigUint64Array<ArrayBuffer>;
 
-let create: <T>(attachment: Attachment, layout: Layout<T>, words: AtomicWords) => AtomicCell<T>;
+let create: <T>(
+  owner: object,
+  attachment: Attachment,
+  layout: Layout<T>,
+  words: AtomicWords,
+) => AtomicCell<T>;
 
 /**
  * Atomic operations on a cell whose layout is `i32`, `u32`, `i64` or `u64`: exact between all processes, without the
@@ -32,19 +37,22 @@ let create: <T>(attachment: Attachment, layout: Layout<T>, words: AtomicWords) =
  * ```
  */
 export class AtomicCell<T> {
+  /** Kept alive as long as this object: the garbage collector closes a reference that was forgotten. */
+  readonly #owner: object;
   readonly #attachment: Attachment;
   readonly #layout: Layout<T>;
   // One type for the compiler; at run time numbers and bigints each go with their own kind of array.
   readonly #words: Int32Array<ArrayBuffer>;
 
-  private constructor(attachment: Attachment, layout: Layout<T>, words: AtomicWords) {
+  private constructor(owner: object, attachment: Attachment, layout: Layout<T>, words: AtomicWords) {
+    this.#owner = owner;
     this.#attachment = attachment;
     this.#layout = layout;
     this.#words = words as Int32Array<ArrayBuffer>;
   }
 
   static {
-    create = (attachment, layout, words) => new AtomicCell(attachment, layout, words);
+    create = (owner, attachment, layout, words) => new AtomicCell(owner, attachment, layout, words);
   }
 
   /** The operand, if the cell may still be used. */
@@ -170,7 +178,7 @@ function closed(): IpcError {
 }
 
 /** The atomic operations of an attachment's cell, or `TypeError` if its layout has none. */
-export function atomicCell<T>(attachment: Attachment, layout: Layout<T> | undefined): AtomicCell<T> {
+export function atomicCell<T>(owner: object, attachment: Attachment, layout: Layout<T> | undefined): AtomicCell<T> {
   const { mapping, store } = attachment.cell;
   const words = layout === undefined
     ? undefined
@@ -182,7 +190,7 @@ export function atomicCell<T>(attachment: Attachment, layout: Layout<T> | undefi
       }: they need the layout i32, u32, i64 or u64`,
     );
   }
-  return create(attachment, layout!, words);
+  return create(owner, attachment, layout!, words);
 }
 
 function wordsOf(layout: unknown, buffer: ArrayBuffer, offset: number): AtomicWords | undefined {

@@ -109,7 +109,7 @@ export class Cell {
     }
     const attachment = new Attachment(cell, file);
     cell.#attachments.add(attachment);
-    Atomics.store(cell.words, REF_COUNT, file.countHolders());
+    Atomics.store(cell.words, REF_COUNT, file.estimateHolders());
     return attachment;
   }
 

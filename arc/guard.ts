@@ -8,6 +8,7 @@ import { encodeValue } from "./value_codec.ts";
 
 /** Makes a guard for the holder of a cell's lock. */
 export let createGuard: <T>(
+  owner: object,
   attachment: Attachment,
   layout: PodLayout<T> | undefined,
   ownerDied: boolean,
@@ -43,6 +44,8 @@ export class IpcArcGuard<T> implements Disposable {
    * what the dead owner was about to do is lost. True for one guard only.
    */
   readonly ownerDied: boolean;
+  /** Kept alive as long as this object: the garbage collector closes a reference that was forgotten. */
+  readonly #owner: object;
   readonly #attachment: Attachment;
   readonly #cell: Cell;
   readonly #layout: PodLayout<T> | undefined;
@@ -55,7 +58,8 @@ export class IpcArcGuard<T> implements Disposable {
   #scope: LiveScope | undefined;
   #start = 0;
 
-  private constructor(attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) {
+  private constructor(owner: object, attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) {
+    this.#owner = owner;
     this.#attachment = attachment;
     this.#cell = attachment.cell;
     this.#layout = layout;
@@ -64,7 +68,7 @@ export class IpcArcGuard<T> implements Disposable {
   }
 
   static {
-    createGuard = (attachment, layout, ownerDied) => new IpcArcGuard(attachment, layout, ownerDied);
+    createGuard = (owner, attachment, layout, ownerDied) => new IpcArcGuard(owner, attachment, layout, ownerDied);
     belongsTo = (holder, attachment) => holder instanceof IpcArcGuard && holder.#attachment === attachment;
   }
 

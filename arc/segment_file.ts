@@ -68,7 +68,14 @@ export class SegmentFile {
 
   /** How many attachments live, this one included. Exact, also after kills. */
   countHolders(): number {
-    if (countOthers(this.#fd.fd) > 0) closeForDeadThreads(this.status);
+    const others = countOthers(this.#fd.fd);
+    if (others === 0) return 1;
+    closeForDeadThreads(this.status);
+    return countOthers(this.#fd.fd) + 1;
+  }
+
+  /** The same without a look for terminated Workers, which may still be counted: cheaper. */
+  estimateHolders(): number {
     return countOthers(this.#fd.fd) + 1;
   }
 

@@ -342,6 +342,37 @@ arcTest("close() rejects pending waits, releases a guard and ends watches", asyn
   assertEquals(codeOf(() => guard.value), "Closed");
 });
 
+arcTest(
+  "A forgotten reference is given up, but not while a guard, a watch or atomic operations remain",
+  async (cell) => {
+    using keeper = IpcArc.create(cell, 0, { layout: u32 });
+    const load = () => IpcArc.load(cell, { layout: u32 });
+    const collectUntil = async (count: number) => {
+      // Whatever makes the collector run at last.
+      for (let i = 0; keeper.refCount > count && i < 5000; i++) {
+        Array.from({ length: 10_000 }, () => ({}));
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+      assertEquals(keeper.refCount, count);
+    };
+    await (async () => {
+      const atomic = (() => load().atomic)();
+      const watch = (() => load().watch()[Symbol.asyncIterator]())();
+      const guard = (() => load().acquireSync())();
+      (() => load().read())();
+      assertEquals(keeper.refCount, 5);
+      await collectUntil(4);
+      const next = watch.next();
+      atomic.add(1);
+      assertEquals((await next).value, 1);
+      guard.value = 2;
+      guard.release();
+      assertEquals(keeper.read(), 2);
+    })();
+    await collectUntil(1);
+  },
+);
+
 arcTest("CBOR and a layout do not mix: Incompatible", (cell) => {
   const layout = struct({ n: u32 });
   {

@@ -166,7 +166,7 @@ arcTest("Views die with their guard and never write to shared memory again", (ce
   }
   assertEquals([hits.length, digest.length], [0, 0]);
   hits[0] = 99;
-  digest.fill(99);
+  digest[0] = 99;
   // Nor does the next guard bring them back.
   using next = arc.acquireSync();
   assertEquals(next.value.id, 1);
