@@ -88,7 +88,18 @@ function checkFloat(value: unknown, name: string, path: string): asserts value i
   }
 }
 
-/** An unsigned 8-bit integer, C's `uint8_t`. */
+/**
+ * An unsigned 8-bit integer, C's `uint8_t`.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, u8 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`u8-${crypto.randomUUID()}`, 200, { layout: u8 });
+ * assertEquals([arc.read(), u8.size], [200, 1]);
+ * ```
+ */
 export const u8: ScalarLayout<number, Uint8Array> = new (class extends Scalar<number, Uint8Array> {
   override check(value: unknown, path = ""): void {
     checkInteger(value, "u8", 0, 0xff, path);
@@ -101,7 +112,18 @@ export const u8: ScalarLayout<number, Uint8Array> = new (class extends Scalar<nu
   }
 })("u8", 1, Uint8Array);
 
-/** A signed 8-bit integer, C's `int8_t`. */
+/**
+ * A signed 8-bit integer, C's `int8_t`.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, i8 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`i8-${crypto.randomUUID()}`, -100, { layout: i8 });
+ * assertEquals([arc.read(), i8.size], [-100, 1]);
+ * ```
+ */
 export const i8: ScalarLayout<number, Int8Array> = new (class extends Scalar<number, Int8Array> {
   override check(value: unknown, path = ""): void {
     checkInteger(value, "i8", -0x80, 0x7f, path);
@@ -114,7 +136,18 @@ export const i8: ScalarLayout<number, Int8Array> = new (class extends Scalar<num
   }
 })("i8", 1, Int8Array);
 
-/** An unsigned 16-bit integer, C's `uint16_t`. */
+/**
+ * An unsigned 16-bit integer, C's `uint16_t`.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, u16 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`u16-${crypto.randomUUID()}`, 65535, { layout: u16 });
+ * assertEquals([arc.read(), u16.size], [65535, 2]);
+ * ```
+ */
 export const u16: ScalarLayout<number, Uint16Array> = new (class extends Scalar<number, Uint16Array> {
   override check(value: unknown, path = ""): void {
     checkInteger(value, "u16", 0, 0xffff, path);
@@ -127,7 +160,18 @@ export const u16: ScalarLayout<number, Uint16Array> = new (class extends Scalar<
   }
 })("u16", 2, Uint16Array);
 
-/** A signed 16-bit integer, C's `int16_t`. */
+/**
+ * A signed 16-bit integer, C's `int16_t`.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, i16 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`i16-${crypto.randomUUID()}`, -1, { layout: i16 });
+ * assertEquals([arc.read(), i16.size], [-1, 2]);
+ * ```
+ */
 export const i16: ScalarLayout<number, Int16Array> = new (class extends Scalar<number, Int16Array> {
   override check(value: unknown, path = ""): void {
     checkInteger(value, "i16", -0x8000, 0x7fff, path);
@@ -140,7 +184,18 @@ export const i16: ScalarLayout<number, Int16Array> = new (class extends Scalar<n
   }
 })("i16", 2, Int16Array);
 
-/** An unsigned 32-bit integer, C's `uint32_t`. Has atomic operations, see {@linkcode AtomicCell}. */
+/**
+ * An unsigned 32-bit integer, C's `uint32_t`. Has atomic operations, see {@linkcode AtomicCell}.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, u32 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`u32-${crypto.randomUUID()}`, 4294967295, { layout: u32 });
+ * assertEquals([arc.read(), u32.size], [4294967295, 4]);
+ * ```
+ */
 export const u32: ScalarLayout<number, Uint32Array> = new (class extends Scalar<number, Uint32Array> {
   override check(value: unknown, path = ""): void {
     checkInteger(value, "u32", 0, 0xffff_ffff, path);
@@ -153,7 +208,18 @@ export const u32: ScalarLayout<number, Uint32Array> = new (class extends Scalar<
   }
 })("u32", 4, Uint32Array);
 
-/** A signed 32-bit integer, C's `int32_t`. Has atomic operations, see {@linkcode AtomicCell}. */
+/**
+ * A signed 32-bit integer, C's `int32_t`. Has atomic operations, see {@linkcode AtomicCell}.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, i32 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`i32-${crypto.randomUUID()}`, -1, { layout: i32 });
+ * assertEquals([arc.read(), i32.size], [-1, 4]);
+ * ```
+ */
 export const i32: ScalarLayout<number, Int32Array> = new (class extends Scalar<number, Int32Array> {
   override check(value: unknown, path = ""): void {
     checkInteger(value, "i32", -0x8000_0000, 0x7fff_ffff, path);
@@ -166,7 +232,18 @@ export const i32: ScalarLayout<number, Int32Array> = new (class extends Scalar<n
   }
 })("i32", 4, Int32Array);
 
-/** An unsigned 64-bit integer, C's `uint64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}. */
+/**
+ * An unsigned 64-bit integer, C's `uint64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, u64 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`u64-${crypto.randomUUID()}`, 1n << 63n, { layout: u64 });
+ * assertEquals([arc.read(), u64.size], [1n << 63n, 8]);
+ * ```
+ */
 export const u64: ScalarLayout<bigint, BigUint64Array> = new (class extends Scalar<bigint, BigUint64Array> {
   override check(value: unknown, path = ""): void {
     checkBigInteger(value, "u64", 0n, 0xffff_ffff_ffff_ffffn, path);
@@ -179,7 +256,18 @@ export const u64: ScalarLayout<bigint, BigUint64Array> = new (class extends Scal
   }
 })("u64", 8, BigUint64Array);
 
-/** A signed 64-bit integer, C's `int64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}. */
+/**
+ * A signed 64-bit integer, C's `int64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, i64 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`i64-${crypto.randomUUID()}`, -1n, { layout: i64 });
+ * assertEquals([arc.read(), i64.size], [-1n, 8]);
+ * ```
+ */
 export const i64: ScalarLayout<bigint, BigInt64Array> = new (class extends Scalar<bigint, BigInt64Array> {
   override check(value: unknown, path = ""): void {
     checkBigInteger(value, "i64", -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn, path);
@@ -192,7 +280,18 @@ export const i64: ScalarLayout<bigint, BigInt64Array> = new (class extends Scala
   }
 })("i64", 8, BigInt64Array);
 
-/** A single-precision number, C's `float`. */
+/**
+ * A single-precision number, C's `float`.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, f32 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`f32-${crypto.randomUUID()}`, 0.5, { layout: f32 });
+ * assertEquals([arc.read(), f32.size], [0.5, 4]);
+ * ```
+ */
 export const f32: ScalarLayout<number, Float32Array> = new (class extends Scalar<number, Float32Array> {
   override check(value: unknown, path = ""): void {
     checkFloat(value, "f32", path);
@@ -205,7 +304,18 @@ export const f32: ScalarLayout<number, Float32Array> = new (class extends Scalar
   }
 })("f32", 4, Float32Array);
 
-/** A double-precision number, C's `double`. */
+/**
+ * A double-precision number, C's `double`.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, f64 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`f64-${crypto.randomUUID()}`, 0.1, { layout: f64 });
+ * assertEquals([arc.read(), f64.size], [0.1, 8]);
+ * ```
+ */
 export const f64: ScalarLayout<number, Float64Array> = new (class extends Scalar<number, Float64Array> {
   override check(value: unknown, path = ""): void {
     checkFloat(value, "f64", path);
@@ -218,7 +328,18 @@ export const f64: ScalarLayout<number, Float64Array> = new (class extends Scalar
   }
 })("f64", 8, Float64Array);
 
-/** A truth value in one byte, C's `bool`. */
+/**
+ * A truth value in one byte, C's `bool`.
+ *
+ * @example In a cell of its own
+ * ```ts
+ * import { IpcArc, bool } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using arc = IpcArc.create(`bool-${crypto.randomUUID()}`, true, { layout: bool });
+ * assertEquals([arc.read(), bool.size], [true, 1]);
+ * ```
+ */
 export const bool: Layout<boolean> = new (class extends PodLayout<boolean> {
   override check(value: unknown, path = ""): void {
     if (typeof value !== "boolean") throw new TypeError(`Cannot write ${show(value)}${at(path)}: bool is a boolean`);
