@@ -1,0 +1,15 @@
+import type { Measurement, Workload } from "./workload.ts";
+
+/** Measures something that blocks. `pids`: the other processes that work on it. */
+export declare function measureSync(
+  workload: Workload,
+  pids: readonly number[],
+  operation: () => unknown,
+): Required<Measurement>;
+
+/** Measures something that is awaited. `pids`: the other processes that work on it. */
+export declare function measureAsync(
+  workload: Workload,
+  pids: readonly number[],
+  operation: () => Promise<unknown>,
+): Promise<Required<Measurement>>;

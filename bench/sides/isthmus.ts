@@ -1,0 +1,40 @@
+// This package, in each way of using it.
+import type { Side, Workload } from "../harness/workload.ts";
+
+const MAIN = new URL("./isthmus_main.ts", import.meta.url).pathname;
+
+/** How the two ends are used. */
+export type Style =
+  | "bytes-sync"
+  | "bytes-async"
+  | "bytes-borrowed"
+  | "bytes-loaned"
+  | "typed-sync"
+  | "typed-async"
+  | "typed-borrowed"
+  | "operations";
+
+function side(style: Style, title: string, takes: (workload: Workload) => boolean): Side {
+  return {
+    id: `isthmus-${style}`,
+    title: `Isthmus ${title}`,
+    ours: true,
+    takes,
+    command: (workload) => [Deno.execPath(), "run", "--allow-all", "--quiet", MAIN, style, JSON.stringify(workload)],
+  };
+}
+
+const isBytes = ({ kind, payload }: Workload) => kind !== "operation" && payload === "bytes";
+const oneWay = (workload: Workload) => workload.kind === "one-way" && isBytes(workload);
+
+/** All of them. */
+export const isthmus: readonly Side[] = [
+  side("bytes-sync", "bytes, sync", isBytes),
+  side("bytes-async", "bytes, async", isBytes),
+  side("bytes-borrowed", "bytes, sync, borrowed", oneWay),
+  side("bytes-loaned", "bytes, sync, loaned and borrowed", oneWay),
+  side("typed-sync", "CBOR, sync", ({ kind }) => kind !== "operation"),
+  side("typed-async", "CBOR, async", ({ kind, payload }) => kind !== "operation" && payload !== "frame"),
+  side("typed-borrowed", "CBOR, sync, borrowed", ({ kind, payload }) => kind === "one-way" && payload === "frame"),
+  side("operations", "", ({ kind }) => kind === "operation"),
+];

@@ -1,0 +1,191 @@
+// One run of this package: `isthmus_main.ts STYLE WORKLOAD` measures and starts the other processes itself, as
+// `isthmus_main.ts STYLE WORKLOAD SERVER`.
+import {
+  bytesChannel,
+  channel,
+  type IpcBytesReceiver,
+  type IpcBytesSender,
+  IpcOneShotServer,
+  type IpcReceiver,
+  IpcSender,
+} from "../../mod.ts";
+import { measureAsync, measureSync } from "../harness/loop.mjs";
+import { type SmallObject, smallObject, type YuvFrame, yuvFrame } from "../harness/payloads.ts";
+import type { Measurement, Workload } from "../harness/workload.ts";
+import type { Style } from "./isthmus.ts";
+import { measureOperation } from "./isthmus_operations.ts";
+
+/** What the measuring process hands to each of the others. */
+interface Setup {
+  to: IpcSender<unknown> | IpcBytesSender;
+  /** Of a round trip: where requests come from. */
+  from?: IpcReceiver<unknown> | IpcBytesReceiver;
+}
+
+/** Room for two of the largest messages, as ipmpsc's own measurement has it. */
+const CAPACITY = 32 << 20;
+
+const [style, workloadText, serverName] = Deno.args as [Style, string, string | undefined];
+const workload: Workload = JSON.parse(workloadText);
+const typed = style.startsWith("typed");
+const asynchronous = style.endsWith("async");
+/** What was read, so that no compiler can leave the reading out. */
+let sum = 0;
+
+function open(): [IpcSender<unknown> | IpcBytesSender, IpcReceiver<unknown> | IpcBytesReceiver] {
+  const options = workload.kind === "one-way" ? { capacity: CAPACITY } : {};
+  return typed ? channel<unknown>(options) : bytesChannel(options);
+}
+
+// --- The measuring process --------------------------------------------------------------------------------------------
+
+async function start(setup: Setup): Promise<Deno.ChildProcess> {
+  using server = new IpcOneShotServer<IpcSender<Setup>>();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--allow-all", "--quiet", new URL(import.meta.url).pathname, style, workloadText, server.name],
+    stdin: "null",
+    stdout: "null",
+  }).spawn();
+  const [receiver, inbox] = await server.accept({ timeout: 30_000 });
+  inbox.sendSync(setup);
+  inbox.close();
+  receiver.close();
+  return child;
+}
+
+async function receive(): Promise<Measurement> {
+  const [to, from] = open();
+  const children: Deno.ChildProcess[] = [];
+  for (let i = 0; i < workload.senders; i++) children.push(await start({ to }));
+  to.close();
+  const pids = children.map(({ pid }) => pid);
+  const result = asynchronous
+    ? await measureAsync(workload, pids, receiveAsync(from))
+    : measureSync(workload, pids, receiveSync(from));
+  await end(children);
+  return result;
+}
+
+function receiveAsync(from: IpcReceiver<unknown> | IpcBytesReceiver): () => Promise<void> {
+  if (!typed) {
+    const bytes = from as IpcBytesReceiver;
+    return async () => look(await bytes.recv());
+  }
+  const values = from as IpcReceiver<unknown>;
+  return workload.payload === "object"
+    ? async () => lookAtObject(await values.recv() as SmallObject)
+    : async () => look(await values.recv() as Uint8Array);
+}
+
+function receiveSync(from: IpcReceiver<unknown> | IpcBytesReceiver): () => void {
+  const bytes = from as IpcBytesReceiver, values = from as IpcReceiver<unknown>;
+  if (style === "bytes-borrowed" || style === "bytes-loaned") {
+    return () => {
+      const message = bytes.borrowSync();
+      look(message.value);
+      message.release();
+    };
+  }
+  if (!typed) return () => look(bytes.recvSync());
+  if (workload.payload === "object") return () => lookAtObject(values.recvSync() as SmallObject);
+  if (workload.payload === "bytes") return () => look(values.recvSync() as Uint8Array);
+  if (style !== "typed-borrowed") return () => lookAtFrame(values.recvSync() as YuvFrame);
+  return () => {
+    const message = values.borrowSync();
+    lookAtFrame(message.value as YuvFrame);
+    message.release();
+  };
+}
+
+function look(bytes: Uint8Array): void {
+  sum += bytes[0]! + bytes[bytes.length - 1]!;
+}
+
+function lookAtObject({ id, pos }: SmallObject): void {
+  sum += id + pos[0] + pos[1];
+}
+
+function lookAtFrame({ width, vPixels }: YuvFrame): void {
+  sum += width + vPixels[0]!;
+}
+
+async function pingPong(): Promise<Measurement> {
+  const [to, theirs] = open(), [back, from] = open();
+  const child = await start({ to: back, from: theirs });
+  back.close();
+  const pids = [child.pid];
+  const bytes = new Uint8Array(workload.size);
+  const request = workload.payload === "object" ? smallObject(1) : bytes;
+  const sender = to as IpcSender<unknown>, receiver = from as IpcReceiver<unknown>;
+  const result = asynchronous
+    ? await measureAsync(workload, pids, async () => {
+      bytes[0]!++;
+      await sender.send(request);
+      sum += (await receiver.recv() as Uint8Array)[0] ?? 0;
+    })
+    : measureSync(workload, pids, () => {
+      bytes[0]!++;
+      sender.sendSync(request);
+      sum += (receiver.recvSync() as Uint8Array)[0] ?? 0;
+    });
+  await end([child]);
+  return result;
+}
+
+async function end(children: Deno.ChildProcess[]): Promise<void> {
+  for (const child of children) child.kill("SIGKILL");
+  for (const child of children) await child.status;
+}
+
+// --- The other processes ----------------------------------------------------------------------------------------------
+
+async function assist(server: string): Promise<void> {
+  const [inbox, setups] = channel<Setup>();
+  using parent = IpcSender.connect<IpcSender<Setup>>(server);
+  parent.sendSync(inbox);
+  const { to, from } = await setups.recv();
+  if (from !== undefined) {
+    const sender = to as IpcSender<unknown>, receiver = from as IpcReceiver<unknown>;
+    if (asynchronous) { for (;;) await sender.send(await receiver.recv()); }
+    for (;;) sender.sendSync(receiver.recvSync());
+  }
+  if (style === "bytes-loaned") return lend(to as IpcBytesSender);
+  const sender = to as IpcSender<unknown>;
+  const next = producer();
+  if (asynchronous) { for (;;) await sender.send(next()); }
+  for (;;) sender.sendSync(next());
+}
+
+/** A new message each time. */
+function producer(): () => unknown {
+  if (workload.payload === "object") {
+    let id = 0;
+    return () => smallObject(++id & 0xffff);
+  }
+  if (workload.payload === "frame") {
+    const frame = yuvFrame(workload.size);
+    return () => frame;
+  }
+  const bytes = new Uint8Array(workload.size);
+  return () => {
+    bytes[0]!++;
+    return bytes;
+  };
+}
+
+function lend(sender: IpcBytesSender): void {
+  const bytes = new Uint8Array(workload.size);
+  for (;;) {
+    bytes[0]!++;
+    const loan = sender.reserveSync(bytes.length);
+    loan.bytes.set(bytes); // where a program would write its message in the first place
+    loan.commit();
+  }
+}
+
+const main = workload.kind === "operation" ? measureOperation : workload.kind === "one-way" ? receive : pingPong;
+if (serverName === undefined) {
+  console.log(JSON.stringify(await main(workload)));
+  Deno.exit(); // the others are killed already
+}
+await assist(serverName);

@@ -1,0 +1,47 @@
+// What one process does alone.
+import { channel, IpcArc, type IpcSender } from "../../mod.ts";
+import { measureSync } from "../harness/loop.mjs";
+import type { Measurement, Workload } from "../harness/workload.ts";
+
+/** Names of the operations, and what prepares each. */
+const OPERATIONS: Record<string, () => () => void> = {
+  "IpcArc: lock and unlock"() {
+    const arc = IpcArc.create<unknown>(`bench-${crypto.randomUUID()}`, null);
+    return () => arc.acquireSync().release();
+  },
+  "IpcArc: read a small object"() {
+    const arc = IpcArc.create(`bench-${crypto.randomUUID()}`, { id: 1, name: "isthmus", ok: true, pos: [1.5, -2.25] });
+    return () => arc.read();
+  },
+  "IpcArc: change a small object under the lock"() {
+    const arc = IpcArc.create(`bench-${crypto.randomUUID()}`, { id: 1, name: "isthmus", ok: true, pos: [1.5, -2.25] });
+    return () => {
+      const guard = arc.acquireSync();
+      guard.value.id++;
+      guard.release();
+    };
+  },
+  "create and close a channel": () => () => {
+    const [sender, receiver] = channel<unknown>();
+    sender.close();
+    receiver.close();
+  },
+  ...Object.fromEntries([0, 1, 8, 64].map((count) => [`send and receive a message with ${count} senders`, () => {
+    const [sender, receiver] = channel<IpcSender<number>[]>();
+    const cargo = Array.from({ length: count }, () => channel<number>()[0]);
+    return () => {
+      sender.sendSync(cargo);
+      for (const each of receiver.recvSync()) each.close();
+    };
+  }])),
+};
+
+/** Names of all operations. */
+export const OPERATION_NAMES: readonly string[] = Object.keys(OPERATIONS);
+
+/** Measures the one that the workload names. */
+export function measureOperation(workload: Workload): Measurement {
+  const result = measureSync(workload, [], OPERATIONS[workload.name!]!());
+  globalThis.dispatchEvent(new Event("unload")); // cells are removed as at the end of a program
+  return result;
+}

@@ -1,0 +1,14 @@
+// All columns of the results. A new one is a file of its own and a line here.
+import type { Side } from "../harness/workload.ts";
+import { c } from "./c.ts";
+import { denoSocket } from "./deno_socket.ts";
+import { denoWorker } from "./deno_worker.ts";
+import { isthmus } from "./isthmus.ts";
+import { nodeFork } from "./node_fork.ts";
+
+/** The sides that take part: with the programs that must be compiled, or only those that the targets speak of. */
+export function sidesOf(peers: boolean, quick: boolean): Side[] {
+  const near = [...isthmus, denoSocket];
+  if (quick && !peers) return [...near, ...c];
+  return [...near, denoWorker, nodeFork, ...(peers ? c : [])];
+}

@@ -1,0 +1,74 @@
+// What must be reached: against others in the same run, or in absolute numbers on a machine of that kind.
+import type { Row } from "./harness/run.ts";
+import { titleOf } from "./harness/workload.ts";
+
+interface Target {
+  /** Title of the row. */
+  readonly row: string;
+  /** The side of ours. */
+  readonly ours: string;
+  /** Nanoseconds an operation that ours may take at most. */
+  readonly atMostNs?: number;
+  /** The other side, and how many times its time ours may take at most. */
+  readonly peer?: string;
+  readonly ratio?: number;
+}
+
+const TARGETS: readonly Target[] = [
+  { row: "one way, 64 B", ours: "isthmus-bytes-sync", atMostNs: 1e9 / 8e6 },
+  { row: "one way, 64 B", ours: "isthmus-bytes-sync", peer: "c-seqpacket", ratio: 1 / 5 },
+  { row: "one way, object", ours: "isthmus-typed-sync", atMostNs: 1e9 / 1.5e6 },
+  { row: "round trip, 64 B", ours: "isthmus-bytes-async", peer: "deno-socket", ratio: 1 },
+  { row: "round trip, 64 B", ours: "isthmus-bytes-sync", atMostNs: 2000 },
+  { row: "one way, 64 KiB", ours: "isthmus-bytes-sync", atMostNs: 65536 / 10 },
+  { row: "IpcArc: lock and unlock", ours: "isthmus-operations", atMostNs: 1000 },
+  // Against the Rust originals.
+  ...["64 B", "1 KiB"].flatMap((size): Target[] => [
+    { row: `one way, ${size}`, ours: "isthmus-bytes-sync", peer: "ipc-channel-bytes", ratio: 1 / 8 },
+    { row: `one way, ${size}`, ours: "isthmus-bytes-sync", peer: "ipmpsc-owned", ratio: 1 / 1.3 },
+  ]),
+  ...["64 KiB", "1 MiB"].flatMap((size): Target[] => [
+    { row: `one way, ${size}`, ours: "isthmus-bytes-sync", peer: "ipc-channel-bytes", ratio: 1 / 5 },
+    { row: `one way, ${size}`, ours: "isthmus-bytes-sync", peer: "ipmpsc-owned", ratio: 1 },
+    { row: `one way, ${size}`, ours: "isthmus-bytes-borrowed", peer: "ipmpsc-borrowed", ratio: 1 },
+  ]),
+  { row: "one way, frame, 8 B", ours: "isthmus-typed-borrowed", peer: "ipmpsc-borrowed", ratio: 1 },
+  { row: "one way, frame, 11.9 MiB", ours: "isthmus-typed-borrowed", peer: "ipmpsc-borrowed", ratio: 1 },
+  { row: "one way, frame, 11.9 MiB", ours: "isthmus-typed-borrowed", peer: "ipc-channel-bytes", ratio: 1 / 5 },
+  { row: "round trip, 64 B", ours: "isthmus-bytes-async", peer: "deno-socket", ratio: 0.7 },
+  { row: "round trip, 64 B", ours: "isthmus-bytes-async", peer: "ipc-channel-bytes", ratio: 0.6 },
+  { row: "round trip, 64 B", ours: "isthmus-bytes-sync", peer: "ipc-channel-bytes", ratio: 0.5 },
+  {
+    row: "send and receive a message with 64 senders",
+    ours: "isthmus-operations",
+    peer: "ipc-channel-operations",
+    ratio: 1,
+  },
+  { row: "create and close a channel", ours: "isthmus-operations", peer: "ipc-channel-operations", ratio: 3 },
+];
+
+/** One line for each target that this run says something about. */
+export function verdicts(rows: readonly Row[]): { reached: boolean; text: string }[] {
+  const found: { reached: boolean; text: string }[] = [];
+  for (const { row: title, ours, atMostNs, peer, ratio } of TARGETS) {
+    const row = rows.find(({ workload }) => titleOf(workload) === title);
+    const mine = row?.cells[ours]?.ns.median;
+    if (mine === undefined) continue;
+    if (atMostNs !== undefined) {
+      found.push({
+        reached: mine <= atMostNs,
+        text: `${title}: ${ours} takes ${mine.toFixed(0)} ns, at most ${atMostNs.toFixed(0)} ns wanted`,
+      });
+      continue;
+    }
+    const theirs = row!.cells[peer!]?.ns.median;
+    if (theirs === undefined) continue;
+    found.push({
+      reached: mine <= ratio! * theirs,
+      text: `${title}: ${ours} takes ${(mine / theirs).toFixed(3)} × the time of ${peer}, at most ${
+        ratio!.toFixed(3)
+      } × wanted`,
+    });
+  }
+  return found;
+}
