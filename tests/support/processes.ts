@@ -101,6 +101,15 @@ export class Child {
     }
   }
 
+  /** All that it writes until it ends, as it is. */
+  async text(): Promise<string> {
+    for (;;) {
+      const { done, value } = await this.#stdout.read();
+      if (done) return this.#text;
+      this.#text += new TextDecoder().decode(value);
+    }
+  }
+
   /** Tells the process something. */
   async tell(word: unknown = null): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(JSON.stringify(word) + "\n"));
