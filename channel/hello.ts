@@ -11,9 +11,10 @@ import { systemError } from "../ffi/libc.ts";
 import { EAGAIN, ECONNRESET, EPIPE } from "../ffi/platform.ts";
 import { receiveMessage, sendMessage } from "../ffi/socket_message.ts";
 import { UnixSocket } from "../ffi/unix_socket.ts";
-import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
+import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "./handle.ts";
 import { closeAll } from "./descriptor_queue.ts";
 import { FORMAT_VERSION } from "./ring_layout.ts";
+import { RingReceiver } from "./ring_receiver.ts";
 import { RingSender } from "./ring_sender.ts";
 import { SenderPort } from "./sender_port.ts";
 
@@ -107,4 +108,37 @@ export function connectChannel(serverName: string): SenderPort {
     parts.receiveDescriptors.close();
   }
   return SenderPort.of(RingSender.create(parts.memory, parts.ring, parts.sendDescriptors));
+}
+
+/** Makes a channel each way and hands the far ends to a server. */
+export function connectDuplex(serverName: string, capacity: number | undefined): [SenderPort, RingReceiver] {
+  const there = createChannel(capacity);
+  let back: NewChannel;
+  try {
+    back = createChannel(capacity);
+  } catch (error) {
+    closeParts(there);
+    throw error;
+  }
+  try {
+    sendHello(serverName, [
+      { memory: there.memory.fd, bell: there.listen, descriptors: there.receiveDescriptors },
+      { memory: back.memory.fd, bell: back.ring, descriptors: back.sendDescriptors },
+    ]);
+  } catch (error) {
+    closeParts(there);
+    closeParts(back);
+    throw error;
+  }
+  for (const { memory } of [there, back]) memory.release(); // the far ends' share
+  for (const fd of [there.listen, there.receiveDescriptors, back.ring, back.sendDescriptors]) fd.close();
+  const receiver = RingReceiver.create(back.memory, back.listen, back.receiveDescriptors);
+  return [SenderPort.of(RingSender.create(there.memory, there.ring, there.sendDescriptors)), receiver];
+}
+
+/** Closes a channel that nobody uses. */
+function closeParts(parts: NewChannel): void {
+  parts.memory.release();
+  parts.memory.release();
+  for (const fd of [parts.ring, parts.listen, parts.sendDescriptors, parts.receiveDescriptors]) fd.close();
 }

@@ -254,7 +254,8 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       return Promise.reject(state === "empty" ? timeoutError(RECEIVE, 0) : disconnected());
     }
     const wait = new PendingWait<R>(RECEIVE, options, () => {
-      this.#waits.splice(this.#waits.indexOf(item), 1);
+      const at = this.#waits.indexOf(item);
+      if (at >= 0) this.#waits.splice(at, 1);
       if (this.#waits.length === 0) this.#rest();
     });
     const item: Waiting = { wait: wait as PendingWait<unknown>, get };
@@ -266,7 +267,12 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return wait.promise;
   }
 
-  /** Hands messages to those who wait, and arms the bell if somebody still does. */
+  /**
+   * Hands messages to those who wait, and arms the bell if somebody still does.
+   *
+   * Called by the event loop, so the continuations of a promise that is settled here may run inside any later call into
+   * Deno, before this returns: nothing is assumed to be as it was before.
+   */
   #pump(): void {
     if (this.#seat.state !== "open") return;
     const ring = this.#seat.attached;
@@ -276,7 +282,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
         const state = ring.poll();
         if (state === "disconnected") {
           for (const { wait } of this.#waits.splice(0)) wait.reject(disconnected());
-          break;
+          continue;
         }
         if (state === "empty") {
           const gapLook = ring.arm();
@@ -287,11 +293,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
           }
           ring.disarm();
         }
-        const value = this.#waits[0]!.get(ring);
         ring.waitEnded();
-        this.#waits.shift()!.wait.resolve(value);
+        const item = this.#waits.shift();
+        if (item !== undefined) handOver(item, ring);
       } catch (error) {
-        this.#waits.shift()!.wait.reject(error);
+        this.#waits.shift()?.wait.reject(error);
       }
     }
     this.#rest();
@@ -311,7 +317,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     clearTimeout(this.#gapTimer);
     this.#gapTimer = undefined;
     const ring = this.#seat.attached;
-    if (ring === undefined || this.#seat.state !== "open") return;
+    if (ring === undefined || this.#seat.state !== "open" || this.#waits.length > 0) return;
     ring.disarm();
     ring.bell.awaited = false;
   }
@@ -541,6 +547,14 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       // What came meanwhile was not announced, and the flag of these waits was taken down.
       if (this.#waits.length > 0) queueMicrotask(this.#onRing);
     });
+  }
+}
+
+function handOver(item: Waiting, ring: RingReceiver): void {
+  try {
+    item.wait.resolve(item.get(ring));
+  } catch (error) {
+    item.wait.reject(error);
   }
 }
 

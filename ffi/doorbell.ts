@@ -133,6 +133,8 @@ export class BellListener {
     this.#awaited = value;
     if (value) this.#socket?.ref();
     else this.#socket?.unref();
+    // Code of the program may run inside these calls, and change its mind.
+    if (this.#awaited !== value && value === false) this.#socket?.ref();
   }
 
   /** Stops listening and closes the descriptor. */

@@ -1,0 +1,276 @@
+// Two channels, one each way, as one object.
+import { IpcError } from "../ffi/error.ts";
+import type { PeerCredentials } from "../ffi/unix_socket.ts";
+import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
+import type { Borrowed } from "./borrowed.ts";
+import { channel, type ChannelOptions } from "./channel.ts";
+import { HANDLE_FDS, handleFrom } from "./handle.ts";
+import { IpcReceiver } from "./receiver.ts";
+import { claimReceiver, type TryRecvResult } from "./receiver_base.ts";
+import { IpcSender } from "./sender.ts";
+import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
+
+/** Options of {@linkcode IpcDuplex.run}. */
+export interface RunOptions {
+  /** Ends the loop after the message that is being handled; the promise resolves. */
+  signal?: AbortSignal;
+}
+
+/**
+ * One end of a conversation: what this end sends is what the other receives, and the other way round.
+ *
+ * @typeParam Out What this end sends.
+ * @typeParam In What this end receives.
+ *
+ * @example Questions and answers
+ * ```ts
+ * import { duplex } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [asking, answering] = duplex<string, number>();
+ * const running = answering.run((question) => question.length); // in another process, usually
+ *
+ * await asking.send("how long?");
+ * assertEquals(await asking.recv(), 9);
+ * asking.close();
+ * await running;
+ * answering.close();
+ * ```
+ */
+export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
+  readonly #sender: IpcSender<Out>;
+  readonly #receiver: IpcReceiver<In>;
+  /** Who is at the other end, if it came through a server: as the kernel vouched for it when it connected. */
+  readonly peer?: PeerCredentials;
+
+  /**
+   * Puts a sender and a receiver together; both belong to the duplex from now on.
+   *
+   * @param sender What goes out.
+   * @param receiver What comes in.
+   * @param peer Who is at the other end, if it is known.
+   */
+  constructor(sender: IpcSender<Out>, receiver: IpcReceiver<In>, peer?: PeerCredentials) {
+    this.#sender = sender;
+    this.#receiver = receiver;
+    if (peer !== undefined) this.peer = peer;
+  }
+
+  /** Whether this end was closed, split or sent away. */
+  get closed(): boolean {
+    return this.#sender.closed && this.#receiver.closed;
+  }
+
+  /**
+   * Sends a value, as {@linkcode IpcSender.send}.
+   *
+   * @param value The value.
+   * @param options How long to wait for room at most, and how to call it off.
+   * @returns Resolves when the message is on its way.
+   * @throws {IpcError} `Disconnected` if the other end is gone, `Timeout`, `Serialization`, `Closed`.
+   */
+  send(value: Out, options?: WaitOptions): Promise<void> {
+    return this.#sender.send(value, options);
+  }
+
+  /**
+   * Sends a value; blocks the thread while there is no room.
+   *
+   * @param value The value.
+   * @param options How long to wait for room at most.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendSync(value: Out, options?: SyncWaitOptions): void {
+    this.#sender.sendSync(value, options);
+  }
+
+  /**
+   * Sends a value if there is room for it now.
+   *
+   * @param value The value.
+   * @returns `false` if there is none; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  trySend(value: Out): boolean {
+    return this.#sender.trySend(value);
+  }
+
+  /**
+   * Waits until the other end has received everything, and sends then.
+   *
+   * @param value The value.
+   * @param options How long to wait at most, and how to call it off.
+   * @returns Resolves when the message is on its way.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmpty(value: Out, options?: WaitOptions): Promise<void> {
+    return this.#sender.sendWhenEmpty(value, options);
+  }
+
+  /**
+   * Waits for the next message, as {@linkcode IpcReceiver.recv}.
+   *
+   * @param options How long to wait at most, and how to call it off.
+   * @returns The message.
+   * @throws {IpcError} `Disconnected` once the other end is gone and all is received; `Timeout`; `Closed`;
+   * `Serialization`; `Corrupt`.
+   */
+  recv(options?: WaitOptions): Promise<In> {
+    return this.#receiver.recv(options);
+  }
+
+  /**
+   * Waits for the next message; blocks the thread.
+   *
+   * @param options How long to wait at most.
+   * @returns The message.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  recvSync(options?: SyncWaitOptions): In {
+    return this.#receiver.recvSync(options);
+  }
+
+  /**
+   * Takes the next message if one is there.
+   *
+   * @returns The message, or why there is none.
+   * @throws {IpcError} `Closed`, `Serialization`, `Corrupt`.
+   */
+  tryRecv(): TryRecvResult<In> {
+    return this.#receiver.tryRecv();
+  }
+
+  /**
+   * Takes all messages that are there; never waits.
+   *
+   * @param max How many at most.
+   * @returns The messages, possibly none.
+   * @throws {IpcError} As {@linkcode tryRecv}.
+   */
+  recvMany(max?: number): In[] {
+    return this.#receiver.recvMany(max);
+  }
+
+  /**
+   * Waits for the next message and reads it in place, as {@linkcode IpcReceiver.borrow}.
+   *
+   * @param options How long to wait at most, and how to call it off.
+   * @returns The message, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrow(options?: WaitOptions): Promise<Borrowed<In>> {
+    return this.#receiver.borrow(options);
+  }
+
+  /** Iterates over the messages until the other end is gone. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<In> {
+    return this.#receiver[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Answers messages, one after another, until the other end is gone or the signal says so.
+   *
+   * @param handler Called with each message. What it returns, or resolves with, is sent back; `undefined` is not.
+   * @param options How to end it.
+   * @returns Resolves at the end; rejects with what a handler throws.
+   */
+  async run(handler: (message: In) => Out | void | Promise<Out | void>, options: RunOptions = {}): Promise<void> {
+    const { signal } = options;
+    while (!signal?.aborted) {
+      let message: In;
+      try {
+        message = await this.#receiver.recv(signal === undefined ? undefined : { signal });
+      } catch (error) {
+        if (signal?.aborted || isDisconnected(error)) return;
+        throw error;
+      }
+      const answer = await handler(message);
+      if (answer === undefined) continue;
+      try {
+        await this.#sender.send(answer);
+      } catch (error) {
+        if (isDisconnected(error)) return;
+        throw error;
+      }
+    }
+  }
+
+  /**
+   * Takes the duplex apart. Its halves move: this object counts as closed.
+   *
+   * @returns The sender and the receiver.
+   */
+  split(): [IpcSender<Out>, IpcReceiver<In>] {
+    const sender = this.#sender.clone();
+    const receiver = this.#receiver.retyped<In>();
+    this.#sender.close();
+    return [sender, receiver];
+  }
+
+  /** Closes both directions. Closing twice is harmless; what was sent still arrives. */
+  close(): void {
+    this.#sender.close();
+    this.#receiver.close();
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @ignore */
+  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
+    this.#sender[PACK](luggage);
+    const [, ...details] = this.#receiver[PACK](luggage);
+    luggage.moves(() => this.#sender.close(), () => {});
+    return ["duplex", ...details];
+  }
+}
+
+function isDisconnected(error: unknown): boolean {
+  return error instanceof IpcError && error.code === "Disconnected";
+}
+
+onArrival("duplex", (arrivals, first, details) => {
+  const sender = new IpcSender<unknown>(handleFrom(arrivals.claim(first, HANDLE_FDS)));
+  try {
+    const arrival = claimReceiver(arrivals, (first as number) + HANDLE_FDS, details);
+    return new IpcDuplex(sender, new IpcReceiver<unknown>(arrival));
+  } catch (error) {
+    sender.close();
+    throw error;
+  }
+});
+
+/**
+ * Makes a pair of connected ends. Send one to another process inside a message.
+ *
+ * @typeParam Out What the first end sends, and the second receives.
+ * @typeParam In What the first end receives, and the second sends.
+ * @param options The capacity of each direction.
+ * @returns Both ends.
+ * @throws {IpcError} As {@linkcode channel}.
+ *
+ * @example
+ * ```ts
+ * import { duplex } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = duplex<string, number>();
+ * left.sendSync("three");
+ * right.sendSync(right.recvSync().length);
+ * assertEquals(left.recvSync(), 5);
+ * left.close(), right.close();
+ * ```
+ */
+export function duplex<Out, In>(options?: ChannelOptions): [IpcDuplex<Out, In>, IpcDuplex<In, Out>] {
+  const [there, fromHere] = channel<Out>(options);
+  try {
+    const [back, fromThere] = channel<In>(options);
+    return [new IpcDuplex(there, fromThere), new IpcDuplex(back, fromHere)];
+  } catch (error) {
+    there.close();
+    fromHere.close();
+    throw error;
+  }
+}

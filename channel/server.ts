@@ -1,0 +1,284 @@
+// A server that any number of clients connect to, each with a duplex of its own.
+import { IpcError } from "../ffi/error.ts";
+import { POLLIN } from "../ffi/platform.ts";
+import { pollMany } from "../ffi/poll.ts";
+import { pollEventually } from "../ffi/readiness.ts";
+import { freshAbstractName } from "../ffi/socket_address.ts";
+import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
+import {
+  deadlineAfter,
+  PendingWait,
+  type SyncWaitOptions,
+  timeoutError,
+  timeoutOf,
+  type WaitOptions,
+} from "../ffi/wait.ts";
+import type { ChannelOptions } from "./channel.ts";
+import { IpcDuplex } from "./duplex.ts";
+import { connectDuplex, receiveHello } from "./hello.ts";
+import { HANDSHAKE_TIMEOUT, sameUser, type ServerOptions } from "./one_shot_server.ts";
+import { IpcReceiver } from "./receiver.ts";
+import { IpcSender } from "./sender.ts";
+
+const ACCEPT = "accept a client";
+/** Clients that may wait in the kernel's queue. */
+const BACKLOG = 511;
+
+/** A client that has connected and not introduced itself yet. */
+interface Guest {
+  readonly connection: UnixSocket;
+  readonly patience: number;
+}
+
+/**
+ * Waits for clients at a name, and gives each a {@linkcode IpcDuplex} of its own. A client that misbehaves, or does not
+ * introduce itself, is dropped, and holds nobody up.
+ *
+ * @typeParam Out What the server sends.
+ * @typeParam In What the server receives.
+ *
+ * @example
+ * ```ts
+ * import { IpcServer } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using server = new IpcServer<number, string>();
+ * using client = IpcServer.connect<string, number>(server.name); // in another process, usually
+ *
+ * using served = await server.accept();
+ * const running = served.run((text) => text.length);
+ * await client.send("hello");
+ * assertEquals(await client.recv(), 5);
+ * client.close();
+ * await running;
+ * ```
+ */
+export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<Out, In>> {
+  /** What clients connect to. */
+  readonly name: string;
+  readonly #socket: UnixSocket;
+  readonly #allow: (peer: PeerCredentials) => boolean;
+  readonly #ready: IpcDuplex<Out, In>[] = [];
+  readonly #waits: PendingWait<IpcDuplex<Out, In>>[] = [];
+  /** Guests of asynchronous accepts; those of blocking ones are theirs. */
+  readonly #guests = new Set<UnixSocket>();
+  #stopPump: AbortController | undefined;
+
+  /**
+   * Starts to listen.
+   *
+   * @param options Where to listen, and whom to allow.
+   * @throws {IpcError} `AlreadyExists` if a living server has that path; a dead one's is taken over.
+   */
+  constructor(options: ServerOptions = {}) {
+    this.name = options.path ?? freshAbstractName();
+    this.#allow = options.allow ?? sameUser;
+    this.#socket = UnixSocket.listen(this.name, { backlog: BACKLOG });
+  }
+
+  /**
+   * Connects to a server. Does not wait for it to accept; messages can be sent at once. A client that the server does
+   * not allow learns of it by `Disconnected`.
+   *
+   * @typeParam Out What the client sends.
+   * @typeParam In What the client receives.
+   * @param name The server's `name`.
+   * @param options The capacity of each direction.
+   * @returns The client's end.
+   * @throws {IpcError} `NotFound` if no server listens there.
+   */
+  static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
+    const [port, ring] = connectDuplex(name, options?.capacity);
+    return new IpcDuplex(new IpcSender<Out>(port), new IpcReceiver<In>(ring));
+  }
+
+  /** Whether the server was closed. */
+  get closed(): boolean {
+    return this.#socket.closed;
+  }
+
+  /**
+   * Waits for the next client.
+   *
+   * @param options How long to wait at most, and how to call it off; no client is lost by either.
+   * @returns The server's end of the conversation with it.
+   * @throws {IpcError} `Timeout`; `Closed`.
+   */
+  accept(options?: WaitOptions): Promise<IpcDuplex<Out, In>> {
+    try {
+      const timeout = timeoutOf(options);
+      options?.signal?.throwIfAborted();
+      this.#requireOpen();
+      const ready = this.#ready.shift() ?? this.#nextQueued();
+      if (ready !== undefined) return Promise.resolve(ready);
+      if (timeout === 0) throw timeoutError(ACCEPT, timeout);
+      const wait = new PendingWait<IpcDuplex<Out, In>>(ACCEPT, options, (given) => {
+        this.#waits.splice(this.#waits.indexOf(given), 1);
+        this.#restIfIdle();
+      });
+      this.#waits.push(wait);
+      if (this.#stopPump === undefined) void this.#pump(this.#stopPump = new AbortController());
+      return wait.promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** A client that has connected before it was waited for. */
+  #nextQueued(): IpcDuplex<Out, In> | undefined {
+    for (let next = this.#socket.tryAccept(); next !== undefined; next = this.#socket.tryAccept()) {
+      const client = this.#tryWelcome(next);
+      if (client !== undefined) return client;
+      if (!next.closed) void this.#introduce(next);
+    }
+    return undefined;
+  }
+
+  /** Takes connections as long as somebody waits for a client. */
+  async #pump(stop: AbortController): Promise<void> {
+    try {
+      while (!stop.signal.aborted) void this.#introduce(await this.#socket.accept({ signal: stop.signal }));
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      this.#stopPump = undefined;
+      for (const wait of this.#waits.splice(0)) wait.reject(error);
+    }
+  }
+
+  /** Nobody waits any more: further clients queue in the kernel, and the process may exit. */
+  #restIfIdle(): void {
+    if (this.#waits.length > 0) return;
+    this.#stopPump?.abort();
+    this.#stopPump = undefined;
+  }
+
+  async #introduce(connection: UnixSocket): Promise<void> {
+    this.#guests.add(connection);
+    try {
+      const peer = connection.peer;
+      if (!this.#allow(peer)) return;
+      // As a rule the greeting came with the connection.
+      const client = this.#welcome(connection, peer) ??
+        (await pollEventually(connection, POLLIN, ACCEPT, { timeout: HANDSHAKE_TIMEOUT }),
+          this.#welcome(connection, peer));
+      if (client === undefined) return;
+      if (this.#socket.closed) {
+        client.close();
+        return;
+      }
+      const wait = this.#waits.shift();
+      if (wait === undefined) this.#ready.push(client);
+      else wait.resolve(client);
+      this.#restIfIdle();
+    } catch (error) {
+      // A client's own fault, or its end, unless `allow` threw.
+      if (!(error instanceof IpcError)) this.#waits.shift()?.reject(error);
+    } finally {
+      this.#guests.delete(connection);
+      connection.close();
+    }
+  }
+
+  /** The client behind a connection; `undefined` if it has not introduced itself yet. */
+  #welcome(connection: UnixSocket, peer: PeerCredentials): IpcDuplex<Out, In> | undefined {
+    const handles = receiveHello(connection, 2);
+    if (handles === undefined) return undefined;
+    const receiver = new IpcReceiver<In>({ handle: handles[0]!, early: [] });
+    return new IpcDuplex(new IpcSender<Out>(handles[1]!), receiver, peer);
+  }
+
+  /**
+   * The blocking twin of {@linkcode accept}.
+   *
+   * @param options How long to wait at most.
+   * @returns The server's end of the conversation with the client.
+   * @throws {IpcError} As {@linkcode accept}.
+   */
+  acceptSync(options?: SyncWaitOptions): IpcDuplex<Out, In> {
+    const timeout = timeoutOf(options);
+    const deadline = deadlineAfter(timeout);
+    this.#requireOpen();
+    const ready = this.#ready.shift();
+    if (ready !== undefined) return ready;
+    let guests: Guest[] = [];
+    try {
+      for (;;) {
+        for (const { connection } of guests) {
+          const client = this.#tryWelcome(connection);
+          if (client !== undefined) return client;
+        }
+        for (let next = this.#socket.tryAccept(); next !== undefined; next = this.#socket.tryAccept()) {
+          const client = this.#tryWelcome(next);
+          if (client !== undefined) return client;
+          if (!next.closed) guests.push({ connection: next, patience: performance.now() + HANDSHAKE_TIMEOUT });
+        }
+        const now = performance.now();
+        guests = guests.filter(({ connection, patience }) => {
+          if (patience <= now) connection.close();
+          return !connection.closed;
+        });
+        if (now >= deadline) throw timeoutError(ACCEPT, timeout);
+        const wanted = [this.#socket.fd, ...guests.map(({ connection }) => connection.fd)];
+        const pollfds = new Int32Array(wanted.flatMap((fd) => [fd, POLLIN]));
+        pollMany(pollfds, guests.reduce((soonest, { patience }) => Math.min(soonest, patience), deadline));
+      }
+    } finally {
+      // Whoever has not been served may still introduce itself to the next accept.
+      for (const { connection } of guests) if (!connection.closed) void this.#introduce(connection);
+    }
+  }
+
+  /** A client, or `undefined`; a connection that is refused or broken is closed. */
+  #tryWelcome(connection: UnixSocket): IpcDuplex<Out, In> | undefined {
+    if (connection.closed) return undefined;
+    let keep = false;
+    try {
+      const peer = connection.peer;
+      if (!this.#allow(peer)) return undefined;
+      const client = this.#welcome(connection, peer);
+      keep = client === undefined;
+      return client;
+    } catch (error) {
+      if (!(error instanceof IpcError)) throw error;
+      return undefined;
+    } finally {
+      if (!keep) connection.close();
+    }
+  }
+
+  /** Iterates over the clients until the server is closed. */
+  async *[Symbol.asyncIterator](): AsyncIterableIterator<IpcDuplex<Out, In>> {
+    while (!this.#socket.closed) {
+      try {
+        yield await this.accept();
+      } catch (error) {
+        if (this.#socket.closed) return;
+        throw error;
+      }
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#socket.closed) throw new IpcError("Closed", `Cannot accept at "${this.name}": the server was closed`);
+  }
+
+  /** Stops listening, and removes the path if there is one. Clients that were accepted are not touched. */
+  close(): void {
+    if (this.#socket.closed) return;
+    this.#socket.close();
+    const waits = this.#waits.splice(0);
+    this.#restIfIdle();
+    for (const connection of this.#guests) connection.close();
+    for (const client of this.#ready.splice(0)) client.close();
+    const reason = new IpcError(
+      "Closed",
+      `Cannot accept at "${this.name}": the server was closed while it was awaited`,
+    );
+    for (const wait of waits) wait.reject(reason);
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
