@@ -38,6 +38,7 @@ export async function runAll(
   const rows: Row[] = [];
   for (const workload of workloads) {
     const taking = sides.filter((side) => side.takes(workload));
+    if (taking.length === 0) continue;
     const results = new Map<string, Measurement[]>(taking.map(({ id }) => [id, []]));
     for (let round = 0; round < rounds; round++) {
       for (const side of taking) {

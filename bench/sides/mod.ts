@@ -5,10 +5,11 @@ import { denoSocket } from "./deno_socket.ts";
 import { denoWorker } from "./deno_worker.ts";
 import { isthmus } from "./isthmus.ts";
 import { nodeFork } from "./node_fork.ts";
+import { rust } from "./rust.ts";
+import { zeromq } from "./zeromq.ts";
 
-/** The sides that take part: with the programs that must be compiled, or only those that the targets speak of. */
+/** The sides that take part: with the programs that must be built, or only those that the targets speak of. */
 export function sidesOf(peers: boolean, quick: boolean): Side[] {
-  const near = [...isthmus, denoSocket];
-  if (quick && !peers) return [...near, ...c];
-  return [...near, denoWorker, nodeFork, ...(peers ? c : [])];
+  if (quick) return [...isthmus, denoSocket, ...c, ...(peers ? rust : [])];
+  return [...isthmus, denoSocket, denoWorker, nodeFork, ...(peers ? [zeromq, ...c, ...rust] : [])];
 }
