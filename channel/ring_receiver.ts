@@ -26,6 +26,7 @@ import {
   W_TAIL,
 } from "./ring_layout.ts";
 import { RingMemory } from "./ring_memory.ts";
+import { SpinBudget } from "./spin_budget.ts";
 
 /** Released cells are published at least this often while messages keep coming, in a ring of at least eight times that. */
 const PUBLISH_CELLS = 4096;
@@ -38,9 +39,6 @@ const MIN_SPINS = 16, MAX_SPINS = 4000;
 
 /** The same for a wait that holds the event loop up meanwhile. */
 const MAX_ASYNC_SPINS = 1000;
-
-/** A wait that was over within this, in milliseconds, would better have been a spin; one that took longer, not. */
-const SPIN_WORTH = 0.2;
 
 /** Milliseconds between two looks at a gap whose owner lives, doubling from the first to the last. */
 const FIRST_GAP_LOOK = 0.5, LAST_GAP_LOOK = 50;
@@ -61,8 +59,8 @@ export class RingReceiver {
   #knownTail: number;
   /** Number of the last wait, for BELL. */
   #ticket = 0;
-  #spins = MAX_SPINS;
-  #asyncSpins = MAX_ASYNC_SPINS;
+  readonly #spins = new SpinBudget(MAX_SPINS, MIN_SPINS);
+  readonly #asyncSpins = new SpinBudget(MAX_ASYNC_SPINS, 0);
   #armedAt = 0;
   /** When the gap at the head was last looked at, and how long to leave it alone. */
   #gapAt = 0;
@@ -416,8 +414,11 @@ export class RingReceiver {
   waitSync(deadline: number): "message" | "timeout" | "disconnected" {
     for (;;) {
       const commit = W_COMMIT + (this.#head & this.#mask);
-      this.#spin(commit, this.#spins);
-      if (this.next()) return "message";
+      this.#spin(commit, this.#spins.looks);
+      if (this.next()) {
+        this.#spins.paid();
+        return "message";
+      }
       const gapLook = this.arm();
       if (this.next()) {
         this.disarm();
@@ -427,8 +428,7 @@ export class RingReceiver {
       const event = this.#bell.waitSync(Math.min(deadline, gapLook === 0 ? Infinity : now + gapLook));
       this.disarm();
       // Spin only where it pays: while messages come in quick succession. An idle receiver soon uses no processor time.
-      const waited = performance.now() - now;
-      this.#spins = waited < SPIN_WORTH ? MAX_SPINS : Math.max(MIN_SPINS, this.#spins >> 1);
+      this.#spins.inVain(performance.now() - now);
       if (this.next()) return "message";
       if (event === "hangup") return this.#drainLast();
       if (event === "timeout" && this.hasGap && this.#lookAtGap() && this.next()) return "message";
@@ -449,8 +449,12 @@ export class RingReceiver {
    * woken takes longer.
    */
   spinForNext(): boolean {
-    this.#spin(W_COMMIT + (this.#head & this.#mask), this.#asyncSpins);
-    return this.next();
+    const { looks } = this.#asyncSpins;
+    if (looks === 0) return false;
+    this.#spin(W_COMMIT + (this.#head & this.#mask), looks);
+    if (!this.next()) return false;
+    this.#asyncSpins.paid();
+    return true;
   }
 
   /** An asynchronous wait begins. */
@@ -460,8 +464,7 @@ export class RingReceiver {
 
   /** An asynchronous wait has brought a message. */
   waitEnded(): void {
-    const waited = performance.now() - this.#armedAt;
-    this.#asyncSpins = waited < SPIN_WORTH ? MAX_ASYNC_SPINS : this.#asyncSpins >> 1;
+    this.#asyncSpins.inVain(performance.now() - this.#armedAt);
   }
 
   /**
