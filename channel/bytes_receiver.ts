@@ -5,7 +5,8 @@ import { copyOut } from "./byte_pool.ts";
 import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
 import { closeAll } from "./descriptor_queue.ts";
 import { openExtended } from "./record.ts";
-import type { RingReceiver } from "./ring_receiver.ts";
+import { type NamedChannelOptions, openRingFile } from "./ring_file.ts";
+import { RingReceiver } from "./ring_receiver.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
 
 /**
@@ -23,6 +24,22 @@ import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
  * ```
  */
 export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
+  /**
+   * Receives from a named channel, which is made if there is none. A receiver that is started again, after it was closed
+   * or killed, goes on with the next message. Closing it removes the channel's files if everything was received and no
+   * sender is attached.
+   *
+   * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`. Two FIFOs
+   * lie beside it, with `.bell` and `.room` appended.
+   * @param options Capacity and permission bits, for a channel that does not exist yet.
+   * @returns The receiver.
+   * @throws {IpcError} `AlreadyExists` if the channel has a living receiver, `Incompatible` if the path is something
+   * else, `Permission`.
+   */
+  static create(path: string, options: NamedChannelOptions = {}): IpcBytesReceiver {
+    return new IpcBytesReceiver(RingReceiver.open(openRingFile(path, options)));
+  }
+
   /** @ignore */
   protected override take(from: unknown): Uint8Array {
     const ring = from as RingReceiver;

@@ -3,7 +3,8 @@ import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { HANDLE_FDS, handleFrom } from "./handle.ts";
 import { type Loan, tryLoan } from "./loan.ts";
 import { outgoing, SenderBase } from "./sender_base.ts";
-import type { SenderPort } from "./sender_port.ts";
+import { SenderPort } from "./sender_port.ts";
+import { openRingFile } from "./ring_file.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
 
 /**
@@ -21,6 +22,20 @@ import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
  * ```
  */
 export class IpcBytesSender extends SenderBase<Uint8Array> {
+  /**
+   * Attaches to a named channel, which is made if there is none. Senders and the receiver come and go in any order;
+   * what is sent while no receiver runs waits for one, as far as there is room.
+   *
+   * A named channel carries data only, and no message larger than itself. Nobody is told of the other side's end.
+   *
+   * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`.
+   * @returns A sender to it.
+   * @throws {IpcError} `Incompatible` if the path is something else, `Permission`.
+   */
+  static open(path: string): IpcBytesSender {
+    return new IpcBytesSender(SenderPort.open(openRingFile(path, {})));
+  }
+
   /**
    * Another sender to the same channel.
    *

@@ -95,14 +95,58 @@ export function sendSpaceBell(socket: number, bell: number): boolean {
 }
 
 /** Descriptors that came ahead of their record. */
-interface Arrived {
+export interface Arrived {
   readonly slot: number;
   readonly counter: number;
   readonly fds: IpcFd[];
 }
 
+/** What a ring's receiver needs of the other side of the descriptors: see {@linkcode DescriptorQueue}. */
+export interface DescriptorSource {
+  readonly socket: IpcFd;
+  spaceBells(): IpcFd[];
+  take(slot: number, counter: number, count: number): IpcFd[];
+  readAll(): boolean;
+  closeArrived(): void;
+  surrender(): readonly Arrived[];
+  adopt(arrived: readonly Arrived[]): void;
+  close(): void;
+}
+
+/** Of a named ring: no descriptors, and one bell for all who wait for room. */
+export class NoDescriptors implements DescriptorSource {
+  /** The FIFO that wakes senders; owned by the ring's file. */
+  readonly socket: IpcFd;
+
+  constructor(room: IpcFd) {
+    this.socket = room;
+  }
+
+  spaceBells(): IpcFd[] {
+    return [this.socket];
+  }
+
+  take(_slot: number, _counter: number, count: number): IpcFd[] {
+    throw new IpcError("Corrupt", `Cannot receive a message: it claims ${count} descriptors, on a channel without any`);
+  }
+
+  readAll(): boolean {
+    return true;
+  }
+
+  closeArrived(): void {}
+
+  surrender(): readonly Arrived[] {
+    return [];
+  }
+
+  adopt(): void {}
+
+  close(): void {}
+}
+
 /** The receiving end: finds the descriptors of a record, keeps what came early, closes what nobody will claim. */
-export class DescriptorQueue {
+export class DescriptorQueue implements DescriptorSource {
   readonly #socket: IpcFd;
   readonly #arrived: Arrived[] = [];
   readonly #spaceBells: IpcFd[] = [];

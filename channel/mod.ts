@@ -21,6 +21,7 @@ export { duplex, IpcDuplex, type RunOptions } from "./duplex.ts";
 export type { Loan } from "./loan.ts";
 export { IpcOneShotServer, type ServerOptions } from "./one_shot_server.ts";
 export { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
+export type { NamedChannelOptions } from "./ring_file.ts";
 export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";
 export { IpcReceiverSet, type SelectEvent, type SetReceiver } from "./receiver_set.ts";
 export { IpcRouter, type RouterOptions } from "./router.ts";

@@ -2,7 +2,8 @@
 import type { Borrowed } from "./borrowed.ts";
 import { borrowMessage, decodeMessage } from "./codec.ts";
 import { claimReceiver, MOVE_OUT, ReceiverBase } from "./receiver_base.ts";
-import type { RingReceiver } from "./ring_receiver.ts";
+import { type NamedChannelOptions, openRingFile, removeRingFile } from "./ring_file.ts";
+import { RingReceiver } from "./ring_receiver.ts";
 import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
 
 /**
@@ -28,6 +29,34 @@ import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts"
  * ```
  */
 export class IpcReceiver<T> extends ReceiverBase<T> {
+  /**
+   * Receives from a named channel, which is made if there is none. A receiver that is started again, after it was closed
+   * or killed, goes on with the next message. Closing it removes the channel's files if everything was received and no
+   * sender is attached.
+   *
+   * @typeParam T What is received.
+   * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`. Two FIFOs
+   * lie beside it, with `.bell` and `.room` appended.
+   * @param options Capacity and permission bits, for a channel that does not exist yet.
+   * @returns The receiver.
+   * @throws {IpcError} `AlreadyExists` if the channel has a living receiver, `Incompatible` if the path is something
+   * else, `Permission`.
+   */
+  static create<T>(path: string, options: NamedChannelOptions = {}): IpcReceiver<T> {
+    return new IpcReceiver<T>(RingReceiver.open(openRingFile(path, options)));
+  }
+
+  /**
+   * Removes a named channel: its files, and with them what was not received.
+   *
+   * @param path Where the channel's file is.
+   * @param options With `force`, also if somebody is attached; they go on with each other, without a name.
+   * @returns Whether it was there, and was removed.
+   */
+  static remove(path: string, options: { force?: boolean } = {}): boolean {
+    return removeRingFile(path, options.force ?? false);
+  }
+
   /**
    * This receiver without its type, for sets of different ones. It moves: this object is closed.
    *

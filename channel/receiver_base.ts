@@ -112,6 +112,12 @@ class ReceiverSeat {
   pack(luggage: Luggage, sent: () => void, kept: () => void): unknown[] {
     const ring = this.#ring;
     if (this.state !== "open") this.ring(); // throws
+    if (ring?.named) {
+      throw new IpcError(
+        "Serialization",
+        "Cannot send the receiver of a named channel: close it, and create it there by its path",
+      );
+    }
     if (ring?.hasLoans) {
       throw new IpcError("Serialization", "Cannot send a receiver with borrowed messages: release them first");
     }

@@ -63,6 +63,9 @@ export const O_POSITION = 4, O_CELLS = 5, O_COUNTER = 6;
 /** Word index of the first commit word. */
 export const W_COMMIT = W_SLOTS + SLOTS * SLOT_WORDS;
 
+/** Bytes of the header, and of everything that does not depend on the number of cells. */
+export const HEADER_BYTES = 4096, DATA_START = W_COMMIT * 4;
+
 /** The data begins at a multiple of this, the largest page of any supported kernel, which it must be mapped by. */
 const DATA_ALIGNMENT = 65536;
 

@@ -1,7 +1,7 @@
 // The mapped memory of a ring: made, or taken over from a peer and checked.
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
-import { checkSealed, Mapping, sealedMemory } from "../ffi/mapping.ts";
+import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/mapping.ts";
 import {
   CELL,
   dataOffset,
@@ -62,10 +62,7 @@ export class RingMemory {
     const fd = sealedMemory("isthmus-ring", ringSize(cells));
     try {
       const memory = new RingMemory(fd, cells);
-      memory.words[W_MAGIC] = MAGIC_LOW;
-      memory.words[W_MAGIC + 1] = MAGIC_HIGH;
-      memory.words[W_VERSION] = FORMAT_VERSION;
-      memory.words[W_CELLS] = cells;
+      writeHeader(memory.words, cells);
       return memory;
     } catch (error) {
       fd.close();
@@ -79,14 +76,40 @@ export class RingMemory {
    * @param fd The memory file; owned by the ring from now on, closed if it is refused.
    */
   static attach(fd: IpcFd): RingMemory {
+    return RingMemory.#attachSized(fd, () => checkSealed(fd.fd), "Cannot attach to a channel");
+  }
+
+  /**
+   * A ring in a file that has a name, and cannot be sealed: whoever may write to it can cut it short under its users.
+   *
+   * @param fd The file; owned by the ring from now on, closed if it is refused.
+   * @param what Begins the messages of errors.
+   */
+  static attachFile(fd: IpcFd, what: string): RingMemory {
     try {
-      const size = checkSealed(fd.fd);
+      return RingMemory.#attachSized(fd, () => fileSize(fd.fd), what);
+    } catch (error) {
+      if (!(error instanceof IpcError) || error.code !== "Corrupt") throw error;
+      throw new IpcError("Incompatible", error.message, { cause: error });
+    }
+  }
+
+  /** Writes the header of a ring into a file that nobody else sees yet. */
+  static format(fd: number, cells: number, headerBytes: number): void {
+    const mapping = Mapping.shared(fd, headerBytes);
+    writeHeader(new Int32Array(mapping.buffer), cells);
+    mapping.unmap();
+  }
+
+  static #attachSized(fd: IpcFd, sizeOf: () => number, what: string): RingMemory {
+    try {
+      const size = sizeOf();
       for (let cells = MIN_CAPACITY / CELL; cells <= MAX_CAPACITY / CELL; cells *= 2) {
         if (ringSize(cells) === size) return attachSized(new RingMemory(fd, cells));
       }
       throw new IpcError(
         "Corrupt",
-        `Cannot attach to a channel: its memory of ${size} bytes has not the size of a ring`,
+        `${what}: its memory of ${size} bytes has not the size of a ring`,
       );
     } catch (error) {
       fd.close();
@@ -111,6 +134,13 @@ export class RingMemory {
   window(offset: number, length: number): ArrayBuffer {
     return this.#mapping.window(dataOffset(this.cells) + offset, length);
   }
+}
+
+function writeHeader(words: Int32Array, cells: number): void {
+  words[W_MAGIC] = MAGIC_LOW;
+  words[W_MAGIC + 1] = MAGIC_HIGH;
+  words[W_VERSION] = FORMAT_VERSION;
+  words[W_CELLS] = cells;
 }
 
 function attachSized(memory: RingMemory): RingMemory {

@@ -3,7 +3,7 @@ import { BellListener, privateEnd, ring } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { O_RDONLY } from "../ffi/platform.ts";
-import { DescriptorQueue } from "./descriptor_queue.ts";
+import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./descriptor_queue.ts";
 import type { Handle } from "./handle.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "./identity.ts";
 import {
@@ -25,6 +25,7 @@ import {
   W_SPACE,
   W_TAIL,
 } from "./ring_layout.ts";
+import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import { RingMemory } from "./ring_memory.ts";
 import { SpinBudget } from "./spin_budget.ts";
 
@@ -50,7 +51,9 @@ export class RingReceiver {
   /** Cells after which to publish the head. */
   readonly #batch: number;
   readonly #bell: BellListener;
-  readonly #descriptors: DescriptorQueue;
+  readonly #descriptors: DescriptorSource;
+  /** The files of a named ring. */
+  #file: RingFile | undefined;
   /** Position of the next record to look at. */
   #head: number;
   /** What HEAD says: everything before is the senders' again. */
@@ -81,7 +84,7 @@ export class RingReceiver {
   extended = false;
   #cells = 0;
 
-  private constructor(memory: RingMemory, bell: BellListener, descriptors: DescriptorQueue) {
+  private constructor(memory: RingMemory, bell: BellListener, descriptors: DescriptorSource) {
     this.#memory = memory;
     this.#words = memory.words;
     this.#mask = memory.cells - 1;
@@ -147,13 +150,36 @@ export class RingReceiver {
     return receiver;
   }
 
+  /**
+   * The receiving side of a named ring. Owns the attachment, also if it throws.
+   *
+   * @throws {IpcError} `AlreadyExists` if another living thread receives from it.
+   */
+  static open(file: RingFile): RingReceiver {
+    const { memory } = file;
+    if (!claimIdentity(memory.words, W_RECEIVER, true)) {
+      memory.release();
+      leaveRingFile(file, false);
+      throw new IpcError("AlreadyExists", `Cannot receive from "${file.path}": this channel has a receiver already`);
+    }
+    const receiver = new RingReceiver(memory, new BellListener(file.bell), new NoDescriptors(file.room));
+    receiver.#file = file;
+    if (Atomics.load(memory.words, W_BELL) > 0) Atomics.store(memory.words, W_BELL, 0);
+    return receiver;
+  }
+
+  /** Whether the ring has a name: it outlives its users then, and is opened by its path. */
+  get named(): boolean {
+    return this.#file !== undefined;
+  }
+
   /** The doorbell that senders ring. */
   get bell(): BellListener {
     return this.#bell;
   }
 
   /** The queue that descriptors come in by. */
-  get descriptors(): DescriptorQueue {
+  get descriptors(): DescriptorSource {
     return this.#descriptors;
   }
 
@@ -490,10 +516,22 @@ export class RingReceiver {
 
   /** Closes for good: senders get `Disconnected`, unread messages and their descriptors are dropped. */
   close(): void {
+    if (this.#file !== undefined) {
+      this.#closeNamed(this.#file);
+      return;
+    }
     // Senders in other processes see this at their next send, those that wait for room by the end of their bell.
     Atomics.store(this.#words, W_BELL, BELL_CLOSED);
     clearIdentity(this.#words, W_RECEIVER);
     this.#releaseAll();
+  }
+
+  /** Closes a named ring, which keeps what was not received for the next receiver; an empty one that nobody uses goes. */
+  #closeNamed(file: RingFile): void {
+    const empty = Atomics.load(this.#words, W_TAIL) === this.#head && this.#loans.length === 0;
+    this.detach();
+    this.#releaseAll();
+    leaveRingFile(file, empty);
   }
 
   /**

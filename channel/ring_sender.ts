@@ -32,6 +32,7 @@ import {
   W_SPACE,
   W_TAIL,
 } from "./ring_layout.ts";
+import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import { RingMemory } from "./ring_memory.ts";
 
 /** What {@linkcode RingSender.tryClaim} returns when there is no room. */
@@ -49,6 +50,9 @@ const SPINS = 400;
 /** Longest sleep of a wait for room, in milliseconds, where the receiver could not be given a bell to ring. */
 const BLIND_SLEEP = 5;
 
+/** The same where one bell serves all senders, and one that sleeps may miss it. */
+const SHARED_SLEEP = 20;
+
 /** Looks at two positions that change all the time, until they fit together. */
 const RELOADS = 1000;
 
@@ -64,6 +68,8 @@ export class RingSender {
   /** What others are given instead, as they could make it block. */
   #bellToGive: IpcFd | undefined;
   readonly #descriptors: IpcFd;
+  /** The files of a named ring. */
+  #file: RingFile | undefined;
   /** Word index of this isolate's slot. */
   readonly #slot: number;
   /** Slots of loans that are out, and free ones of earlier loans. */
@@ -124,6 +130,25 @@ export class RingSender {
     return RingSender.create(memory, bell, handle.descriptors);
   }
 
+  /** The sending side of a named ring. Owns the attachment, also if it throws. */
+  static open(file: RingFile): RingSender {
+    let sender: RingSender;
+    try {
+      sender = new RingSender(file.memory, file.bell, file.room);
+    } catch (error) {
+      file.memory.release();
+      leaveRingFile(file, false);
+      throw error;
+    }
+    sender.#file = file;
+    return sender;
+  }
+
+  /** Whether the ring has a name: then nobody is told of its receiver's end, as another may come. */
+  get named(): boolean {
+    return this.#file !== undefined;
+  }
+
   /** The memory file, still owned by this sender. */
   get memoryFd(): IpcFd {
     return this.#memory.fd;
@@ -131,6 +156,12 @@ export class RingSender {
 
   /** Still owned by this sender; for passing it on. */
   get handle(): Handle {
+    if (this.#file !== undefined) {
+      throw new IpcError(
+        "Serialization",
+        `Cannot send an end of the named channel "${this.#file.path}": send its path, and open it there`,
+      );
+    }
     this.#bellToGive ??= ringToGive(this.#bell);
     return { memory: this.#memory.fd, bell: this.#bellToGive, descriptors: this.#descriptors };
   }
@@ -149,6 +180,7 @@ export class RingSender {
     this.#bell.close();
     this.#bellToGive?.close();
     this.#descriptors.close();
+    if (this.#file !== undefined) leaveRingFile(this.#file, false);
   }
 
   // --- Messages ------------------------------------------------------------------------------------------------------
@@ -179,6 +211,7 @@ export class RingSender {
 
   #trySendExtended(source: Uint8Array, start: number, end: number, fds: readonly number[] = []): boolean {
     const length = end - start;
+    if (this.#file !== undefined) throw this.#notByName(length, fds.length);
     const outOfLine = EXTENDED_HEADER + length > this.capacity;
     const inline = EXTENDED_HEADER + (outOfLine ? 0 : length);
     const index = this.tryClaim(cellsFor(inline));
@@ -209,6 +242,21 @@ export class RingSender {
       body?.close();
       this.commit(index, word);
     }
+  }
+
+  /** A named ring has no socket beside it, so neither descriptors nor larger messages can go around it. */
+  #notByName(length: number, fds: number): IpcError {
+    const { path } = this.#file!;
+    return fds === 0
+      ? new IpcError(
+        "TooLarge",
+        `Cannot send ${length} bytes through "${path}": a message is at most as large as the channel, ${this.capacity} ` +
+          "bytes; make it with a larger capacity",
+      )
+      : new IpcError(
+        "Serialization",
+        `Cannot send an endpoint, memory or a descriptor through "${path}": a named channel carries data only`,
+      );
   }
 
   #copy(source: Uint8Array, start: number, end: number, to: number): void {
@@ -368,7 +416,9 @@ export class RingSender {
       const now = performance.now();
       if (now >= deadline) return false;
       if (armed) {
-        if (this.#spaceBell!.waitSync(deadline) === "hangup") this.#spaceBellLost();
+        // One bell serves all senders of a named ring: another may have heard it.
+        const until = this.#file === undefined ? deadline : Math.min(deadline, now + SHARED_SLEEP);
+        if (this.#spaceBell!.waitSync(until) === "hangup") this.#spaceBellLost();
       } else {
         pollUntil(this.#bellFd, POLLIN, Math.min(deadline, now + BLIND_SLEEP)); // nothing to read there: a sleep
       }
@@ -383,7 +433,9 @@ export class RingSender {
    * @returns `false` if the receiver cannot be asked, as too much is queued for it: look again by and by.
    */
   armSpaceBell(): boolean {
-    if (this.#spaceBell === undefined) {
+    if (this.#spaceBell === undefined && this.#file !== undefined) {
+      this.#spaceBell = new BellListener(this.#descriptors.clone());
+    } else if (this.#spaceBell === undefined) {
       const [listen, bell] = createDoorbell();
       let sent = false;
       try {

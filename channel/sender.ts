@@ -3,6 +3,8 @@ import { encodeMessage } from "./codec.ts";
 import { HANDLE_FDS, handleFrom } from "./handle.ts";
 import { connectChannel } from "./hello.ts";
 import { SenderBase } from "./sender_base.ts";
+import { openRingFile } from "./ring_file.ts";
+import { SenderPort } from "./sender_port.ts";
 import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
 
 /**
@@ -38,6 +40,21 @@ export class IpcSender<T> extends SenderBase<T> {
    */
   static connect<T>(serverName: string): IpcSender<T> {
     return new IpcSender<T>(connectChannel(serverName));
+  }
+
+  /**
+   * Attaches to a named channel, which is made if there is none. Senders and the receiver come and go in any order;
+   * what is sent while no receiver runs waits for one, as far as there is room.
+   *
+   * A named channel carries data only, and no message larger than itself. Nobody is told of the other side's end.
+   *
+   * @typeParam T What the receiver receives.
+   * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`.
+   * @returns A sender to it.
+   * @throws {IpcError} `Incompatible` if the path is something else, `Permission`.
+   */
+  static open<T>(path: string): IpcSender<T> {
+    return new IpcSender<T>(SenderPort.open(openRingFile(path, {})));
   }
 
   /**

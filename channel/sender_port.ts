@@ -3,10 +3,11 @@ import { IpcError } from "../ffi/error.ts";
 import { sameFileKey } from "../ffi/mapping.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeHandle, type Handle } from "./handle.ts";
+import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import { RingSender } from "./ring_sender.ts";
 import type { Luggage } from "./transfer.ts";
 
-/** Milliseconds between two looks for room where the receiver could not be asked to ring. */
+/** Milliseconds between two looks for room where the receiver could not be asked to ring, or others may hear it. */
 const BLIND_PAUSE = 4;
 
 /** A send, or a claim of cells to be filled in place, that waits for room. */
@@ -50,6 +51,16 @@ export class SenderPort {
     const known = SenderPort.#ports.get(key);
     if (known === undefined) return new SenderPort(key, RingSender.attach(handle));
     closeHandle(handle);
+    return known.retain();
+  }
+
+  /** The port of a named ring; one that is in use here already is shared. Owns the attachment. */
+  static open(file: RingFile): SenderPort {
+    const key = sameFileKey(file.memory.fd.fd);
+    const known = SenderPort.#ports.get(key);
+    if (known === undefined) return new SenderPort(key, RingSender.open(file));
+    file.memory.release();
+    leaveRingFile(file, false);
     return known.retain();
   }
 
@@ -229,7 +240,7 @@ export class SenderPort {
         return;
       }
       this.#flush();
-      if (this.#waiting.length > 0 && !armed) {
+      if (this.#waiting.length > 0 && (!armed || this.#ring.named)) {
         this.#blindTimer ??= setTimeout(() => {
           this.#blindTimer = undefined;
           this.#await();
