@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { channel, type IpcError } from "../mod.ts";
+import { soon } from "./support/assert_ipc.ts";
 import { stateOf } from "./support/processes.ts";
 import { bystander, type Extra, type Numbered, RECEIVE, receiveFrom, SENDERS, victim } from "./support/senders.ts";
 import type { Trap, Trapped } from "./support/step_trap.ts";
@@ -80,4 +81,33 @@ for (const [way, receive] of Object.entries(RECEIVE)) {
       },
     );
   }
+}
+
+processTest(
+  "recv() that sleeps gets what a sender committed that was killed before it rang, without help",
+  async ({ start }) => {
+    const [sender, receiver] = channel<Numbered>();
+    const asleep = receiver.recv();
+    const trap: Trap = { step: "committed", occurrence: 1, signal: "SIGKILL" };
+    const killed = await start(SENDERS, victim, { sender, trap, extra: "nothing", count: 1 });
+    await killed.status;
+    assertEquals((await soon(asleep)).slice(0, 2), ["victim", 0]);
+    sender.close(), receiver.close();
+  },
+);
+
+for (const [step, occurrence] of [["claimed", 1], ["copied", 1], ["ringing", 1]] as const) {
+  processTest(
+    `recv() that sleeps is woken by the next sender, after one was killed at "${step}"`,
+    async ({ start }) => {
+      const [sender, receiver] = channel<Numbered>();
+      const asleep = receiver.recv();
+      const trap: Trap = { step, occurrence, signal: "SIGKILL" };
+      const killed = await start(SENDERS, victim, { sender, trap, extra: "nothing", count: 1 });
+      await killed.status;
+      await sender.send(["next", 0]);
+      assertEquals(await soon(asleep), ["next", 0]);
+      sender.close(), receiver.close();
+    },
+  );
 }
