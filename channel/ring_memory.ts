@@ -1,6 +1,6 @@
 // The mapped memory of a ring: made, or taken over from a peer and checked.
 import { IpcError } from "../ffi/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
+import type { IpcFd } from "../ffi/fd.ts";
 import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/mapping.ts";
 import {
   CELL,

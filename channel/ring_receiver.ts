@@ -29,9 +29,6 @@ import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import { RingMemory } from "./ring_memory.ts";
 import { SpinBudget } from "./spin_budget.ts";
 
-/** Released cells are published at least this often while messages keep coming, in a ring of at least eight times that. */
-const PUBLISH_CELLS = 4096;
-
 /**
  * Bounds of the spin before a blocking wait, in looks of some 40 ns each. The upper one is about three times what it
  * takes to wake a sleeping peer, so that one side's sleep does not send the other to sleep as well.
@@ -48,8 +45,6 @@ export class RingReceiver {
   readonly #memory: RingMemory;
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #mask: number;
-  /** Cells after which to publish the head. */
-  readonly #batch: number;
   readonly #bell: BellListener;
   readonly #descriptors: DescriptorSource;
   /** The files of a named ring. */
@@ -88,7 +83,6 @@ export class RingReceiver {
     this.#memory = memory;
     this.#words = memory.words;
     this.#mask = memory.cells - 1;
-    this.#batch = Math.min(PUBLISH_CELLS, memory.cells >>> 3);
     this.#bell = bell;
     this.#descriptors = descriptors;
     this.#published = Atomics.load(this.#words, W_HEAD);
