@@ -25,7 +25,7 @@ export type { NamedChannelOptions } from "./ring_file.ts";
 export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";
 export { IpcReceiverSet, type SelectEvent, type SetReceiver } from "./receiver_set.ts";
 export { IpcRouter, type RouterOptions } from "./router.ts";
-export { IpcServer } from "./server.ts";
+export { IpcServer, type IpcServerOptions } from "./server.ts";
 export { IpcSharedMemory } from "./shared_memory.ts";
 export { IpcSender, OpaqueIpcSender } from "./sender.ts";
 export type { SenderBase } from "./sender_base.ts";

@@ -17,10 +17,22 @@ import type { ChannelOptions } from "./channel.ts";
 import { IpcDuplex } from "./duplex.ts";
 import { connectDuplex, receiveHello } from "./hello.ts";
 import { HANDSHAKE_TIMEOUT, sameUser, type ServerOptions } from "./one_shot_server.ts";
+import { capacityOf } from "./ring_memory.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
 
+/** Options of {@linkcode IpcServer}. */
+export interface IpcServerOptions extends ServerOptions {
+  /**
+   * Bytes that can wait in each direction, for clients that do not say otherwise; as for `channel()`. It is part of the
+   * name that the server gets, so it has no effect with a `path`: there clients say it.
+   */
+  capacity?: number;
+}
+
 const ACCEPT = "accept a client";
+/** Behind the name of a server without a path: the capacity that it asks its clients for. */
+const CAPACITY_MARK = "#";
 /** Clients that may wait in the kernel's queue. */
 const BACKLOG = 511;
 
@@ -67,11 +79,13 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   /**
    * Starts to listen.
    *
-   * @param options Where to listen, and whom to allow.
+   * @param options Where to listen, whom to allow, and how much may wait for each client.
    * @throws {IpcError} `AlreadyExists` if a living server has that path; a dead one's is taken over.
    */
-  constructor(options: ServerOptions = {}) {
-    this.name = options.path ?? freshAbstractName();
+  constructor(options: IpcServerOptions = {}) {
+    const { path, capacity } = options;
+    if (capacity !== undefined) capacityOf(capacity); // says what is wrong with it
+    this.name = path ?? freshAbstractName() + (capacity === undefined ? "" : CAPACITY_MARK + capacity);
     this.#allow = options.allow ?? sameUser;
     this.#socket = UnixSocket.listen(this.name, { backlog: BACKLOG });
   }
@@ -88,7 +102,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * @throws {IpcError} `NotFound` if no server listens there.
    */
   static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
-    const [port, ring] = connectDuplex(name, options?.capacity);
+    const asked = name.startsWith("@") && name.includes(CAPACITY_MARK)
+      ? Number(name.slice(name.lastIndexOf(CAPACITY_MARK) + 1))
+      : undefined;
+    const [port, ring] = connectDuplex(name, options?.capacity ?? asked);
     return new IpcDuplex(new IpcSender<Out>(port), new IpcReceiver<In>(ring));
   }
 
