@@ -358,8 +358,9 @@ export class IpcArc<T> implements Disposable {
   read(): T {
     this.#mustBeOpen("read");
     const { store } = this.#cell;
-    if (store.stride === 0) return this.#layout!.read(store.view, store.offset);
-    return decodeValue(store.copy(), this.#layout);
+    const layout = this.#layout;
+    if (layout !== undefined && isScalar(layout)) return store.number(layout)[0] as T;
+    return decodeValue(store.copy(), layout);
   }
 
   /**
@@ -489,7 +490,8 @@ function checkLayout(attachment: Attachment, layout: PodLayout<unknown> | undefi
   if (!isCbor && layout !== undefined) {
     const print = fingerprint(layout.description);
     const matches = words[FINGERPRINT_LOW] === Number(BigInt.asIntN(32, print)) &&
-      words[FINGERPRINT_HIGH] === Number(BigInt.asIntN(32, print >> 32n)) && words[CAPACITY] === layout.size;
+      words[FINGERPRINT_HIGH] === Number(BigInt.asIntN(32, print >> 32n)) && words[CAPACITY] === layout.size &&
+      (words[BUFFER_STRIDE] === 0) === isScalar(layout);
     if (matches) return;
   }
   const found = isCbor ? "CBOR values" : `the layout ${descriptionOf(attachment.cell)}`;

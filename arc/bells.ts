@@ -184,6 +184,7 @@ export class Bells {
       if (wanting > 1) Atomics.store(words, WAITERS, 1);
       if ((Atomics.and(words, this.#at(chosen, WANTS), ~WANTS_LOCK) & WANTS_LOCK) === 0) continue; // rung by another
       if (this.#ring(chosen)) return;
+      if (chosen === starving) Atomics.compareExchange(words, STARVING, chosen + 1, 0);
     }
   }
 

@@ -74,7 +74,6 @@ export class Cell {
   readonly #waiters = new Set<LockWaiter>(); // in the order of their arrival
   readonly #watchers = new Set<() => void>();
   #timer: ReturnType<typeof setInterval> | undefined;
-  #lastStarving = 0;
 
   private constructor(file: SegmentFile, mapping: Mapping) {
     this.#key = file.key;
@@ -170,8 +169,17 @@ export class Cell {
   #giveWay(timeout: number): void {
     // Waiters that are woken through an event loop always come too late for a lock that is taken again at once.
     const { c } = libc();
+    const starving = Atomics.load(this.words, STARVING);
+    if (starving === 0 || timeout === 0) return;
     const until = performance.now() + Math.min(timeout, COURTESY);
-    while (Atomics.load(this.words, STARVING) !== 0 && performance.now() < until) c.poll(NO_FDS, 0n, 1);
+    while (Atomics.load(this.words, STARVING) === starving) {
+      if (performance.now() >= until) {
+        // It is dead or stopped, or the lock is held all the time: nobody else need give way to it.
+        Atomics.compareExchange(this.words, STARVING, starving, 0);
+        return;
+      }
+      c.poll(NO_FDS, 0n, 1);
+    }
   }
 
   /** Gives the lock back, and wakes who waits for it. */
@@ -230,7 +238,11 @@ export class Cell {
     const yields = !insist && starving !== 0 && starving !== this.bells.own + 1;
     if (!yields) {
       const ownerDied = this.tryLock();
-      if (ownerDied !== undefined) return ownerDied;
+      if (ownerDied !== undefined) {
+        // Free, although somebody asked to be let through and was: that one is dead or stopped.
+        if (insist) Atomics.compareExchange(this.words, STARVING, starving, 0);
+        return ownerDied;
+      }
     }
     this.bells.arm(WANTS_LOCK, waiter.ticket);
     if (yields) return undefined;
@@ -291,12 +303,6 @@ export class Cell {
   }
 
   #onLook(): void {
-    // One that asked to be let through and did not come is dead or stopped.
-    const starving = Atomics.load(this.words, STARVING);
-    if (starving !== 0 && starving === this.#lastStarving && starving !== this.bells.own + 1) {
-      Atomics.compareExchange(this.words, STARVING, starving, 0);
-    }
-    this.#lastStarving = starving;
     this.#pump(true);
     for (const wake of [...this.#watchers]) wake();
   }

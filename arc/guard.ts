@@ -3,6 +3,7 @@ import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { Attachment, Cell } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
+import { isScalar } from "./layout_scalar.ts";
 import { LiveScope } from "./live_scope.ts";
 import { encodeValue } from "./value_codec.ts";
 
@@ -100,7 +101,7 @@ export class IpcArcGuard<T> implements Disposable {
       return this.#value as T;
     }
     const { store } = this.#cell;
-    if (store.stride === 0) return layout.read(store.view, store.offset);
+    if (isScalar(layout)) return store.number(layout)[0] as T;
     return layout.live(this.#open(layout), this.#start);
   }
 
@@ -115,8 +116,8 @@ export class IpcArcGuard<T> implements Disposable {
       return;
     }
     layout.check(value);
-    if (store.stride === 0) {
-      layout.write(store.view, store.offset, value);
+    if (isScalar(layout)) {
+      store.number(layout)[0] = value as number; // or a bigint, which was checked
       store.touch();
       this.#cell.announce();
     } else {

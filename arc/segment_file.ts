@@ -239,6 +239,7 @@ export function openSegment(name: string, what: string): SegmentFile | undefined
     const found = openCellFile(name, what);
     if (found === undefined) return undefined;
     const { fd, status } = found;
+    step("arc:open:opened");
     try {
       if (attempt > 0) closeForDeadThreads(status);
       if (tryLockFile(fd.fd, "alone")) {

@@ -7,6 +7,7 @@ import { libc } from "../ffi/libc.ts";
 import { step } from "../ffi/step_hook.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { fence } from "./fence.ts";
+import type { NumericArray, ScalarLayout } from "./layout_scalar.ts";
 import { BUFFER_OFFSET, BUFFER_STRIDE, CAPACITY, COUNTER, LENGTHS, WRITERS } from "./segment_layout.ts";
 
 /** Buffers above this are not kept from one reading to the next. */
@@ -24,6 +25,7 @@ export class ValueStore {
   readonly view: DataView<ArrayBuffer>;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array<ArrayBuffer>;
+  #number: NumericArray | undefined;
   #scratch: Uint8Array<ArrayBuffer>; // from the start of its buffer
 
   /** @param mapping A segment whose header was checked. */
@@ -34,7 +36,7 @@ export class ValueStore {
     this.offset = words[BUFFER_OFFSET]!;
     this.stride = words[BUFFER_STRIDE]!;
     this.capacity = words[CAPACITY]!;
-    this.#scratch = new Uint8Array(Math.min(this.capacity, 512));
+    this.#scratch = new Uint8Array(Math.max(8, Math.min(this.capacity, 512)));
   }
 
   /** How often the value was switched; what watchers compare. Differs after every change. */
@@ -61,6 +63,7 @@ export class ValueStore {
           `Cannot read a cell: its value claims ${length} bytes, and ${this.capacity} are the most it can hold`,
         );
       }
+      step("arc:read:begin");
       const copy = this.#room(length);
       const start = this.offset + place * this.stride;
       if (length <= 64) {
@@ -76,13 +79,19 @@ export class ValueStore {
 
   /** By one load, as it is written by one store. */
   #copyScalar(): Uint8Array<ArrayBuffer> {
-    const { view, offset, capacity } = this;
-    const copy = new DataView(this.#scratch.buffer);
-    if (capacity === 8) copy.setBigUint64(0, view.getBigUint64(offset, true), true);
-    else if (capacity === 4) copy.setUint32(0, view.getUint32(offset, true), true);
-    else if (capacity === 2) copy.setUint16(0, view.getUint16(offset, true), true);
-    else copy.setUint8(0, view.getUint8(offset));
+    const { capacity } = this;
+    const memory = this.#bytes.buffer, { buffer } = this.#scratch;
+    // Typed arrays, here and for the value itself: a DataView moves its bytes one by one until it is compiled.
+    if (capacity === 8) new BigUint64Array(buffer)[0] = Atomics.load(new BigUint64Array(memory, this.offset, 1), 0);
+    else if (capacity === 4) new Uint32Array(buffer)[0] = Atomics.load(new Uint32Array(memory, this.offset, 1), 0);
+    else if (capacity === 2) new Uint16Array(buffer)[0] = Atomics.load(new Uint16Array(memory, this.offset, 1), 0);
+    else this.#scratch[0] = this.#bytes[this.offset]!;
     return this.#scratch.subarray(0, capacity);
+  }
+
+  /** The number of a cell that is one, as an array of one: reading or writing it is one access to memory. */
+  number(layout: ScalarLayout<number | bigint, NumericArray>): NumericArray {
+    return this.#number ??= layout.arrayOn(this.#bytes.buffer, this.offset, 1);
   }
 
   /**

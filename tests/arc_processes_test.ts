@@ -172,6 +172,21 @@ for (const step of ["file", "allocated", "filled", "held", "linked"]) {
   );
 }
 
+arcTest("A process that opens a cell just when the last holder removes it gets the next one", async (cell) => {
+  const old = IpcArc.create(cell, "old");
+  await using other = child((io, { IpcArc }, cell) => {
+    io.stopAt("arc:open:opened");
+    using arc = IpcArc.load<string>(cell);
+    io.say([arc.read(), arc.refCount]);
+  }, cell);
+  while (!/^State:\s*T/m.test(await Deno.readTextFile(`/proc/${other.pid}/status`))) await Promise.resolve();
+  old.close();
+  using _next = IpcArc.create(cell, "next");
+  other.signal("SIGCONT");
+  assertEquals(await other.hear(), ["next", 2]);
+  await other.done();
+}, { processes: true });
+
 for (const step of ["begin", "bells", "done"]) {
   arcTest(
     `The last holder killed at the step "${step}" of removing the cell leaves nothing that stays`,
