@@ -155,12 +155,15 @@ function setMode(path: string, mode: number): void {
 }
 
 /**
- * Gives an attachment up; the memory has been released before.
+ * Gives an attachment up; releasing the memory is up to the caller.
  *
- * @param remove Whether to remove the files if nobody else is attached.
+ * @param unused Asked once nobody else is attached, or can attach: whether to remove the files.
  */
-export function leaveRingFile(file: Pick<RingFile, "path" | "bell" | "room" | "lock">, remove: boolean): void {
-  if (remove && tryLockFile(file.lock.fd, "alone")) removeFiles(file.path, file.lock.fd);
+export function leaveRingFile(
+  file: Pick<RingFile, "path" | "bell" | "room" | "lock">,
+  unused?: () => boolean,
+): void {
+  if (unused !== undefined && tryLockFile(file.lock.fd, "alone") && unused()) removeFiles(file.path, file.lock.fd);
   for (const fd of [file.bell, file.room, file.lock]) fd.close();
 }
 
@@ -190,6 +193,6 @@ export function removeRingFile(path: string, force: boolean): boolean {
     removeFiles(path, found.lock.fd);
     return true;
   } finally {
-    leaveRingFile(found, false);
+    leaveRingFile(found);
   }
 }

@@ -153,7 +153,7 @@ export class RingReceiver {
     const { memory } = file;
     if (!claimIdentity(memory.words, W_RECEIVER, true)) {
       memory.release();
-      leaveRingFile(file, false);
+      leaveRingFile(file);
       throw new IpcError("AlreadyExists", `Cannot receive from "${file.path}": this channel has a receiver already`);
     }
     const receiver = new RingReceiver(memory, new BellListener(file.bell), new NoDescriptors(file.room));
@@ -522,10 +522,11 @@ export class RingReceiver {
 
   /** Closes a named ring, which keeps what was not received for the next receiver; an empty one that nobody uses goes. */
   #closeNamed(file: RingFile): void {
-    const empty = Atomics.load(this.#words, W_TAIL) === this.#head && this.#loans.length === 0;
+    this.#endLoans(); // what was borrowed was received
     this.detach();
+    // Asked once nobody else is attached: a sender may have come, sent and gone until then.
+    leaveRingFile(file, () => Atomics.load(this.#words, W_TAIL) === this.#head);
     this.#releaseAll();
-    leaveRingFile(file, empty);
   }
 
   /**
@@ -554,11 +555,15 @@ export class RingReceiver {
     return this.#loans.length > 0;
   }
 
-  #releaseAll(): void {
+  #endLoans(): void {
     for (const loan of this.#loans.splice(0)) {
       loan.returned = true;
       loan.bytes.buffer.transfer(0); // before the memory goes
     }
+  }
+
+  #releaseAll(): void {
+    this.#endLoans();
     this.#descriptors.close();
     this.#bell.close();
     this.#memory.release();

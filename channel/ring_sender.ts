@@ -137,7 +137,7 @@ export class RingSender {
       sender = new RingSender(file.memory, file.bell, file.room);
     } catch (error) {
       file.memory.release();
-      leaveRingFile(file, false);
+      leaveRingFile(file);
       throw error;
     }
     sender.#file = file;
@@ -180,7 +180,7 @@ export class RingSender {
     this.#bell.close();
     this.#bellToGive?.close();
     this.#descriptors.close();
-    if (this.#file !== undefined) leaveRingFile(this.#file, false);
+    if (this.#file !== undefined) leaveRingFile(this.#file);
   }
 
   // --- Messages ------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ export class SenderPort {
     const known = SenderPort.#ports.get(key);
     if (known === undefined) return new SenderPort(key, RingSender.open(file));
     file.memory.release();
-    leaveRingFile(file, false);
+    leaveRingFile(file);
     return known.retain();
   }
 
