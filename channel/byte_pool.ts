@@ -18,18 +18,22 @@ class Pool {
    */
   constructor(readonly largest: number, readonly slab: number) {}
 
-  copy(source: Uint8Array, sourceWords: Int32Array, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  allocate(length: number): Uint8Array<ArrayBuffer> {
     const used = this.#used + length <= this.#slab.byteLength ? this.#used : this.#renew();
-    const copy = new Uint8Array(this.#slab, used, length);
+    this.#used = (used + length + 7) & ~7; // so that other views on the bytes find them aligned
+    return new Uint8Array(this.#slab, used, length);
+  }
+
+  copy(source: Uint8Array, sourceWords: Int32Array, offset: number, length: number): Uint8Array<ArrayBuffer> {
+    const copy = this.allocate(length);
     if (length <= BY_WORDS) {
       // Records begin at a multiple of 64 and fill whole cells: the rest of the last word may be copied along.
-      const from = offset >>> 2, to = used >>> 2, count = (length + 3) >>> 2;
+      const from = offset >>> 2, to = copy.byteOffset >>> 2, count = (length + 3) >>> 2;
       const words = this.#words;
       for (let i = 0; i < count; i++) words[to + i] = sourceWords[from + i]!;
     } else {
       copy.set(source.subarray(offset, offset + length));
     }
-    this.#used = (used + length + 7) & ~7; // so that other views on the bytes find them aligned
     return copy;
   }
 
@@ -58,4 +62,18 @@ export function copyOut(
   if (length <= small.largest) return small.copy(source, sourceWords, offset, length);
   if (length <= medium.largest) return medium.copy(source, sourceWords, offset, length);
   return source.slice(offset, offset + length);
+}
+
+/** What `slice` makes its copies with. */
+function pooled(length: number): Uint8Array<ArrayBuffer> {
+  if (length <= small.largest) return small.allocate(length);
+  return length <= medium.largest ? medium.allocate(length) : new Uint8Array(length);
+}
+
+/** An array whose `slice` takes the memory of its copies from the pools: those that the decoder makes of byte strings. */
+export class PooledSource extends Uint8Array<ArrayBuffer> {
+  /** Called with `new` and a length; what it returns is used. */
+  static get [Symbol.species](): Uint8ArrayConstructor {
+    return pooled as unknown as Uint8ArrayConstructor;
+  }
 }

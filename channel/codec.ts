@@ -1,5 +1,6 @@
 // Typed messages: values to records and back.
 import { decodeCbor, encodeTarget } from "../ffi/cbor.ts";
+import { PooledSource } from "./byte_pool.ts";
 import { BorrowedMessage } from "./borrowed.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "./ring_layout.ts";
@@ -25,7 +26,7 @@ export function encodeMessage(value: unknown): Luggage | undefined {
 }
 
 // Messages up to this are decoded in a buffer that is used again.
-const scratch = new Uint8Array(64 << 10);
+const scratch = new PooledSource(new ArrayBuffer(64 << 10));
 const scratchWords = new Int32Array(scratch.buffer);
 /** Up to this, a loop over words beats a call that copies. */
 const COPY_BY_WORDS = 512;

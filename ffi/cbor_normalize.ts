@@ -27,6 +27,20 @@ let seenCount = 0;
 
 const TWO_64 = 1n << 64n;
 
+/** Those that cbor-x writes with the tags of RFC 8746. */
+const TYPED_ARRAYS = new Set<unknown>([
+  Uint8ClampedArray,
+  Int8Array,
+  Uint16Array,
+  Int16Array,
+  Uint32Array,
+  Int32Array,
+  BigUint64Array,
+  BigInt64Array,
+  Float32Array,
+  Float64Array,
+]);
+
 /**
  * Whether cbor-x alone writes a value right: nothing but primitives, plain objects, arrays and byte strings, no -0,
  * no object twice. This is the common case and must cost little (50 ns for an object with four properties).
@@ -72,7 +86,7 @@ function isPlainNode(value: unknown): boolean {
       for (const key in value) if (!isPlainItem((value as Record<string, unknown>)[key])) return false;
       return true;
     }
-    return constructor === Uint8Array && firstSight(value);
+    return (constructor === Uint8Array || TYPED_ARRAYS.has(constructor)) && firstSight(value);
   }
   if (typeof value === "bigint") return value < TWO_64 && value >= -TWO_64;
   return typeof value === "boolean" || value === undefined;
