@@ -268,7 +268,10 @@ export class UnixSocket implements Disposable {
 
   /** Node's server adopts a duplicate of the listening descriptor: accepting without a thread, with `--allow-ffi` alone. */
   #startAcceptor(): void {
-    if (this.#acceptor !== undefined) return;
+    if (this.#acceptor !== undefined) {
+      this.#acceptor.ref();
+      return;
+    }
     const acceptor = net.createServer({ pauseOnConnect: true }, (connection) => this.#onConnection(connection));
     acceptor.on("error", (cause) => {
       this.#stopAccepting(new IpcError("System", `Cannot accept a client: ${cause.message}`, { cause }));
@@ -294,7 +297,8 @@ export class UnixSocket implements Disposable {
           return;
         }
       }
-      this.#early.push(client);
+      if (this.#early.length < MAX_EARLY) this.#early.push(client);
+      else client.close();
     } catch (error) {
       this.#stopAccepting(error);
     } finally {
@@ -302,17 +306,21 @@ export class UnixSocket implements Disposable {
     }
   }
 
-  /** Nobody waits: stop, so that further clients queue in the kernel and the process may exit. */
+  /**
+   * Nobody waits: the process may exit. The acceptor stays, as Deno takes several clients from the kernel at a time, and
+   * drops those that it has not announced yet when it is closed.
+   */
   #idle(): void {
-    if (this.#pendingAccepts.size > 0) return;
-    this.#acceptor?.close();
-    this.#acceptor = undefined;
+    if (this.#pendingAccepts.size === 0) this.#acceptor?.unref();
   }
 
   #stopAccepting(reason: unknown): void {
     const waits = [...this.#pendingAccepts];
     this.#pendingAccepts.clear();
-    this.#idle();
+    // Forgotten first: code of the program may run inside the close.
+    const acceptor = this.#acceptor;
+    this.#acceptor = undefined;
+    acceptor?.close();
     for (const wait of waits) wait.reject(reason);
   }
 
@@ -398,6 +406,9 @@ function isStale(path: string, type: UnixSocketType): boolean {
     probe.close();
   }
 }
+
+/** Clients that may wait for an accept here, beside those in the kernel's queue; further ones are dropped. */
+const MAX_EARLY = 512;
 
 const STATX_BASIC = 0x7ff;
 const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100;
