@@ -5,7 +5,7 @@
  * Turns of the event loop for closing what was let go of. Turns, not seconds: given time, the garbage collector would
  * close what was forgotten, and hide it.
  */
-const GRACE = 100;
+const GRACE = 20;
 
 const maySee = (["read", "run"] as const).every((name) => Deno.permissions.querySync({ name }).state === "granted");
 
