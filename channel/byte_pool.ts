@@ -64,15 +64,16 @@ export function copyOut(
   return source.slice(offset, offset + length);
 }
 
-/** What `slice` makes its copies with. */
-function pooled(length: number): Uint8Array<ArrayBuffer> {
-  if (length <= small.largest) return small.allocate(length);
-  return length <= medium.largest ? medium.allocate(length) : new Uint8Array(length);
+/** What `slice` makes its copies with: it asks for a length. `subarray` asks for a part of a buffer, and must get it. */
+function pooled(from: number | ArrayBuffer, byteOffset?: number, length?: number): Uint8Array<ArrayBuffer> {
+  if (typeof from !== "number") return new Uint8Array(from, byteOffset, length);
+  if (from <= small.largest) return small.allocate(from);
+  return from <= medium.largest ? medium.allocate(from) : new Uint8Array(from);
 }
 
 /** An array whose `slice` takes the memory of its copies from the pools: those that the decoder makes of byte strings. */
 export class PooledSource extends Uint8Array<ArrayBuffer> {
-  /** Called with `new` and a length; what it returns is used. */
+  /** Called with `new`; what it returns is used. */
   static get [Symbol.species](): Uint8ArrayConstructor {
     return pooled as unknown as Uint8ArrayConstructor;
   }
