@@ -75,6 +75,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   /** Guests of asynchronous accepts; those of blocking ones are theirs. */
   readonly #guests = new Set<UnixSocket>();
   #stopPump: AbortController | undefined;
+  /** Ends the handshakes that go on. */
+  readonly #closing = new AbortController();
 
   /**
    * Starts to listen.
@@ -176,7 +178,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       if (!this.#allow(peer)) return;
       // As a rule the greeting came with the connection.
       const client = this.#welcome(connection, peer) ??
-        (await pollEventually(connection, POLLIN, ACCEPT, { timeout: HANDSHAKE_TIMEOUT }),
+        (await pollEventually(connection, POLLIN, ACCEPT, {
+          timeout: HANDSHAKE_TIMEOUT,
+          signal: this.#closing.signal,
+        }),
           this.#welcome(connection, peer));
       if (client === undefined) return;
       if (this.#socket.closed) {
@@ -285,12 +290,13 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     this.#socket.close();
     const waits = this.#waits.splice(0);
     this.#restIfIdle();
-    for (const connection of this.#guests) connection.close();
     for (const client of this.#ready.splice(0)) client.close();
     const reason = new IpcError(
       "Closed",
       `Cannot accept at "${this.name}": the server was closed while it was awaited`,
     );
+    this.#closing.abort(reason);
+    for (const connection of this.#guests) connection.close();
     for (const wait of waits) wait.reject(reason);
   }
 

@@ -2,7 +2,12 @@
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { allocate, checkSealed, Mapping, sealedMemory } from "../ffi/mapping.ts";
+import { ENOMEM } from "../ffi/platform.ts";
+import { availableMemory } from "../ffi/resources.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
+
+/** From so many bytes on it is worth asking whether there is as much. */
+const MUCH = 16 << 20;
 
 /**
  * Bytes in shared memory. Inside a message it is not copied: whoever receives it sees the same bytes, and every change
@@ -69,6 +74,12 @@ export class IpcSharedMemory implements Disposable {
   static #create(length: number): IpcSharedMemory {
     if (!Number.isSafeInteger(length) || length < 0) {
       throw new RangeError(`Cannot make shared memory of ${String(length)} bytes: it must be an integer from 0`);
+    }
+    // Linux does not refuse what it has not got: it kills processes until it has.
+    if (length > MUCH && length > (availableMemory() ?? Infinity)) {
+      throw new IpcError("System", `Cannot make shared memory of ${length} bytes: the machine has not as much left`, {
+        errno: ENOMEM,
+      });
     }
     const fd = sealedMemory("isthmus-memory", length);
     try {

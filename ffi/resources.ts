@@ -1,5 +1,6 @@
 // How much of what the system shares out is left: descriptors, and room in a file system.
 import { check, cString, libc } from "./libc.ts";
+import { O_CLOEXEC, O_RDONLY } from "./platform.ts";
 
 /** Room in a file system, in bytes. */
 export interface FileSystemSpace {
@@ -24,4 +25,18 @@ export function descriptorLimit(): { soft: number; hard: number } {
   const limit = new BigUint64Array(2); // struct rlimit { rlim_cur, rlim_max }
   check(c.getrlimit(RLIMIT_NOFILE, limit), errnoCell[0]!, "getrlimit", "Cannot read the limit of descriptors");
   return { soft: Number(limit[0]), hard: Number(limit[1]) };
+}
+
+/** Bytes of memory and swap space that could be had now, as the kernel estimates; `undefined` if it does not say. */
+export function availableMemory(): number | undefined {
+  const { c } = libc();
+  const fd = c.open(cString("/proc/meminfo"), O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  const buffer = new Uint8Array(4096);
+  const length = Number(c.read(fd, buffer, BigInt(buffer.length)));
+  c.close(fd);
+  const text = new TextDecoder().decode(buffer.subarray(0, Math.max(length, 0)));
+  const memory = /^MemAvailable: *([0-9]+) kB$/m.exec(text), swap = /^SwapFree: *([0-9]+) kB$/m.exec(text);
+  if (memory === null) return undefined;
+  return (Number(memory[1]) + Number(swap?.[1] ?? 0)) * 1024;
 }
