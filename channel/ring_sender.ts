@@ -447,7 +447,11 @@ export class RingSender {
       if (!sent) return false;
       this.#spaceBell = new BellListener(listen);
     }
-    Atomics.store(this.#words, W_SPACE, 1);
+    const words = this.#words;
+    Atomics.store(words, W_SPACE, 1);
+    // What fills the ring may be a claim whose sender died before it rang: a receiver that sleeps has to step over it.
+    const bell = Atomics.load(words, W_BELL);
+    if (bell > 0) this.#ring(bell);
     return true;
   }
 
