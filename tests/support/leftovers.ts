@@ -50,10 +50,17 @@ export function look(): Set<string> {
   if (!maySee) return found;
   for (const link of descriptorsOf("self")) if (OURS.test(link)) found.add(link);
   for (const { name } of Deno.readDirSync("/proc/self/task")) {
-    const children = Deno.readTextFileSync(`/proc/self/task/${name}/children`);
-    for (const pid of children.split(" ").filter(Boolean)) found.add(`process ${pid}`);
+    for (const pid of childrenOf(name)) found.add(`process ${pid}`);
   }
   return found;
+}
+
+function childrenOf(thread: string): string[] {
+  try {
+    return Deno.readTextFileSync(`/proc/self/task/${thread}/children`).split(" ").filter(Boolean);
+  } catch {
+    return []; // the thread has ended since it was listed
+  }
 }
 
 /** Where the descriptors of a process lead; pipes, sockets and memory files by their inode. */
