@@ -259,6 +259,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       if (state === "message") return Promise.resolve(get(ring));
       return Promise.reject(state === "empty" ? timeoutError(RECEIVE, 0) : disconnected());
     }
+    ring.bell.listen(this.#onRing); // may find no room for a descriptor: nobody waits then
     const wait = new PendingWait<R>(RECEIVE, options, () => {
       const at = this.#waits.indexOf(item);
       if (at >= 0) this.#waits.splice(at, 1);
@@ -267,7 +268,6 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     const item: Waiting = { wait: wait as PendingWait<unknown>, get };
     this.#waits.push(item);
     ring.waitBegins();
-    ring.bell.listen(this.#onRing);
     ring.bell.awaited = true;
     this.#pump();
     return wait.promise;

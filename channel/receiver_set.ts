@@ -140,10 +140,10 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
       if (events.length > 0) return Promise.resolve(events);
       this.#requireMembers();
       if (timeout === 0) throw timeoutError(SELECT, 0);
+      for (const entry of this.#entries.values()) this.#listen(entry);
       const wait = new PendingWait<SelectEvent[]>(SELECT, options, () => this.#rest());
       this.#wait = wait;
       this.#keepAlive = setTimeout(() => {}, 0x7fff_ffff);
-      for (const entry of this.#entries.values()) this.#listen(entry);
       this.#serve();
       return wait.promise;
     } catch (error) {
@@ -305,12 +305,12 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
 
   #listen(entry: Entry): void {
     if (entry.heard) return;
-    entry.heard = true;
     entry.member.ring.bell.listen(() => {
       if (!this.#entries.has(entry.id)) return;
       this.#enqueue(entry);
       this.#serve();
     });
+    entry.heard = true;
   }
 
   /** Gives whoever waits what has come. */

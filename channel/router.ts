@@ -110,7 +110,10 @@ export class IpcRouter implements Disposable {
           this.#handle(route, event.value);
         }
       } catch (error) {
-        if (!this.#set.closed && this.#set.size > 0) this.#onError(error);
+        if (this.#set.closed || this.#set.size === 0) break;
+        this.#onError(error);
+        // Want of descriptors or memory lasts: the rest of the program must get the time to end it.
+        if (error instanceof IpcError && error.code === "System") await pause();
       }
     }
     this.#running = undefined;
@@ -141,4 +144,8 @@ export class IpcRouter implements Disposable {
     this.#set.close();
     this.#routes.clear();
   }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -235,6 +235,7 @@ export class SenderPort {
       let armed = false;
       try {
         armed = this.#ring.armSpaceBell();
+        if (armed) this.#ring.spaceBell!.listen(this.#onSpaceBell);
       } catch (error) {
         this.#rejectAll(error);
         return;
@@ -249,7 +250,6 @@ export class SenderPort {
     }
     const bell = this.#ring.spaceBell;
     if (bell === undefined) return;
-    if (this.#waiting.length > 0) bell.listen(this.#onSpaceBell);
     bell.awaited = this.#waiting.length > 0;
   }
 
