@@ -41,6 +41,12 @@ function ringFile(size: number, seals: number, change: (words: Int32Array) => vo
   return fd;
 }
 
+function halfAPipe(): IpcFd {
+  const [listen, ring] = createDoorbell();
+  ring.close();
+  return listen;
+}
+
 const SEALED = 1 | 2 | 4; // SEAL, SHRINK, GROW
 const SIZE = ringSize(CELLS);
 
@@ -60,7 +66,7 @@ const HANDLES: readonly { what: string; make: () => IpcFd; code: "Corrupt" | "In
   },
   { what: "version 0", make: () => ringFile(SIZE, SEALED, (words) => words[W_VERSION] = 0), code: "Incompatible" },
   { what: "another number of cells", make: () => ringFile(SIZE, SEALED, (w) => w[W_CELLS] = 2048), code: "Corrupt" },
-  { what: "a pipe for memory", make: () => createDoorbell()[0], code: "Incompatible" },
+  { what: "a pipe for memory", make: halfAPipe, code: "Incompatible" },
 ];
 
 for (const { what, make, code } of HANDLES) {
