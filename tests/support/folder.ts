@@ -5,15 +5,20 @@ import type { Processes } from "./processes.ts";
 /** Turns of the event loop for closing what was let go of. */
 const GRACE = 100;
 
-/** Memory where there is some that has names: that is where channels belong. */
-const PARENT = "/dev/shm";
+/** Memory with names: that is where channels belong. Programs may not be started from there. */
+const MEMORY = "/dev/shm";
 
 /** A fresh folder. */
 export class Folder {
   /** Its path. */
-  readonly path: string = Deno.makeTempDirSync({ dir: PARENT, prefix: "isthmus-test-" });
+  readonly path: string;
   /** The path of a channel in it. */
-  readonly channel: string = `${this.path}/channel`;
+  readonly channel: string;
+
+  constructor(parent: string = MEMORY) {
+    this.path = Deno.makeTempDirSync({ dir: parent, prefix: "isthmus-test-" });
+    this.channel = `${this.path}/channel`;
+  }
 
   /** The names of the files in it, sorted. */
   files(): string[] {
