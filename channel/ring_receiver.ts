@@ -2,6 +2,7 @@
 import { BellListener, privateEnd, ring } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { libc } from "../ffi/libc.ts";
 import { O_RDONLY } from "../ffi/platform.ts";
 import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./descriptor_queue.ts";
 import type { Handle } from "./handle.ts";
@@ -37,6 +38,9 @@ const MIN_SPINS = 16, MAX_SPINS = 4000;
 
 /** The same for a wait that holds the event loop up meanwhile. */
 const MAX_ASYNC_SPINS = 1000;
+
+/** How often the processor is offered to a sender that is about to commit, before this side goes to sleep again. */
+const YIELDS = 4;
 
 /** Milliseconds between two looks at a gap whose owner lives, doubling from the first to the last. */
 const FIRST_GAP_LOOK = 0.5, LAST_GAP_LOOK = 50;
@@ -493,12 +497,22 @@ export class RingReceiver {
    * @returns Milliseconds after which to look at a gap at the head; 0 if there is none.
    */
   arm(): number {
+    if (this.hasGap) this.#letSenderCommit();
     this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
     Atomics.store(this.#words, W_BELL, this.#ticket);
     this.#closeOrphans();
     if (!this.hasGap) return 0;
     this.#lookAtGap();
     return this.#gapPause;
+  }
+
+  /**
+   * The sender that has just claimed, and woken this receiver by that, may be waiting for this very processor: it commits
+   * as soon as it runs. Without this it would have to wake the receiver again.
+   */
+  #letSenderCommit(): void {
+    const { c } = libc();
+    for (let i = 0; i < YIELDS && !this.ready; i++) c.sched_yield();
   }
 
   /** Declares that it does not wait any more. */

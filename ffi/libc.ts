@@ -101,6 +101,8 @@ const SYMBOLS = {
   readdir: { parameters: ["pointer"], result: "pointer" },
   // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // int sched_yield(void)
+  sched_yield: { parameters: [], result: "i32" },
   // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int socket(int domain, int type, int protocol)
