@@ -1,0 +1,167 @@
+// Runs in a process that may have few descriptors: what happens when there is no room for one more. Says "done" if
+// everything was as it should be.
+import { assert, assertEquals } from "@std/assert";
+import {
+  channel,
+  duplex,
+  IpcFd,
+  IpcOneShotServer,
+  IpcReceiverSet,
+  IpcSender,
+  IpcServer,
+  IpcSharedMemory,
+} from "../../mod.ts";
+import { createDoorbell } from "../../ffi/doorbell.ts";
+import { assertIpcError } from "./assert_ipc.ts";
+import { descriptorsOf } from "./leftovers.ts";
+
+const [spare] = createDoorbell();
+
+/** Fills the table but for `free` descriptors while `act` runs; checks that `act` leaves none open. */
+async function withRoomFor(free: number, act: () => unknown): Promise<void> {
+  const filling: IpcFd[] = [];
+  try {
+    for (;;) filling.push(spare.clone());
+  } catch {
+    // full
+  }
+  for (let i = 0; i < free; i++) filling.pop()!.close();
+  try {
+    await act();
+  } finally {
+    for (const fd of filling) fd.close();
+  }
+}
+
+/** Open descriptors of this package's kinds, once Node's sockets are closed as well. */
+async function count(): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  return descriptorsOf("self").filter((link) => /^(pipe:|socket:|\/memfd:)/.test(link)).length;
+}
+
+async function fails(what: string, act: () => unknown): Promise<void> {
+  const error = await assertIpcError("System", act);
+  assert(/EMFILE|too many/i.test(error.message), `${what}: ${error.message}`);
+}
+
+async function creating(what: string, most: number, make: () => { close(): void }[]): Promise<void> {
+  for (const end of make()) end.close();
+  const before = await count();
+  let failures = 0;
+  for (let free = 0; free <= most; free++) {
+    await withRoomFor(free, async () => {
+      let made;
+      try {
+        made = make();
+      } catch {
+        failures++;
+        await fails(what, make);
+        return;
+      }
+      for (const end of made) end.close();
+    });
+    assertEquals(await count(), before, `${what} with room for ${free} leaves something open`);
+  }
+  assert(failures > 0, `${what} never failed`);
+  for (const end of make()) end.close();
+  console.log("ok", what);
+}
+
+const TESTS: Record<string, () => Promise<void>> = {
+  async create() {
+    await creating("channel()", 8, () => channel());
+    await creating("duplex()", 14, () => duplex());
+    await creating("IpcSharedMemory", 1, () => [IpcSharedMemory.filled(1, 10)]);
+    await creating("IpcServer", 2, () => [new IpcServer()]);
+    using server = new IpcServer<number, number>();
+    await creating("IpcServer.connect()", 16, () => [IpcServer.connect(server.name)]);
+    using oneShot = new IpcOneShotServer<number>();
+    await withRoomFor(2, () => fails("IpcSender.connect()", () => IpcSender.connect(oneShot.name)));
+    using sender = IpcSender.connect<number>(oneShot.name);
+    sender.sendSync(1);
+    const [receiver, first] = await oneShot.accept();
+    assertEquals(first, 1);
+    receiver.close();
+  },
+
+  async send() {
+    const [carrier, arrivals] = channel<unknown>();
+    const [sender, receiver] = channel<number>();
+    const large = new Uint8Array(5 << 20);
+    carrier.sendSync([sender]), (arrivals.recvSync() as [IpcSender<number>])[0].close();
+    const before = await count();
+    await withRoomFor(0, async () => {
+      for (const send of [carrier.sendSync, carrier.trySend, carrier.send]) {
+        // A body beside the ring needs a memory file.
+        await fails("a large message", () => send.call(carrier, [large, receiver, sender]));
+        assert(!receiver.closed && !sender.closed);
+      }
+      sender.sendSync(1);
+      assertEquals(receiver.recvSync({ timeout: 0 }), 1);
+    });
+    assertEquals(arrivals.tryRecv(), { state: "empty" });
+    assertEquals(await count(), before);
+    carrier.sendSync([large, receiver, sender]);
+    const [, moved, clone] = arrivals.recvSync({ timeout: 0 }) as [unknown, typeof receiver, typeof sender];
+    clone.sendSync(2);
+    assertEquals(moved.recvSync({ timeout: 0 }), 2);
+    for (const end of [carrier, arrivals, sender, moved, clone]) end.close();
+    console.log("ok sending");
+
+    // A send that has to wait needs a bell of its own, and duplicates of what it carries.
+    const [full, fullReceiver] = channel<unknown>({ capacity: 65_536 });
+    const [other, otherReceiver] = channel<number>();
+    while (full.trySend(0));
+    const now = await count();
+    for (let free = 0; free <= 6; free++) {
+      await withRoomFor(free, async () => {
+        const error = await full.send([otherReceiver], { timeout: 1 }).catch((error) => error);
+        assert(["System", "Timeout"].includes(error.code), error.message);
+        assert(!otherReceiver.closed, `with room for ${free} the receiver is lost`);
+      });
+      other.sendSync(free);
+      assertEquals(otherReceiver.recvSync({ timeout: 0 }), free);
+    }
+    const rest = fullReceiver.recvMany();
+    assert(rest.every((value) => value === 0), "nothing of it was sent");
+    assert(await count() <= now + 3, "a bell for room stays, nothing else");
+    for (const end of [full, fullReceiver, other, otherReceiver]) end.close();
+    console.log("ok waiting for room");
+  },
+
+  async receive() {
+    const [carrier, arrivals] = channel<unknown>();
+    const [sender, receiver] = channel<number>();
+    carrier.sendSync(sender);
+    const before = await count();
+    for (const way of ["recvSync", "recv", "tryRecv", "borrowSync"] as const) {
+      await withRoomFor(2, async () => {
+        await fails(way, () => arrivals[way]());
+      });
+      assertEquals(await count(), before, `${way} leaves something open`);
+    }
+    // The message is still there.
+    const clone = arrivals.recvSync({ timeout: 0 }) as typeof sender;
+    clone.sendSync(1);
+    assertEquals(receiver.recvSync({ timeout: 0 }), 1);
+    clone.close();
+    console.log("ok receiving");
+
+    // A wait that cannot begin is no wait: it takes no message later on.
+    await withRoomFor(0, () => fails("recv()", () => receiver.recv()));
+    sender.sendSync(2);
+    assertEquals(await receiver.recv({ timeout: 1000 }), 2);
+    const set = new IpcReceiverSet();
+    const id = set.add(receiver);
+    await withRoomFor(0, () => fails("select()", () => set.select({ timeout: 60_000 })));
+    const pending = set.select();
+    sender.sendSync(3);
+    assertEquals(await pending, [{ id, type: "message", value: 3 }]);
+    for (const end of [carrier, arrivals, sender, set]) end.close();
+    console.log("ok waiting");
+  },
+};
+
+await TESTS[Deno.args[0]!]!();
+spare.close();
+console.log("done");
