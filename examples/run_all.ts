@@ -4,6 +4,7 @@
 
 interface Example {
   file: string;
+  args?: string[];
   shows: string;
   permissions?: string[];
 }
@@ -23,6 +24,29 @@ const EXAMPLES: Example[] = [
   },
   { file: "router.ts", shows: "a dozen channels with a handler each, by one wait" },
   { file: "duplex_server.ts", shows: "one server and three clients, each with a conversation", permissions: [RUN] },
+  {
+    file: "ipmpsc_receive.ts",
+    args: ["--demo"],
+    shows: "lines typed into two senders appear at a receiver, which comes and goes",
+    permissions: [RUN],
+  },
+  {
+    file: "ipc_server.ts",
+    args: ["--demo"],
+    shows: "unrelated clients of one server, both directions",
+    permissions: [RUN],
+  },
+  {
+    file: "fd_give.ts",
+    args: ["--demo"],
+    shows: "a program hands its standard input to another",
+    permissions: [RUN],
+  },
+  {
+    file: "video_frames.ts",
+    shows: "4K frames written and read in place",
+    permissions: [RUN],
+  },
   { file: "arc_config.ts", shows: "settings that several processes see change", permissions: [RUN] },
   { file: "arc_counter.ts", shows: "a shared value outlives the writers that are killed", permissions: [RUN] },
   { file: "arc_sensors.ts", shows: "numbers in shared memory, read in place", permissions: [RUN] },
@@ -45,7 +69,7 @@ function exists(path: string): boolean {
   }
 }
 
-async function run({ file, permissions = [] }: Example): Promise<boolean> {
+async function run({ file, args = [], permissions = [] }: Example): Promise<boolean> {
   const folder = Deno.makeTempDirSync();
   try {
     const process = new Deno.Command(Deno.execPath(), {
@@ -57,6 +81,7 @@ async function run({ file, permissions = [] }: Example): Promise<boolean> {
         "--allow-ffi",
         ...permissions,
         `${FOLDER}/${file}`,
+        ...args,
       ],
       cwd: folder,
       stdin: "null",
