@@ -336,11 +336,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * @throws {IpcError} As {@linkcode recv}.
    */
   recvSync(options?: SyncWaitOptions): T {
-    const ring = this.#open();
-    if (ring.next()) return this.take(ring);
-    const timeout = timeoutOf(options);
-    this.#waitSync(ring, timeout, deadlineAfter(timeout));
-    return this.take(ring);
+    return this.take(this.foundSync(options));
   }
 
   /** Blocks until the ring has found a message. */
@@ -412,12 +408,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * @throws {IpcError} As {@linkcode recv}.
    */
   borrowSync(options?: SyncWaitOptions): Borrowed<T> {
-    const ring = this.#open();
-    if (!ring.next()) {
-      const timeout = timeoutOf(options);
-      this.#waitSync(ring, timeout, deadlineAfter(timeout));
-    }
-    return this.lend(ring);
+    return this.lend(this.foundSync(options));
   }
 
   /**
@@ -498,6 +489,21 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
 
   /** Decodes and releases the message that the `RingReceiver` has found. @ignore */
   protected abstract take(ring: unknown): T;
+
+  /** The next message, got out of the `RingReceiver` by `get`. @ignore */
+  protected receive<R>(get: (ring: unknown) => R, options: WaitOptions | undefined): Promise<R> {
+    return this.#receive(get, options);
+  }
+
+  /** Blocks until the `RingReceiver`, which is returned, has found a message. @ignore */
+  protected foundSync(options: SyncWaitOptions | undefined): unknown {
+    const ring = this.#open();
+    if (!ring.next()) {
+      const timeout = timeoutOf(options);
+      this.#waitSync(ring, timeout, deadlineAfter(timeout));
+    }
+    return ring;
+  }
 
   /** Decodes the message that the `RingReceiver` has found, in place. @ignore */
   protected abstract lend(ring: unknown): Borrowed<T>;

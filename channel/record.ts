@@ -54,6 +54,12 @@ export function openExtended(ring: RingReceiver): ExtendedRecord {
   }
 }
 
+/** Bytes that the extended record at hand claims to have, before it is opened. */
+export function claimedLength(ring: RingReceiver): number {
+  const h = ring.offset >>> 2;
+  return (ring.memory.dataWords[h + 4]! >>> 0) + ring.memory.dataWords[h + 5]! * 2 ** 32;
+}
+
 function damaged(what: string): IpcError {
   return new IpcError("Corrupt", `Cannot receive a message: its header is damaged, ${what}`);
 }
