@@ -161,6 +161,32 @@ export abstract class SenderBase<T> implements Disposable {
     }
   }
 
+  /**
+   * A stream that sends what is written to it. While the ring is full it waits, so back-pressure reaches the writer.
+   * Closing or aborting the stream closes the sender.
+   *
+   * @returns The stream.
+   *
+   * @example
+   * ```ts
+   * import { channel } from "@isthmus/ipc";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [sender, receiver] = channel<string>();
+   * const piping = ReadableStream.from(["a", "b"]).pipeTo(sender.toWritableStream());
+   * assertEquals(await Array.fromAsync(receiver), ["a", "b"]);
+   * await piping;
+   * receiver.close();
+   * ```
+   */
+  toWritableStream(): WritableStream<T> {
+    return new WritableStream<T>({
+      write: (value, { signal }) => this.send(value, { signal }),
+      close: () => this.close(),
+      abort: () => this.close(),
+    });
+  }
+
   /** Closes this sender. Closing twice is harmless; messages that were sent still arrive. */
   close(): void {
     forgotten.unregister(this);
