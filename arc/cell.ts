@@ -8,7 +8,16 @@ import { step } from "../ffi/step_hook.ts";
 import { timeoutError } from "../ffi/wait.ts";
 import { Bells, WANTS_CHANGE, WANTS_LOCK } from "./bells.ts";
 import type { SegmentFile } from "./segment_file.ts";
-import { MUTEX_OFFSET, REF_COUNT, STARVING, VALUES_OFFSET, WAITERS, WATCHERS } from "./segment_layout.ts";
+import {
+  MUTEX_OFFSET,
+  REF_COUNT,
+  STARVING,
+  STATE,
+  STATE_GONE,
+  VALUES_OFFSET,
+  WAITERS,
+  WATCHERS,
+} from "./segment_layout.ts";
 import { ValueStore } from "./value_store.ts";
 
 /** How often, in milliseconds, a waiter looks for what no bell tells: a holder that died. */
@@ -123,6 +132,7 @@ export class Cell {
     }
     const left = attachment.file.leave();
     Atomics.store(this.words, REF_COUNT, left);
+    if (left === 0) Atomics.store(this.words, STATE, STATE_GONE);
     if (this.#attachments.size === 0) this.mapping.unmap();
   }
 
@@ -141,8 +151,8 @@ export class Cell {
 
   /** Blocks until the lock is free. The caller has seen that this isolate does not hold it. */
   lockSync(timeout: number, what: string): boolean {
-    if (Atomics.load(this.words, STARVING) !== 0) this.#giveWay(timeout);
-    const ownerDied = this.#locked(timeout === 0 ? this.#mutex.tryLock() : this.#mutex.lock(timeout));
+    const left = Atomics.load(this.words, STARVING) === 0 ? timeout : this.#giveWay(timeout);
+    const ownerDied = this.#locked(left === 0 ? this.#mutex.tryLock() : this.#mutex.lock(left));
     if (ownerDied === undefined) throw timeoutError(what, timeout);
     return ownerDied;
   }
@@ -166,20 +176,23 @@ export class Cell {
     }
   }
 
-  #giveWay(timeout: number): void {
+  /** Lets a waiter through that has waited long. Returns what is left of the time. */
+  #giveWay(timeout: number): number {
     // Waiters that are woken through an event loop always come too late for a lock that is taken again at once.
     const { c } = libc();
     const starving = Atomics.load(this.words, STARVING);
-    if (starving === 0 || timeout === 0) return;
-    const until = performance.now() + Math.min(timeout, COURTESY);
+    if (starving === 0 || starving === this.bells.own + 1 || timeout === 0) return timeout;
+    const start = performance.now();
+    const until = start + Math.min(timeout, COURTESY);
     while (Atomics.load(this.words, STARVING) === starving) {
       if (performance.now() >= until) {
         // It is dead or stopped, or the lock is held all the time: nobody else need give way to it.
         Atomics.compareExchange(this.words, STARVING, starving, 0);
-        return;
+        break;
       }
       c.poll(NO_FDS, 0n, 1);
     }
+    return Math.max(0, timeout - (performance.now() - start));
   }
 
   /** Gives the lock back, and wakes who waits for it. */

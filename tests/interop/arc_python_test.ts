@@ -79,6 +79,7 @@ pythonTest("A value that Python wrote is not taken for changed when it is only r
     using guard = arc.acquireSync();
     assertEquals(guard.value.n, 1);
   }
+  await new Promise((resolve) => setTimeout(resolve, 0)); // what is rung here arrives
   arc.updateSync((value) => ({ ...value, n: 5 }));
   assertEquals((await next).value.n, 5);
   await watch.return!();
