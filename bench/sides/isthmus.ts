@@ -7,6 +7,7 @@ const MAIN = new URL("./isthmus_main.ts", import.meta.url).pathname;
 export type Style =
   | "bytes-sync"
   | "bytes-async"
+  | "bytes-into"
   | "bytes-borrowed"
   | "bytes-loaned"
   | "typed-sync"
@@ -31,6 +32,7 @@ const oneWay = (workload: Workload) => workload.kind === "one-way" && isBytes(wo
 export const isthmus: readonly Side[] = [
   side("bytes-sync", "bytes, sync", isBytes),
   side("bytes-async", "bytes, async", isBytes),
+  side("bytes-into", "bytes, sync, into the caller's memory", oneWay),
   side("bytes-borrowed", "bytes, sync, borrowed", oneWay),
   side("bytes-loaned", "bytes, sync, loaned and borrowed", oneWay),
   side("typed-sync", "CBOR, sync", ({ kind }) => kind !== "operation"),

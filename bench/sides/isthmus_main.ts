@@ -86,6 +86,10 @@ function receiveSync(from: IpcReceiver<unknown> | IpcBytesReceiver): () => void 
       message.release();
     };
   }
+  if (style === "bytes-into") {
+    const memory = new Uint8Array(workload.size);
+    return () => look(memory.subarray(0, bytes.recvIntoSync(memory)));
+  }
   if (!typed) return () => look(bytes.recvSync());
   if (workload.payload === "object") return () => lookAtObject(values.recvSync() as SmallObject);
   if (workload.payload === "bytes") return () => look(values.recvSync() as Uint8Array);
