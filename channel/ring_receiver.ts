@@ -28,6 +28,7 @@ import {
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import { RingMemory } from "./ring_memory.ts";
+import { RingTrim } from "./ring_trim.ts";
 import { SpinBudget } from "./spin_budget.ts";
 
 /**
@@ -72,6 +73,7 @@ export class RingReceiver {
   #orphans = false;
   /** Spans handed out and not given back, in order. */
   readonly #loans: Loan[] = [];
+  readonly #trim: RingTrim | undefined;
 
   // --- The record that `next()` found ---
 
@@ -92,6 +94,7 @@ export class RingReceiver {
     this.#published = Atomics.load(this.#words, W_HEAD);
     this.#head = this.#resume();
     this.#knownTail = this.#head;
+    this.#trim = RingTrim.of(memory, this.#head);
   }
 
   /** Goes on where the last receiver stopped, even if it was killed before it released what it had received. */
@@ -419,6 +422,7 @@ export class RingReceiver {
     this.#closeOrphans();
     if (this.#bell.hungUp) return this.#drainLast();
     if (this.hasGap && this.#lookAtGap() && this.next()) return "message";
+    this.#giveMemoryBack();
     return "empty";
   }
 
@@ -494,14 +498,16 @@ export class RingReceiver {
   /**
    * Declares that this receiver waits for its bell. Look for a message once more after it.
    *
-   * @returns Milliseconds after which to look at a gap at the head; 0 if there is none.
+   * @returns Milliseconds after which to call this again, as there is a gap at the head, or memory to give back; 0 if
+   * there is neither.
    */
   arm(): number {
+    const trimIn = this.#giveMemoryBack();
     if (this.hasGap) this.#letSenderCommit();
     this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
     Atomics.store(this.#words, W_BELL, this.#ticket);
     this.#closeOrphans();
-    if (!this.hasGap) return 0;
+    if (!this.hasGap) return trimIn;
     this.#lookAtGap();
     return this.#gapPause;
   }
@@ -518,6 +524,25 @@ export class RingReceiver {
   /** Declares that it does not wait any more. */
   disarm(): void {
     Atomics.store(this.#words, W_BELL, 0);
+  }
+
+  /**
+   * Gives back what a burst took, if the ring is empty. All cells are claimed meanwhile, so that no sender can write:
+   * to one that comes just then, the ring looks full. If this process dies in between, the claim is one of the dead.
+   *
+   * @returns Milliseconds after which to try it, as it was done a moment ago; 0 if there is nothing to do.
+   */
+  #giveMemoryBack(): number {
+    const trim = this.#trim;
+    if (trim === undefined || this.#loans.length > 0) return 0;
+    const due = trim.due(this.#head);
+    if (due === undefined || due > 0) return due ?? 0;
+    const head = this.#head, until = (head + this.#memory.cells) | 0;
+    if (Atomics.compareExchange(this.#words, W_TAIL, head, until) !== head) return 0; // a message is on its way
+    trim.giveBack(until);
+    this.#words[W_READ] = this.#head = this.#knownTail = until;
+    this.#publish();
+    return 0;
   }
 
   // --- The end -------------------------------------------------------------------------------------------------------

@@ -240,4 +240,12 @@ export function sameFileKey(fd: number): string {
   return `${statx[8]}:${statx[9]}:${statx[34]}:${statx[35]}`;
 }
 
+/** Bytes of memory that a memory file takes; 0 if that cannot be told. */
+export function memoryOf(fd: number): number {
+  const statx = new DataView(new ArrayBuffer(256)); // struct statx: stx_blocks at 48 (u64), of 512 bytes
+  const AT_EMPTY_PATH = 0x1000, STATX_BLOCKS = 0x400;
+  if (libc().c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH, STATX_BLOCKS, new Uint8Array(statx.buffer)) < 0) return 0;
+  return Number(statx.getBigUint64(48, true)) * 512;
+}
+
 const EMPTY_PATH = new Uint8Array(1);

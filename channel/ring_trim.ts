@@ -1,0 +1,62 @@
+// Memory that a burst took is given back to the system once the burst is over.
+import { memoryOf, punchHole } from "../ffi/mapping.ts";
+import { CELL, dataOffset, W_COMMIT } from "./ring_layout.ts";
+import type { RingMemory } from "./ring_memory.ts";
+
+/** Bytes at the beginning of the data that always stay: an emptied ring returns to them. */
+const KEEP = 1 << 20;
+
+/** A ring that holds less than this beyond what stays is left alone. */
+const BURST = 4 << 20;
+
+/** Milliseconds between two times: what is given back must be faulted in again, 0.2 ms a MiB. */
+const PERIOD = 1000;
+
+/** What a ring's receiver knows about memory to give back. */
+export class RingTrim {
+  readonly #memory: RingMemory;
+  /** Position from which on use was not looked at. */
+  #from: number;
+  #last = -Infinity;
+
+  private constructor(memory: RingMemory, head: number) {
+    this.#memory = memory;
+    this.#from = head;
+  }
+
+  /** For a ring that is large enough to be worth it. */
+  static of(memory: RingMemory, head: number): RingTrim | undefined {
+    return memory.cells * CELL > KEEP + BURST ? new RingTrim(memory, head) : undefined;
+  }
+
+  /**
+   * Whether there is memory to give back, for a ring that is empty at `head`.
+   *
+   * @returns Milliseconds after which to do it, 0 for now; `undefined` if there is nothing to do.
+   */
+  due(head: number): number | undefined {
+    // By one subtraction, as nearly always. Going back to the first cells counts as well: then the system is asked.
+    if (((head - this.#from) >>> 0) < BURST / CELL) return undefined;
+    const left = this.#last + PERIOD - performance.now();
+    if (left > 0) return Math.ceil(left);
+    if (memoryOf(this.#memory.fd.fd) > KEEP + BURST) return 0;
+    this.#from = head;
+    return undefined;
+  }
+
+  /**
+   * Gives back all but the first cells. Every cell must belong to the caller, and no commit word be set; both the
+   * data and the commit words read as zeros afterwards.
+   *
+   * @param head The position from which the ring goes on.
+   */
+  giveBack(head: number): void {
+    const { cells, fd } = this.#memory;
+    const keep = KEEP / CELL;
+    const data = dataOffset(cells);
+    punchHole(fd.fd, (W_COMMIT + keep) * 4, (cells - keep) * 4);
+    punchHole(fd.fd, data + KEEP, cells * CELL - KEEP);
+    this.#from = head;
+    this.#last = performance.now();
+  }
+}
