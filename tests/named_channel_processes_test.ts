@@ -2,7 +2,15 @@ import { assert, assertEquals } from "@std/assert";
 import { IpcBytesReceiver, IpcBytesSender, IpcReceiver, IpcSender } from "../mod.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { folderTest } from "./support/folder.ts";
-import { asleep, type Message, NAMED, receiveNumbers, sendNumbers, tryToReceive } from "./support/named.ts";
+import {
+  asleep,
+  type Message,
+  NAMED,
+  receiveNumbers,
+  sendComingAndGoing,
+  sendNumbers,
+  tryToReceive,
+} from "./support/named.ts";
 import type { Child } from "./support/processes.ts";
 import { STEPS, type Trapped } from "./support/step_trap.ts";
 
@@ -86,6 +94,33 @@ folderTest("What is sent while no receiver runs is kept, as far as there is room
   for (let n = 0; n <= kept; n++) assertEquals(await soon(receiver.recv()), message(n));
   await soon(waiting);
 });
+
+folderTest(
+  "No message is lost where senders and the receiver attach anew all the time, and the files come and go",
+  async (
+    { channel: path },
+    { start },
+  ) => {
+    const COUNT = 800;
+    const senders = await Promise.all(
+      ["a", "b"].map((from) => start(NAMED, sendComingAndGoing, { path, from, count: COUNT })),
+    );
+    let running = senders.length;
+    for (const sender of senders) void sender.status.then(() => running--);
+    const received: Message[] = [];
+    const receiveAll = () => {
+      using receiver = IpcReceiver.create<Message>(path, { capacity: 65_536 });
+      received.push(...receiver.recvMany());
+    };
+    while (running > 0) {
+      for (let times = 0; times < 20; times++) receiveAll();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    receiveAll();
+    for (const sender of senders) assertEquals((await sender.status).code, 0);
+    for (const from of ["a", "b"]) assertEquals(received.filter(([who]) => who === from), numbered(from, COUNT));
+  },
+);
 
 // --- One receiver ------------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,15 @@ export async function sendNumbers({ path, from, count, way, trap }: SendJob, sel
   self.say("sent");
 }
 
+/** Attaches anew for every message. */
+export function sendComingAndGoing({ path, from, count }: Pick<SendJob, "path" | "from" | "count">, self: Self): void {
+  for (let n = 0; n < count; n++) {
+    using sender = IpcSender.open<Message>(path);
+    sender.sendSync([from, n]);
+  }
+  self.say("sent");
+}
+
 export interface ReceiveJob {
   readonly path: string;
   readonly way: "recv" | "recvSync" | "borrow" | "borrowSync";
