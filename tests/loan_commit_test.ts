@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { bytesChannel, type IpcBytesReceiver, IpcBytesSender, type Loan } from "../mod.ts";
+import { bytesChannel, type IpcBytesReceiver, type IpcBytesSender, type Loan } from "../mod.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { test } from "./support/test.ts";
 

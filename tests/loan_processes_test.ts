@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, IpcBytesReceiver, IpcBytesSender } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { soon } from "./support/assert_ipc.ts";
-import { Folder, folderTest } from "./support/folder.ts";
+import { type Folder, folderTest } from "./support/folder.ts";
 import { asleep } from "./support/named.ts";
 import { processTest } from "./support/test.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { IpcBytesReceiver, IpcBytesSender, IpcError, IpcReceiver, IpcSender } from "../mod.ts";
 import { assertIpcError, assertIpcErrorSync } from "./support/assert_ipc.ts";
-import { Folder, folderTest } from "./support/folder.ts";
+import { type Folder, folderTest } from "./support/folder.ts";
 import { test } from "./support/test.ts";
 
 const FILES = ["channel", "channel.bell", "channel.room"];
