@@ -1,5 +1,5 @@
 // What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
-import { createDoorbell } from "../ffi/doorbell.ts";
+import { createDoorbell, privateEnd } from "../ffi/doorbell.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
 import { RingMemory } from "./ring_memory.ts";
@@ -30,6 +30,25 @@ export function handleFrom(fds: readonly IpcFd[]): Handle {
 /** Closes a handle that nobody uses. */
 export function closeHandle(handle: Handle): void {
   for (const fd of handleFds(handle)) fd.close();
+}
+
+/**
+ * Puts an end that came from a peer to use: maps the ring, and makes the doorbell this process's own.
+ *
+ * @param handle Closed as a whole if it is refused; else its descriptors belong to what is returned.
+ * @param flags `O_RDONLY` for the receiver's bell, `O_WRONLY` for a sender's.
+ */
+export function openHandle(handle: Handle, flags: number): { memory: RingMemory; bell: IpcFd; descriptors: IpcFd } {
+  const { descriptors } = handle;
+  let memory: RingMemory | undefined;
+  try {
+    memory = RingMemory.attach(handle.memory);
+    return { memory, bell: privateEnd(handle.bell, flags), descriptors };
+  } catch (error) {
+    memory?.release();
+    closeHandle(handle); // what was closed on the way is not closed twice
+    throw error;
+  }
 }
 
 /** The parts of a new channel. The memory is used by two: release it once an end. */

@@ -1,11 +1,11 @@
 // The receiving side of a ring: find the next whole record, release its cells, and step over what the dead left.
-import { BellListener, privateEnd, ring } from "../ffi/doorbell.ts";
+import { BellListener, ring } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { libc } from "../ffi/libc.ts";
 import { O_RDONLY } from "../ffi/platform.ts";
 import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./descriptor_queue.ts";
-import type { Handle } from "./handle.ts";
+import { type Handle, openHandle } from "./handle.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "./identity.ts";
 import {
   BELL_CLOSED,
@@ -27,7 +27,7 @@ import {
   W_TAIL,
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
-import { RingMemory } from "./ring_memory.ts";
+import type { RingMemory } from "./ring_memory.ts";
 import { RingTrim } from "./ring_trim.ts";
 import { SpinBudget } from "./spin_budget.ts";
 
@@ -130,23 +130,8 @@ export class RingReceiver {
 
   /** The receiving side of a ring that came from a peer. Owns the handle, also if it throws. */
   static attach(handle: Handle): RingReceiver {
-    let memory: RingMemory;
-    try {
-      memory = RingMemory.attach(handle.memory);
-    } catch (error) {
-      handle.bell.close();
-      handle.descriptors.close();
-      throw error;
-    }
-    let bell: IpcFd;
-    try {
-      bell = privateEnd(handle.bell, O_RDONLY);
-    } catch (error) {
-      memory.release();
-      handle.descriptors.close();
-      throw error;
-    }
-    const receiver = RingReceiver.create(memory, bell, handle.descriptors);
+    const { memory, bell, descriptors } = openHandle(handle, O_RDONLY);
+    const receiver = RingReceiver.create(memory, bell, descriptors);
     receiver.#orphans = true; // those that an earlier receiver did not close
     return receiver;
   }

@@ -1,16 +1,17 @@
 // The sending side of a ring: claim, copy, commit, and wake the receiver.
 //
 // One object an isolate and ring, shared by all clones of a sender there.
-import { BellListener, createDoorbell, hasListener, privateEnd, ring, ringToGive } from "../ffi/doorbell.ts";
+import { BellListener, createDoorbell, hasListener, ring, ringToGive } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { hasEnded, ownThread } from "../ffi/liveness.ts";
 import { O_WRONLY, POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { step } from "../ffi/step_hook.ts";
 import { writeMemoryFile } from "../ffi/memory_file.ts";
 import { claimIdentity, clearIdentity } from "./identity.ts";
 import { sendDescriptors, sendSpaceBell } from "./descriptor_queue.ts";
-import type { Handle } from "./handle.ts";
+import { type Handle, openHandle } from "./handle.ts";
 import {
   BELL_CLOSED,
   CELL,
@@ -21,19 +22,23 @@ import {
   F_OUT_OF_LINE,
   O_CELLS,
   O_COUNTER,
+  O_NAMESPACE,
+  O_PID,
   O_POSITION,
+  O_TID,
   paddingWord,
   SLOT_WORDS,
   SLOTS,
   W_BELL,
   W_COMMIT,
   W_HEAD,
+  W_RECEIVER,
   W_SLOTS,
   W_SPACE,
   W_TAIL,
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
-import { RingMemory } from "./ring_memory.ts";
+import type { RingMemory } from "./ring_memory.ts";
 
 /** What {@linkcode RingSender.tryClaim} returns when there is no room. */
 export const FULL = -1;
@@ -111,23 +116,8 @@ export class RingSender {
 
   /** The sending side of a ring that came from a peer. Owns the handle, also if it throws. */
   static attach(handle: Handle): RingSender {
-    let memory: RingMemory;
-    try {
-      memory = RingMemory.attach(handle.memory);
-    } catch (error) {
-      handle.bell.close();
-      handle.descriptors.close();
-      throw error;
-    }
-    let bell: IpcFd;
-    try {
-      bell = privateEnd(handle.bell, O_WRONLY);
-    } catch (error) {
-      memory.release();
-      handle.descriptors.close();
-      throw error;
-    }
-    return RingSender.create(memory, bell, handle.descriptors);
+    const { memory, bell, descriptors } = openHandle(handle, O_WRONLY);
+    return RingSender.create(memory, bell, descriptors);
   }
 
   /** The sending side of a named ring. Owns the attachment, also if it throws. */
@@ -342,7 +332,7 @@ export class RingSender {
    */
   #lookForReceiver(): void {
     if (this.#gone) throw disconnected();
-    if (!hasListener(this.#bellFd)) {
+    if (!hasListener(this.#bellFd) || this.#receiverEnded()) {
       this.#gone = true;
       throw disconnected();
     }
@@ -350,6 +340,17 @@ export class RingSender {
     if (this.#lookScheduled) return;
     this.#lookScheduled = true;
     queueMicrotask(this.#lookAgain);
+  }
+
+  /**
+   * Whether the receiver was in a thread that has ended: what Deno itself holds of a terminated Worker, such as the
+   * doorbell that it listened on, stays open until the process ends. A receiver on its way in a message is in no thread.
+   */
+  #receiverEnded(): boolean {
+    const words = this.#words;
+    const tid = Atomics.load(words, W_RECEIVER + O_TID), pid = Atomics.load(words, W_RECEIVER + O_PID);
+    if (tid <= 0 || pid <= 0 || words[W_RECEIVER + O_NAMESPACE] !== ownThread().namespace) return false;
+    return hasEnded(pid, tid) && Atomics.load(words, W_RECEIVER + O_TID) === tid;
   }
 
   /** Learns how far the receiver got. `false` if `cells` do not fit. */
@@ -473,7 +474,8 @@ export class RingSender {
   }
 
   #requireListener(): void {
-    if (!this.#gone && Atomics.load(this.#words, W_BELL) !== BELL_CLOSED && hasListener(this.#bellFd)) return;
+    const open = !this.#gone && Atomics.load(this.#words, W_BELL) !== BELL_CLOSED && hasListener(this.#bellFd);
+    if (open && !this.#receiverEnded()) return;
     this.#gone = true;
     throw disconnected();
   }
