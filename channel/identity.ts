@@ -17,8 +17,9 @@ export function claimIdentity(words: Int32Array<ArrayBuffer>, at: number, takeOv
   const owner = Atomics.load(words, at + O_TID);
   if (owner !== 0) {
     if (!takeOver || isIdentityAlive(words, at)) return false;
-    // Before the swap: beside the dead owner's start time, this living thread's id would look dead as well.
+    // Before the swap: beside the dead owner's start time, or process, this living thread's id would look dead.
     Atomics.store(words, at + O_START, 0);
+    Atomics.store(words, at + O_PID, 0);
   }
   if (Atomics.compareExchange(words, at + O_TID, owner, self.tid) !== owner) return false;
   words[at + O_START] = self.start;

@@ -2,7 +2,7 @@
 // channel for its result, so that results find the one who asked.
 //
 //   deno run --allow-ffi --allow-run examples/worker_pool.ts
-import { channel, IpcSender, IpcServer } from "@isthmus/ipc";
+import { channel, type IpcSender, IpcServer } from "@isthmus/ipc";
 
 interface Job {
   /** How many primes are there below this number? */

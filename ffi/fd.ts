@@ -2,9 +2,13 @@
 import { check, libc } from "./libc.ts";
 import { IpcError } from "./error.ts";
 import { F_DUPFD_CLOEXEC } from "./platform.ts";
+import { guardFd, unguardFd } from "./thread_end.ts";
 
 // A backstop for owners that were forgotten; `close()` is the plan.
-const forgotten = new FinalizationRegistry<number>((fd) => void libc().c.close(fd));
+const forgotten = new FinalizationRegistry<{ fd: number; guard: Int32Array | undefined }>(({ fd, guard }) => {
+  unguardFd(guard);
+  libc().c.close(fd);
+});
 
 /**
  * Owns one file descriptor of this process: closes it once, and never uses it after that.
@@ -26,6 +30,7 @@ const forgotten = new FinalizationRegistry<number>((fd) => void libc().c.close(f
  */
 export class IpcFd implements Disposable {
   #fd: number;
+  readonly #guard: Int32Array | undefined;
 
   /**
    * Takes ownership: from now on only this object closes the descriptor.
@@ -38,7 +43,8 @@ export class IpcFd implements Disposable {
       throw new TypeError(`Cannot own descriptor ${String(fd)}: it must be an integer from 0`);
     }
     this.#fd = fd;
-    forgotten.register(this, fd, this);
+    this.#guard = guardFd(fd);
+    forgotten.register(this, { fd, guard: this.#guard }, this);
   }
 
   /**
@@ -65,6 +71,7 @@ export class IpcFd implements Disposable {
   take(): number {
     const fd = this.fd;
     this.#fd = -1;
+    unguardFd(this.#guard);
     forgotten.unregister(this);
     return fd;
   }
@@ -86,6 +93,7 @@ export class IpcFd implements Disposable {
     if (this.#fd < 0) return;
     const fd = this.#fd;
     this.#fd = -1;
+    unguardFd(this.#guard);
     forgotten.unregister(this);
     libc().c.close(fd); // Linux frees the number whatever it returns
   }

@@ -17,6 +17,8 @@ import {
 // The C declaration above each. Results of ssize_t and long are declared as i32 where they fit in one: a bigint result
 // is an allocation, and an allocation between the call and the reading of errno may change errno.
 const SYMBOLS = {
+  // int __cxa_thread_atexit_impl(void (*func)(void *), void *arg, void *dso)
+  __cxa_thread_atexit_impl: { parameters: ["pointer", "pointer", "pointer"], result: "i32" },
   // int *__errno_location(void)
   __errno_location: { parameters: [], result: "pointer" },
   // int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
@@ -33,12 +35,16 @@ const SYMBOLS = {
   fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
   // int fchmod(int fd, mode_t mode)
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
+  // int fclose(FILE *file), its address
+  fclose: { type: "pointer" },
   // int fcntl(int fd, int cmd, ... /* int arg */)
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int fcntl(int fd, int cmd, ... /* struct flock *lock */)
   fcntl_lock: { name: "fcntl", parameters: ["i32", "i32", "buffer"], result: "i32" },
   // int flock(int fd, int operation)
   flock: { parameters: ["i32", "i32"], result: "i32" },
+  // FILE *fopen(const char *path, const char *mode)
+  fopen: { parameters: ["buffer", "buffer"], result: "pointer" },
   // int ftruncate(int fd, off_t length)
   ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   // uid_t geteuid(void)

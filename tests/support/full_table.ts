@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import {
   channel,
   duplex,
-  IpcFd,
+  type IpcFd,
   IpcOneShotServer,
   IpcReceiverSet,
   IpcSender,
