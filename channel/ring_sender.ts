@@ -347,6 +347,7 @@ export class RingSender {
    * doorbell that it listened on, stays open until the process ends. A receiver on its way in a message is in no thread.
    */
   #receiverEnded(): boolean {
+    if (this.#file !== undefined) return false; // another may come, and gets what is sent until then
     const words = this.#words;
     const tid = Atomics.load(words, W_RECEIVER + O_TID), pid = Atomics.load(words, W_RECEIVER + O_PID);
     if (tid <= 0 || pid <= 0 || words[W_RECEIVER + O_NAMESPACE] !== ownThread().namespace) return false;
