@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { IpcBytesReceiver, IpcBytesSender, IpcReceiver, IpcSender } from "../mod.ts";
+import { channel, IpcBytesReceiver, IpcBytesSender, IpcReceiver, IpcReceiverSet, IpcSender } from "../mod.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { folderTest } from "./support/folder.ts";
 import {
   asleep,
+  holdIdle,
   type Message,
   NAMED,
   receiveNumbers,
@@ -13,6 +14,9 @@ import {
 } from "./support/named.ts";
 import type { Child } from "./support/processes.ts";
 import { STEPS, type Trapped } from "./support/step_trap.ts";
+
+/** A bound against hanging only. */
+const SOON = 20_000;
 
 const numbered = (from: string, count: number, first = 0): Message[] =>
   Array.from({ length: count }, (_, n) => [from, first + n]);
@@ -287,6 +291,26 @@ for (const step of STEPS.filter((step) => step !== "descriptors-sent")) {
   }
 }
 
+folderTest("A sender that is stopped after its claim is waited for, and its message comes in its turn", async (
+  { channel: path },
+  { start },
+) => {
+  using sender = IpcSender.open<Message>(path);
+  using receiver = IpcReceiver.create<Message>(path);
+  const trap = { step: "claimed", occurrence: 2, signal: "SIGSTOP" } as const;
+  const child = await start(NAMED, sendNumbers, { path, from: "stopped", count: 3, way: "sendSync", trap });
+  await child.said();
+  await child.stopped();
+  sender.sendSync(["alive", 0]);
+  assertEquals(await soon(receiver.recv()), ["stopped", 0]);
+  const next = receiver.recv();
+  assertIpcErrorSync("Timeout", () => receiver.recvSync({ timeout: 100 })); // longer than any look at a gap takes
+  child.signal("SIGCONT");
+  assertEquals(await soon(next), ["stopped", 1]);
+  assertEquals([await soon(receiver.recv()), await soon(receiver.recv())], [["alive", 0], ["stopped", 2]]);
+  assertEquals((await soon(child.status)).code, 0);
+});
+
 folderTest("A sender that needs the whole ring gets it, though another died as it stepped over the ring's end", async (
   { channel: path },
   { start },
@@ -306,6 +330,38 @@ folderTest("A sender that needs the whole ring gets it, though another died as i
   const sending = sender.send(new Uint8Array(capacity));
   assertEquals((await soon(asleepUntil)).length, capacity);
   await soon(sending);
+});
+
+// --- Beside others -----------------------------------------------------------------------------------------------------
+
+folderTest("A process with idle ends of a named channel exits by itself, and its successor goes on", async (
+  { channel: path },
+  { start },
+) => {
+  const child = await start(NAMED, holdIdle, { path });
+  assertEquals(await child.said(), ["idle", 0]);
+  assertEquals((await soon(child.status)).code, 0);
+  using receiver = IpcReceiver.create<Message>(path);
+  assertEquals(receiver.recvMany(), [["idle", 1]]);
+});
+
+folderTest("A receiver set waits for named channels among others", async ({ path }, { start }) => {
+  const paths = ["a", "b"].map((name) => `${path}/${name}`);
+  using set = new IpcReceiverSet();
+  const ids = paths.map((path) => set.add(IpcReceiver.create<Message>(path)));
+  const [sender, receiver] = channel<Message>();
+  ids.push(set.add(receiver));
+  for (const [i, from] of ["a", "b"].entries()) {
+    const selected = set.select({ timeout: SOON });
+    await asleep(paths[i]!, "receiver");
+    const child = await start(NAMED, sendNumbers, { path: paths[i]!, from, count: 1, way: "send" });
+    assertEquals(await selected, [{ id: ids[i]!, type: "message", value: [from, 0] }]);
+    assertEquals((await child.status).code, 0);
+  }
+  sender.sendSync(["c", 0]);
+  assertEquals(set.selectSync({ timeout: SOON }), [{ id: ids[2]!, type: "message", value: ["c", 0] }]);
+  sender.close();
+  assertEquals(set.selectSync({ timeout: SOON }), [{ id: ids[2]!, type: "closed" }]);
 });
 
 // --- Waits ---------------------------------------------------------------------------------------------------------------

@@ -78,6 +78,14 @@ export function tryToReceive({ path }: { path: string }, self: Self): void {
   }
 }
 
+/** Holds both ends without waiting for anything, and ends without closing them. */
+export function holdIdle({ path }: { path: string }, self: Self): void {
+  const receiver = IpcReceiver.create<Message>(path), sender = IpcSender.open<Message>(path);
+  sender.sendSync(["idle", 0]);
+  sender.sendSync(["idle", 1]);
+  self.say(receiver.recvSync());
+}
+
 /** A process can be killed between any two instructions; between two that others can see is enough. */
 function dieAtAtomic(left: number): void {
   const all = Atomics as unknown as Record<string, (...args: unknown[]) => unknown>;
