@@ -11,6 +11,10 @@
  * sender.close(), receiver.close();
  * ```
  *
+ * A `Worker` of the same process is a peer like another process. `postMessage` cannot carry endpoints, but the name of
+ * a one-shot server: the Worker connects to it by `IpcSender.connect(name)`, and from there on endpoints go inside
+ * messages. When a Worker is terminated its descriptors are closed, and its peers see that it is gone.
+ *
  * @module
  */
 export { IpcBytesReceiver } from "./bytes_receiver.ts";

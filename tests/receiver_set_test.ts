@@ -345,3 +345,38 @@ export async function sendAndStay({ sender }: { sender: IpcSender<number> }, sel
   self.hear();
   await Promise.resolve();
 }
+
+/** Sends as fast as it can until the receiver is gone. */
+export function flood({ sender }: { sender: IpcSender<number> }): void {
+  try {
+    for (let n = 0;; n++) sender.sendSync(n);
+  } catch {
+    // the receiver is gone
+  }
+}
+
+for (const [name, select] of Object.entries(SELECT)) {
+  processTest(`${name} is fair to nine members while a process floods the tenth without a pause`, async ({ start }) => {
+    const set = new IpcReceiverSet();
+    const [loud, flooded] = channel<number>({ capacity: 65_536 });
+    const loudId = set.add(flooded);
+    const others = Array.from({ length: 9 }, () => channel<number>());
+    const ids = others.map(([, receiver]) => set.add(receiver));
+    await start(import.meta.url, flood, { sender: loud });
+    loud.close();
+    let loudEvents = 0;
+    for (let round = 0; round < 30; round++) {
+      for (const [sender] of others) sender.sendSync(round);
+      const events = [...await select(set), ...await select(set)];
+      for (const id of ids) {
+        assertEquals(events.filter((event) => event.id === id), [{ id, type: "message", value: round }]);
+      }
+      const own = events.filter(({ id }) => id === loudId).length;
+      assert(own < 1000, `${own} messages of one member in a row`);
+      loudEvents += own;
+    }
+    assert(loudEvents > 0, "and the loud one gets its turn as well");
+    set.close();
+    for (const [sender] of others) sender.close();
+  });
+}

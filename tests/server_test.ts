@@ -78,6 +78,21 @@ test("A client that is awaited is served when it comes, and several accepts in t
   for (const end of [...clients, ...served]) end.close();
 });
 
+test("A client that is silent does not hold up those that come after it while accept() waits", async () => {
+  using server: Server = new IpcServer();
+  const pending = server.accept();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const begin = performance.now();
+  const silent = [UnixSocket.connect(server.name), UnixSocket.connect(server.name)];
+  await new Promise((resolve) => setTimeout(resolve, 5)); // both are accepted, and asked who they are
+  using client = IpcServer.connect<number, number>(server.name);
+  client.sendSync(5);
+  using served = await soon(pending);
+  assertEquals(await soon(served.recv()), 5);
+  assert(performance.now() - begin < 1500, "held up");
+  for (const end of silent) end.close();
+});
+
 test("accept() rejects with the signal's reason, before and during the wait, and no client is lost", async () => {
   using server: Server = new IpcServer();
   const reason = new Error("enough");

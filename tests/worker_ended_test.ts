@@ -1,6 +1,6 @@
 // Workers end without a word; here their descriptors must be closed as those of a killed process are.
 import { assertEquals } from "@std/assert";
-import { channel, type IpcReceiver, type IpcSender } from "../mod.ts";
+import { channel, IpcOneShotServer, type IpcReceiver, type IpcSender } from "../mod.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { descriptorsOf } from "./support/leftovers.ts";
 import { processTest } from "./support/test.ts";
@@ -71,3 +71,30 @@ processTest(
     if (descriptorsOf("self").length > before + 4) throw new Error(`${descriptorsOf("self").length}, ${before} before`);
   },
 );
+
+processTest("An endpoint reaches a Worker through a one-shot server whose name came by postMessage", async () => {
+  const mod = new URL("../mod.ts", import.meta.url).href;
+  const code = `
+    import { channel, IpcSender } from ${JSON.stringify(mod)};
+    onmessage = async ({ data }) => {
+      const hello = IpcSender.connect(data);
+      const [sender, receiver] = channel();
+      hello.sendSync(sender);
+      sender.close();
+      const { answers } = await receiver.recv();
+      await answers.send("from the Worker");
+      for (const end of [hello, receiver, answers]) end.close();
+    };`;
+  using server = new IpcOneShotServer<IpcSender<unknown>>();
+  const worker = new Worker(`data:application/javascript,${encodeURIComponent(code)}`, { type: "module" });
+  worker.postMessage(server.name);
+  const [first, inbox] = await soon(server.accept());
+  const [answers, received] = channel<string>();
+  inbox.sendSync({ answers });
+  answers.close();
+  assertEquals(await soon(received.recv()), "from the Worker");
+  await soon(assertIpcError("Disconnected", () => received.recv()));
+  for (const end of [first, inbox, received]) end.close();
+  worker.terminate();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+});
