@@ -219,7 +219,7 @@ processTest("Endpoints of received messages that nobody takes are closed", async
   carrier.close(), receiver.close();
 });
 
-test("200 messages with endpoints that are never received close them with the channel", async () => {
+processTest("200 messages with endpoints that are never received close them with the channel", async () => {
   const before = descriptorsOf("self").length;
   const [carrier, arrivals] = channel<unknown>();
   const [sender, receiver] = channel<number>();
@@ -241,7 +241,7 @@ test("200 messages with endpoints that are never received close them with the ch
 
 // --- Waits without threads -------------------------------------------------------------------------------------------
 
-test("100 receivers that are awaited at once use no thread each, and delay no file elsewhere", async () => {
+processTest("100 receivers that are awaited at once use no thread each, and delay no file elsewhere", async () => {
   const threads = () => [...Deno.readDirSync("/proc/self/task")].length;
   const path = Deno.makeTempFileSync();
   Deno.writeFileSync(path, new Uint8Array(20 << 20));

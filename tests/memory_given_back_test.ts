@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, type IpcBytesSender, type IpcReceiver, IpcReceiverSet } from "../mod.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
-import { processTest, test } from "./support/test.ts";
+import { processTest } from "./support/test.ts";
 
 const MB = 1 << 20;
 
@@ -63,7 +63,7 @@ processTest("A channel of 1 GiB takes what is in it, and gives it back when it i
   receiver.close();
 });
 
-test("Memory is given back during a blocking wait, and during a select, as well", async () => {
+processTest("Memory is given back during a blocking wait, and during a select, as well", async () => {
   const [sender, receiver] = bytesChannel({ capacity: 64 * MB });
   for (let n = 0; n < 20; n++) sender.sendSync(new Uint8Array(MB));
   for (let n = 0; n < 20; n++) receiver.borrowSync().release();

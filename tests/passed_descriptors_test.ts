@@ -46,7 +46,7 @@ test("An IpcFd in a message is shared: both sides own a descriptor of the same o
   for (const end of [other, listen, sender, receiver]) end.close();
 });
 
-test("Closing a descriptor twice, here and there, closes no other descriptor", () => {
+processTest("Closing a descriptor twice, here and there, closes no other descriptor", () => {
   const [sender, receiver] = channel<IpcFd>();
   const [listen, bell] = createDoorbell();
   sender.sendSync(bell);

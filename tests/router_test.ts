@@ -186,7 +186,7 @@ test("A handler that is no function is a TypeError, and the receiver still belon
   await router.shutdown();
 });
 
-test("2000 routes made and ended one after another leave no descriptor open", async () => {
+processTest("2000 routes made and ended one after another leave no descriptor open", async () => {
   const router = new IpcRouter();
   let before = 0;
   for (let n = 0; n < 2000; n++) {

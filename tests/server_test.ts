@@ -146,7 +146,7 @@ test("A client whose connection is still queued when the server closes is Discon
   await soon(pending);
 });
 
-test("allow decides by the peer's credentials; who is refused is Disconnected, the next is served", async () => {
+processTest("allow decides by the peer's credentials; who is refused is Disconnected, the next is served", async () => {
   const seen: PeerCredentials[] = [];
   let welcome = false;
   using server = new IpcServer<number, number>({ allow: (peer) => (seen.push(peer), welcome) });
@@ -211,7 +211,7 @@ const KINDS: { name: string; listen: (path: string) => { name: string; close(): 
 ];
 
 for (const kind of KINDS) {
-  test(
+  processTest(
     `${kind.name}: a path is a socket file that goes with the server; a living server's path is refused`,
     withFolder((folder) => {
       const path = `${folder}/server`;
@@ -229,7 +229,7 @@ for (const kind of KINDS) {
     }),
   );
 
-  test(
+  processTest(
     `${kind.name}: a file that is no socket is not replaced`,
     withFolder((folder) => {
       const path = `${folder}/precious`;

@@ -111,7 +111,7 @@ function memoryPaths(): string[] {
   });
 }
 
-test("The size is sealed: nobody can cut the memory short, or lengthen it", () => {
+processTest("The size is sealed: nobody can cut the memory short, or lengthen it", () => {
   using memory = IpcSharedMemory.filled(5, 8192);
   const [path] = memoryPaths();
   for (const size of [0, 4096, 16_384]) assertThrows(() => Deno.truncateSync(path!, size));
