@@ -7,7 +7,7 @@ import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
 import { fileStatus } from "./file_status.ts";
 import { check, cString, libc } from "./libc.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_WRONLY, POLLERR, POLLHUP, POLLIN } from "./platform.ts";
+import { EAGAIN, O_CLOEXEC, O_NONBLOCK, O_WRONLY, POLLERR, POLLHUP, POLLIN } from "./platform.ts";
 import { pollUntil } from "./poll.ts";
 
 /** A new doorbell: the descriptor to listen on, and the descriptor to ring with. */
@@ -55,7 +55,7 @@ const DRAIN = new Uint8Array(4096);
 export function ring(fd: number): boolean {
   const { c, errnoCell } = libc();
   if (c.write(fd, ONE_BYTE, 1n) >= 0) return true;
-  return errnoCell[0]! === 11 /* EAGAIN */;
+  return errnoCell[0]! === EAGAIN;
 }
 
 /** Whether anybody still holds the listening end, by one system call. */

@@ -1,7 +1,18 @@
 // Advisory locks that belong to an open file description: the kernel drops them when its last descriptor is closed,
 // also after SIGKILL, and two descriptions of one process count as two owners.
 import { libc, systemError } from "./libc.ts";
-import { EACCES, EAGAIN, F_OFD_GETLK, F_OFD_SETLK, F_UNLCK, F_WRLCK, LOCK_EX, LOCK_NB, LOCK_SH } from "./platform.ts";
+import {
+  EACCES,
+  EAGAIN,
+  EINTR,
+  F_OFD_GETLK,
+  F_OFD_SETLK,
+  F_UNLCK,
+  F_WRLCK,
+  LOCK_EX,
+  LOCK_NB,
+  LOCK_SH,
+} from "./platform.ts";
 
 /** Takes the whole file, shared or alone, or says at once that it cannot. A lock held before is given up either way. */
 export function tryLockFile(fd: number, mode: "shared" | "alone"): boolean {
@@ -10,7 +21,7 @@ export function tryLockFile(fd: number, mode: "shared" | "alone"): boolean {
     if (c.flock(fd, (mode === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB) === 0) return true;
     const errno = errnoCell[0]!;
     if (errno === EAGAIN) return false;
-    if (errno !== 4 /* EINTR */) throw systemError("Cannot lock a file", "flock", errno);
+    if (errno !== EINTR) throw systemError("Cannot lock a file", "flock", errno);
   }
 }
 

@@ -8,6 +8,8 @@ export interface FileStatus {
   readonly regular: boolean;
   /** Whether it is a FIFO or a pipe. */
   readonly pipe: boolean;
+  /** Whether it is a socket, or the file that a socket was bound to. */
+  readonly socket: boolean;
   /** Permission bits. */
   readonly mode: number;
   /** Owner. */
@@ -36,6 +38,7 @@ export function fileStatus(file: number | string): FileStatus | undefined {
   return {
     regular: (mode & 0o170000) === 0o100000,
     pipe: (mode & 0o170000) === 0o010000,
+    socket: (mode & 0o170000) === 0o140000,
     mode: mode & 0o7777,
     uid: view.getUint32(20, true),
     size: Number(view.getBigUint64(40, true)),

@@ -2,14 +2,17 @@
 import net from "node:net";
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
+import { type FileStatus, fileStatus, isSameFile } from "./file_status.ts";
 import { check, cString, libc, systemError } from "./libc.ts";
 import {
   AF_UNIX,
   EADDRINUSE,
   EAGAIN,
+  ECONNABORTED,
   ECONNREFUSED,
   EINTR,
   ENOENT,
+  F_DUPFD_CLOEXEC,
   LOCK_EX,
   O_CLOEXEC,
   O_RDONLY,
@@ -71,8 +74,8 @@ export interface UnixListenOptions extends UnixSocketOptions {
  */
 export class UnixSocket implements Disposable {
   readonly #fd: IpcFd;
-  /** Of a listening socket with a path: the path, and the inode that was made for it. */
-  readonly #bound: { path: string; inode: bigint } | undefined;
+  /** Of a listening socket with a path: the path, and the file that was made for it. */
+  readonly #bound: { path: string; status: FileStatus | undefined } | undefined;
   #pendingAccepts = new Set<PendingWait<UnixSocket>>();
   #acceptor: net.Server | undefined;
   /** Connections that came in while no accept was waiting any more. */
@@ -80,7 +83,7 @@ export class UnixSocket implements Disposable {
   /** Which kind of socket this is. */
   readonly type: UnixSocketType;
 
-  private constructor(fd: IpcFd, type: UnixSocketType, bound?: { path: string; inode: bigint }) {
+  private constructor(fd: IpcFd, type: UnixSocketType, bound?: { path: string; status: FileStatus | undefined }) {
     this.#fd = fd;
     this.type = type;
     this.#bound = bound;
@@ -158,7 +161,7 @@ export class UnixSocket implements Disposable {
     const fd = newSocket(type);
     try {
       bind(fd.fd, name, type);
-      const bound = isAbstract(name) ? undefined : { path: name, inode: inodeOf(name) };
+      const bound = isAbstract(name) ? undefined : { path: name, status: fileStatus(name) };
       const { c, errnoCell } = libc();
       check(c.listen(fd.fd, options.backlog ?? 128), errnoCell[0]!, "listen", `Cannot listen at "${name}"`);
       return new UnixSocket(fd, type, bound);
@@ -213,7 +216,7 @@ export class UnixSocket implements Disposable {
       if (fd >= 0) return new UnixSocket(new IpcFd(fd), this.type);
       if (errno === EAGAIN) return undefined;
       // A client that gave up in the queue is not the server's failure.
-      if (errno !== EINTR && errno !== 103 /* ECONNABORTED */) {
+      if (errno !== EINTR && errno !== ECONNABORTED) {
         throw systemError("Cannot accept a client", "accept4", errno);
       }
     }
@@ -288,7 +291,7 @@ export class UnixSocket implements Disposable {
         throw new IpcError("Unsupported", "Cannot accept a client: this version of Deno hides its descriptor");
       }
       const { c, errnoCell } = libc();
-      const own = check(c.fcntl(fd, 1030, 3), errnoCell[0]!, "fcntl", "Cannot accept a client");
+      const own = check(c.fcntl(fd, F_DUPFD_CLOEXEC, 3), errnoCell[0]!, "fcntl", "Cannot accept a client");
       const client = new UnixSocket(new IpcFd(own), this.type);
       for (const wait of this.#pendingAccepts) {
         this.#pendingAccepts.delete(wait);
@@ -331,8 +334,8 @@ export class UnixSocket implements Disposable {
     for (const client of this.#early.splice(0)) client.close();
     if (this.#bound !== undefined) {
       // Only what this socket made: somebody may have replaced it.
-      const { path, inode } = this.#bound;
-      if (inodeOf(path) === inode) libc().c.unlink(cString(path));
+      const { path, status } = this.#bound;
+      if (status !== undefined && isSameFile(status, path)) libc().c.unlink(cString(path));
     }
     this.#fd.close();
   }
@@ -401,7 +404,7 @@ function isStale(path: string, type: UnixSocketType): boolean {
   try {
     const address = socketAddress(path);
     const result = c.connect(probe.fd, address, address.length);
-    return result < 0 && errnoCell[0]! === ECONNREFUSED && isSocketFile(path);
+    return result < 0 && errnoCell[0]! === ECONNREFUSED && fileStatus(path)?.socket === true;
   } finally {
     probe.close();
   }
@@ -409,21 +412,3 @@ function isStale(path: string, type: UnixSocketType): boolean {
 
 /** Clients that may wait for an accept here, beside those in the kernel's queue; further ones are dropped. */
 const MAX_EARLY = 512;
-
-const STATX_BASIC = 0x7ff;
-const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100;
-
-function statx(path: string): DataView | undefined {
-  const buffer = new Uint8Array(256); // struct statx: stx_mode at 28 (u16), stx_ino at 32 (u64)
-  const result = libc().c.statx(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_BASIC, buffer);
-  return result < 0 ? undefined : new DataView(buffer.buffer);
-}
-
-function isSocketFile(path: string): boolean {
-  const stat = statx(path);
-  return stat !== undefined && (stat.getUint16(28, true) & 0o170000) === 0o140000;
-}
-
-function inodeOf(path: string): bigint {
-  return statx(path)?.getBigUint64(32, true) ?? 0n;
-}
