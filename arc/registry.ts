@@ -1,10 +1,12 @@
 // All cells of this machine, as files show them: for the command line.
 import { listDirectory, readTextFile } from "../ffi/directory.ts";
-import { fileStatus } from "../ffi/file_status.ts";
+import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
+import { lockHolders } from "../ffi/lock_holders.ts";
+import { readAt } from "../ffi/read_at.ts";
 import { cString, libc } from "../ffi/libc.ts";
 import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "./cell_name.ts";
 import { countOthers } from "./holders.ts";
-import { openCellFile, openSegment, readHeader } from "./segment_file.ts";
+import { checkHeader, openCellFile, openSegment, readHeader } from "./segment_file.ts";
 import {
   CAPACITY,
   COUNTER,
@@ -34,8 +36,12 @@ export interface CellInfo {
   readonly holders: readonly number[];
   /** Id of the process that has the lock, if any. */
   readonly lockedBy: number | undefined;
+  /** How many hold it, exactly, also those whose processes this user may not see. */
+  readonly references: number;
   /** Whether all its holders are dead. */
   readonly stale: boolean;
+  /** What is wrong with its header, if anything: then its numbers are not to be relied on. */
+  readonly damage: string | undefined;
 }
 
 /**
@@ -71,9 +77,10 @@ export function cellInfo(name: string): CellInfo | undefined {
   const { fd, status } = found;
   try {
     const header = readHeader(fd.fd);
-    const holders = holdersOf(status.device, status.inode);
+    const holders = lockHolders(status);
     // Without taking a lock: who leaves at this moment must find out that it is the last.
-    const stale = holders.length === 0 && countOthers(fd.fd) === 0;
+    const references = countOthers(fd.fd);
+    const stale = holders.length === 0 && references === 0;
     return {
       name,
       kind: header[KIND] === KIND_CBOR ? "cbor" : "pod",
@@ -83,32 +90,28 @@ export function cellInfo(name: string): CellInfo | undefined {
       length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
       holders,
       lockedBy: lockOwner(header[MUTEX_OFFSET >> 2]!),
+      references,
       stale,
+      damage: damageOf(fd.fd, status),
     };
   } finally {
     fd.close();
   }
 }
 
-function readText(fd: number, offset: number, length: number, size: number): string {
-  if (offset <= 0 || length <= 0 || length > 1 << 16 || offset + length > size) return "";
-  const { c } = libc();
-  const text = new Uint8Array(length);
-  c.lseek(fd, BigInt(offset), 0);
-  c.read(fd, text, BigInt(length));
-  return new TextDecoder().decode(text);
+function damageOf(fd: number, status: FileStatus): string | undefined {
+  try {
+    checkHeader(fd, status, "");
+    return undefined;
+  } catch (error) {
+    return (error as Error).message.replace(/^: /, "");
+  }
 }
 
-/** Processes with a `flock` on a file: lines such as `7: FLOCK  ADVISORY  READ 4711 00:1a:42 0 EOF`. */
-function holdersOf(device: string, inode: bigint): number[] {
-  const place = ` ${device}:${inode} `;
-  const holders: number[] = [];
-  for (const line of (readTextFile("/proc/locks") ?? "").split("\n")) {
-    if (!line.includes("FLOCK") || !line.includes(place)) continue;
-    const pid = Number(/ (\d+) [0-9a-f]+:[0-9a-f]+:\d+ /.exec(line)?.[1]);
-    if (pid > 0) holders.push(pid);
-  }
-  return holders;
+/** The text that describes the layout; empty if there is none, or it cannot be where the header says. */
+export function readText(fd: number, offset: number, length: number, size: number): string {
+  if (offset <= 0 || length <= 0 || length > 1 << 16 || offset + length > size) return "";
+  return new TextDecoder().decode(readAt(fd, offset, length));
 }
 
 /** The process of the thread whose id is in the first word of glibc's mutex, if it lives. */

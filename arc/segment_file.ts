@@ -318,7 +318,7 @@ function hasMagic(header: Int32Array): boolean {
 }
 
 /** Checks every number of a header that anything relies on, before the segment is mapped. */
-function checkHeader(fd: number, status: FileStatus, what: string): void {
+export function checkHeader(fd: number, status: FileStatus, what: string): void {
   const header = readHeader(fd);
   const version = header[VERSION]!;
   if (version !== FORMAT_VERSION) {

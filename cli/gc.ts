@@ -1,7 +1,7 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
 import { listCells, removeStaleCells } from "../arc/registry.ts";
 import { IpcReceiver } from "../channel/receiver.ts";
-import { listNamedChannels, type NamedChannelInfo } from "../channel/ring_file_list.ts";
+import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/ring_file_list.ts";
 import type { Command } from "./command.ts";
 
 /** Where named channels are looked for if no folder is named. */
@@ -25,7 +25,9 @@ export const gc: Command = {
     ["isthmus gc /run/user/1000 --yes", "with the named channels there"],
   ],
   run({ operands, flags, out }): number {
-    const channels = listNamedChannels(operands[0] ?? DEFAULT_FOLDER).filter(({ attached }) => !attached);
+    const channels = listNamedChannels(operands[0] ?? DEFAULT_FOLDER).filter(({ path, attached }) =>
+      !attached && isUnused(path)
+    );
     const stale = channels.filter(({ waiting }) => waiting === 0);
     const kept = channels.filter(({ waiting }) => waiting !== 0);
     const remove = flags["yes"] !== undefined;

@@ -24,14 +24,18 @@ export interface FileStatus {
 
 const STATX_BASIC = 0x7ff;
 
-/** Looks at an open file, or at what lies at a path (a link is not followed); `undefined` if there is nothing. */
-export function fileStatus(file: number | string): FileStatus | undefined {
+/**
+ * Looks at an open file, or at what lies at a path; `undefined` if there is nothing.
+ *
+ * @param follow Whether to look at what a link at the path leads to, and not at the link.
+ */
+export function fileStatus(file: number | string, follow = false): FileStatus | undefined {
   // struct statx: mode u16 at 28, uid u32 at 20, ino u64 at 32, size u64 at 40, dev major and minor u32 at 136 and 140
   const buffer = new Uint8Array(256);
   const { c } = libc();
   const result = typeof file === "number"
     ? c.statx(file, cString(""), AT_EMPTY_PATH, STATX_BASIC, buffer)
-    : c.statx(AT_FDCWD, cString(file), AT_SYMLINK_NOFOLLOW, STATX_BASIC, buffer);
+    : c.statx(AT_FDCWD, cString(file), follow ? 0 : AT_SYMLINK_NOFOLLOW, STATX_BASIC, buffer);
   if (result < 0) return undefined;
   const view = new DataView(buffer.buffer);
   const mode = view.getUint16(28, true);
