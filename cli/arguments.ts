@@ -20,7 +20,7 @@ export function parseCall(command: Command, args: readonly string[]): Omit<Call,
   const flags = flagsOf(command);
   const names = Object.keys(flags);
   const withValue = names.filter((name) => flags[name]!.value !== undefined);
-  const parsed: Record<string, unknown> = parseArgs([...args], {
+  const parsed: Record<string, unknown> = parseArgs(args.map(hideNumber), {
     string: [...withValue, "_"],
     boolean: names.filter((name) => !withValue.includes(name)),
     alias: Object.fromEntries(names.flatMap((name) => flags[name]!.short ? [[name, flags[name]!.short!]] : [])),
@@ -32,7 +32,7 @@ export function parseCall(command: Command, args: readonly string[]): Omit<Call,
       );
     },
   });
-  const operands = (parsed["_"] as (string | number)[]).map(String);
+  const operands = (parsed["_"] as (string | number)[]).map(String).map(showNumber);
   const values: Record<string, string | true | undefined> = {};
   for (const name of names) {
     const value = parsed[name];
@@ -40,10 +40,34 @@ export function parseCall(command: Command, args: readonly string[]): Omit<Call,
     if (withValue.includes(name) && value === "") {
       throw new UsageError(`"--${name}" needs a value: --${name}=${flags[name]!.value}`);
     }
-    values[name] = value === true ? true : String(value);
+    values[name] = value === true ? true : showNumber(String(value));
   }
   if (values["help"] === undefined) checkOperands(command, operands);
   return { operands, flags: values };
+}
+
+/** No flag begins with a digit, so "-5" is a number: marked by what no argument can hold. */
+function hideNumber(argument: string): string {
+  return /^-\d/.test(argument) ? `\0${argument}` : argument;
+}
+
+function showNumber(argument: string): string {
+  return argument.startsWith("\0") ? argument.slice(1) : argument;
+}
+
+/**
+ * The milliseconds that a flag asks for; `undefined` if it was not given.
+ *
+ * @throws {UsageError} If they are none.
+ */
+export function millisecondsOf({ flags }: Pick<Call, "flags">, name: string): number | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  const milliseconds = Number(text);
+  if (text === true || text.trim() === "" || !(milliseconds >= 0) || milliseconds === Infinity) {
+    throw new UsageError(`"--${name}" takes milliseconds, from 0, and not "${text}"`);
+  }
+  return milliseconds;
 }
 
 function checkOperands(command: Command, operands: readonly string[]): void {
@@ -52,7 +76,7 @@ function checkOperands(command: Command, operands: readonly string[]): void {
   if (missing !== undefined && !missing.startsWith("[")) {
     throw new UsageError(`"isthmus ${command.name}" needs ${missing}`);
   }
-  if (operands.length > expected.length) {
+  if (operands.length > expected.length && !expected.at(-1)?.endsWith("...]")) {
     throw new UsageError(`"isthmus ${command.name}" has no use for "${operands[expected.length]}"`);
   }
 }

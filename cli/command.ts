@@ -29,7 +29,10 @@ export interface Command {
   readonly summary: string;
   /** More, for the help of this command. */
   readonly details?: string;
-  /** Operands in the order they are given: "NAME", or "[NAME]" for one that may be left out. */
+  /**
+   * Operands in the order they are given: "NAME", or "[NAME]" for one that may be left out; the last one may be
+   * "[NAME...]", for any number.
+   */
   readonly operands?: readonly string[];
   /** Flags, by name. */
   readonly flags?: Readonly<Record<string, Flag>>;
@@ -44,4 +47,10 @@ export interface Command {
 /** The arguments make no sense: exit code 2. */
 export class UsageError extends Error {
   override name = "UsageError";
+}
+
+/** A failure that is the user's to mend, such as a name that is not there: its message says all. */
+export class Refused extends Error {
+  override name = "Refused";
+  readonly code = "Refused";
 }

@@ -6,12 +6,13 @@ import { doctor } from "./doctor.ts";
 import { doctorPeer } from "./doctor_peer.ts";
 import { gc } from "./gc.ts";
 import { commandHelp, programHelp } from "./help.ts";
+import { ls } from "./ls.ts";
 import { didYouMean } from "./nearest.ts";
 import { rm } from "./rm.ts";
 import { Output, ReaderGone } from "./output.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
-const COMMANDS: readonly Command[] = [gc, rm, doctor, doctorPeer];
+const COMMANDS: readonly Command[] = [ls, gc, rm, doctor, doctorPeer];
 
 const FAILED = 1;
 const MISUSED = 2;

@@ -1,5 +1,7 @@
 // Where the program writes: colours on a terminal alone, and a reader that goes away is no crash.
 
+import { printable } from "./text.ts";
+
 /** The reader of the output is gone: nothing that is written any more reaches anybody. */
 export class ReaderGone extends Error {
   override name = "ReaderGone";
@@ -30,6 +32,26 @@ export class Output {
     this.#colored = this.terminal && !Deno.noColor;
   }
 
+  /** How wide the terminal is now; without one, as wide as can be. */
+  get columns(): number {
+    return this.#size()?.columns ?? Infinity;
+  }
+
+  /** How many lines the terminal shows now; without one, as many as can be. */
+  get rows(): number {
+    return this.#size()?.rows ?? Infinity;
+  }
+
+  #size(): { columns: number; rows: number } | undefined {
+    if (!this.terminal) return undefined;
+    try {
+      const { columns, rows } = Deno.consoleSize();
+      return columns > 0 && rows > 0 ? { columns, rows } : undefined; // some terminals do not know
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Writes a line. */
   line(text = ""): void {
     this.write(`${text}\n`);
@@ -37,7 +59,8 @@ export class Output {
 
   /** Writes a value as one JSON document. */
   json(value: unknown): void {
-    this.line(JSON.stringify(value, null, this.terminal ? 2 : undefined));
+    const text = JSON.stringify(value, null, this.terminal ? 2 : undefined);
+    this.line(this.terminal ? text.split("\n").map(printable).join("\n") : text);
   }
 
   /**

@@ -2,7 +2,7 @@
 import { cellInfo, removeCell } from "../arc/registry.ts";
 import { IpcReceiver } from "../channel/receiver.ts";
 import { namedChannelInfo } from "../channel/ring_file_list.ts";
-import type { Command } from "./command.ts";
+import { type Command, Refused } from "./command.ts";
 
 /** The command. */
 export const rm: Command = {
@@ -22,11 +22,11 @@ export const rm: Command = {
     const force = flags["force"] !== undefined;
     if (name.includes("/")) {
       const info = namedChannelInfo(name);
-      if (info === undefined) throw new NotThere(`Cannot remove "${name}": there is no named channel at that path`);
+      if (info === undefined) throw new Refused(`Cannot remove "${name}": there is no named channel at that path`);
       if (!IpcReceiver.remove(name, { force })) throw inUse(name);
     } else {
       const info = cellInfo(name);
-      if (info === undefined) throw new NotThere(`Cannot remove "${name}": there is no shared cell of that name`);
+      if (info === undefined) throw new Refused(`Cannot remove "${name}": there is no shared cell of that name`);
       if (!info.stale && !force) throw inUse(name);
       removeCell(name);
     }
@@ -35,12 +35,6 @@ export const rm: Command = {
   },
 };
 
-/** A failure that is the user's to mend: its message says all. */
-class NotThere extends Error {
-  override name = "NotThere";
-  readonly code = "NotFound";
-}
-
-function inUse(name: string): NotThere {
-  return new NotThere(`Cannot remove "${name}": a living process uses it; end that first, or add --force`);
+function inUse(name: string): Refused {
+  return new Refused(`Cannot remove "${name}": a living process uses it; end that first, or add --force`);
 }

@@ -6,6 +6,8 @@ import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "./platform.ts";
 export interface FileStatus {
   /** Whether it is a regular file: not a folder, link, FIFO, socket or device. */
   readonly regular: boolean;
+  /** Whether it is a folder. */
+  readonly folder: boolean;
   /** Whether it is a FIFO or a pipe. */
   readonly pipe: boolean;
   /** Whether it is a socket, or the file that a socket was bound to. */
@@ -41,6 +43,7 @@ export function fileStatus(file: number | string, follow = false): FileStatus | 
   const mode = view.getUint16(28, true);
   return {
     regular: (mode & 0o170000) === 0o100000,
+    folder: (mode & 0o170000) === 0o040000,
     pipe: (mode & 0o170000) === 0o010000,
     socket: (mode & 0o170000) === 0o140000,
     mode: mode & 0o7777,
