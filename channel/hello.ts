@@ -9,7 +9,7 @@ import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { systemError } from "../ffi/libc.ts";
 import { EAGAIN, ECONNRESET, EPIPE } from "../ffi/platform.ts";
-import { receiveMessage, sendMessage } from "../ffi/socket_message.ts";
+import { ensureRoomForFds, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
 import { UnixSocket } from "../ffi/unix_socket.ts";
 import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "./handle.ts";
 import { closeAll } from "./descriptor_queue.ts";
@@ -46,9 +46,11 @@ export function sendHello(serverName: string, handles: readonly Handle[]): void 
  * @param connection The accepted connection; stays the caller's.
  * @param channels How many channel ends this kind of server expects.
  * @returns The ends, or `undefined` if the client has not sent them yet.
- * @throws {IpcError} `Disconnected` if the client is gone, `Incompatible` or `Corrupt` if it is none of ours.
+ * @throws {IpcError} `Disconnected` if the client is gone, `Incompatible` or `Corrupt` if it is none of ours; `System`
+ * if this process has no room for its descriptors: nothing is lost then, see `isTableFull`.
  */
 export function receiveHello(connection: UnixSocket, channels: number): Handle[] | undefined {
+  ensureRoomForFds(connection.fd, channels * HANDLE_FDS, "Cannot accept a client");
   const hello = new Int32Array(HELLO / 4);
   const received = receiveMessage(connection.fd, new Uint8Array(hello.buffer), channels * HANDLE_FDS);
   if (typeof received === "number") {

@@ -5,6 +5,7 @@ import { POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
 import { freshAbstractName } from "../ffi/socket_address.ts";
+import { isTableFull } from "../ffi/socket_message.ts";
 import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
 import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import type { Handle } from "./handle.ts";
@@ -57,6 +58,12 @@ export class IpcOneShotServer<T> implements Disposable {
   readonly #socket: UnixSocket;
   readonly #allow: (peer: PeerCredentials) => boolean;
   #accepting = false;
+  /**
+   * The client, while it is being accepted: its connection, then what came with it. They outlast an accept that had no
+   * descriptor to go on with.
+   */
+  #connection: UnixSocket | undefined;
+  #receiver: IpcReceiver<T> | undefined;
 
   /**
    * Starts to listen.
@@ -76,21 +83,26 @@ export class IpcOneShotServer<T> implements Disposable {
    *
    * @param options How long to wait at most, for both together, and how to call it off.
    * @returns The receiver, and the first message.
-   * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Closed`.
+   * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Closed`; `System` if
+   * this process has no descriptor left for the client: close some and accept again, the client goes on waiting.
    */
   async accept(options?: WaitOptions): Promise<[IpcReceiver<T>, T]> {
     const left = this.#begin(options);
     try {
-      let receiver: IpcReceiver<T> | undefined;
-      while (receiver === undefined) {
-        using connection = await this.#socket.accept({ ...options, ...left() });
-        if (!this.#allow(connection.peer)) continue;
-        const patience = { ...options, timeout: Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT) };
-        await pollEventually(connection, POLLIN, "accept a client: it does not introduce itself", patience);
-        receiver = this.#welcome(connection);
+      while (this.#receiver === undefined) {
+        const connection = this.#connection ??= await this.#socket.accept({ ...options, ...left() });
+        if (this.#allow(connection.peer)) {
+          const patience = { ...options, timeout: Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT) };
+          await pollEventually(connection, POLLIN, "accept a client: it does not introduce itself", patience);
+          this.#receiver = this.#welcome(connection);
+        }
+        this.#dropConnection();
       }
       this.#socket.close();
-      return await withFirst(receiver, receiver.recv({ ...options, ...left() }));
+      return this.#handOver(await this.#receiver.recv({ ...options, ...left() }));
+    } catch (error) {
+      this.#giveUp(error);
+      throw error;
     } finally {
       this.#accepting = false;
     }
@@ -106,32 +118,50 @@ export class IpcOneShotServer<T> implements Disposable {
   acceptSync(options?: SyncWaitOptions): [IpcReceiver<T>, T] {
     const left = this.#begin(options);
     try {
-      let receiver: IpcReceiver<T> | undefined;
-      while (receiver === undefined) {
-        using connection = this.#socket.acceptSync(left());
-        if (!this.#allow(connection.peer)) continue;
-        const patience = Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT);
-        if (pollUntil(connection.fd, POLLIN, performance.now() + patience) === 0) {
-          throw timeoutError("accept a client: it does not introduce itself", patience);
+      while (this.#receiver === undefined) {
+        const connection = this.#connection ??= this.#socket.acceptSync(left());
+        if (this.#allow(connection.peer)) {
+          const patience = Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT);
+          if (pollUntil(connection.fd, POLLIN, performance.now() + patience) === 0) {
+            throw timeoutError("accept a client: it does not introduce itself", patience);
+          }
+          this.#receiver = this.#welcome(connection);
         }
-        receiver = this.#welcome(connection);
+        this.#dropConnection();
       }
       this.#socket.close();
-      try {
-        return [receiver, receiver.recvSync(left())];
-      } catch (error) {
-        receiver.close();
-        throw error;
-      }
+      return this.#handOver(this.#receiver.recvSync(left()));
+    } catch (error) {
+      this.#giveUp(error);
+      throw error;
     } finally {
       this.#accepting = false;
     }
   }
 
+  #dropConnection(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  #handOver(first: T): [IpcReceiver<T>, T] {
+    const receiver = this.#receiver!;
+    this.#receiver = undefined;
+    return [receiver, first];
+  }
+
+  /** Lets go of a client that could not be accepted, unless it only has to wait until there is a descriptor for it. */
+  #giveUp(error: unknown): void {
+    if (isTableFull(error)) return;
+    this.#dropConnection();
+    this.#receiver?.close();
+    this.#receiver = undefined;
+  }
+
   /** Checks the state; returns a function that says how much of the time-out is left. */
   #begin(options: SyncWaitOptions | undefined): () => { timeout?: number } {
     const timeout = timeoutOf(options);
-    if (this.#socket.closed) {
+    if (this.#socket.closed && this.#receiver === undefined) {
       throw new IpcError("Closed", `Cannot accept at "${this.name}": this server was closed or has had its client`);
     }
     if (this.#accepting) {
@@ -153,19 +183,14 @@ export class IpcOneShotServer<T> implements Disposable {
   /** Stops listening, and removes the path if there is one. A pending accept rejects with `Closed`. */
   close(): void {
     this.#socket.close();
+    if (this.#accepting) return; // what goes on with a client goes on
+    this.#dropConnection();
+    this.#receiver?.close();
+    this.#receiver = undefined;
   }
 
   /** Same as {@linkcode close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
-  }
-}
-
-async function withFirst<T>(receiver: IpcReceiver<T>, first: Promise<T>): Promise<[IpcReceiver<T>, T]> {
-  try {
-    return [receiver, await first];
-  } catch (error) {
-    receiver.close();
-    throw error;
   }
 }

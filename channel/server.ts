@@ -4,6 +4,7 @@ import { POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
 import { freshAbstractName } from "../ffi/socket_address.ts";
+import { isTableFull } from "../ffi/socket_message.ts";
 import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
 import {
   deadlineAfter,
@@ -74,6 +75,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   readonly #waits: PendingWait<IpcDuplex<Out, In>>[] = [];
   /** Guests of asynchronous accepts; those of blocking ones are theirs. */
   readonly #guests = new Set<UnixSocket>();
+  /** Guests that this process had no descriptors for, when their turn came; they get another with the next accept. */
+  readonly #stalled: UnixSocket[] = [];
   #stopPump: AbortController | undefined;
   /** Ends the handshakes that go on. */
   readonly #closing = new AbortController();
@@ -121,7 +124,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    *
    * @param options How long to wait at most, and how to call it off; no client is lost by either.
    * @returns The server's end of the conversation with it.
-   * @throws {IpcError} `Timeout`; `Closed`.
+   * @throws {IpcError} `Timeout`; `Closed`; `System` if this process has no descriptor left for a client: close some and
+   * accept again, the client goes on waiting.
    */
   accept(options?: WaitOptions): Promise<IpcDuplex<Out, In>> {
     try {
@@ -145,12 +149,16 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   /** A client that has connected before it was waited for. */
   #nextQueued(): IpcDuplex<Out, In> | undefined {
-    for (let next = this.#socket.tryAccept(); next !== undefined; next = this.#socket.tryAccept()) {
+    for (let next = this.#nextConnection(); next !== undefined; next = this.#nextConnection()) {
       const client = this.#tryWelcome(next);
       if (client !== undefined) return client;
       if (!next.closed) void this.#introduce(next);
     }
     return undefined;
+  }
+
+  #nextConnection(): UnixSocket | undefined {
+    return this.#stalled.shift() ?? this.#socket.tryAccept();
   }
 
   /** Takes connections as long as somebody waits for a client. */
@@ -160,8 +168,14 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     } catch (error) {
       if (stop.signal.aborted) return;
       this.#stopPump = undefined;
-      for (const wait of this.#waits.splice(0)) wait.reject(error);
+      this.#rejectAll(error);
     }
+  }
+
+  #rejectAll(reason: unknown): void {
+    const waits = this.#waits.splice(0);
+    this.#restIfIdle();
+    for (const wait of waits) wait.reject(reason);
   }
 
   /** Nobody waits any more: further clients queue in the kernel, and the process may exit. */
@@ -173,6 +187,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   async #introduce(connection: UnixSocket): Promise<void> {
     this.#guests.add(connection);
+    let keep = false;
     try {
       const peer = connection.peer;
       if (!this.#allow(peer)) return;
@@ -193,11 +208,16 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       else wait.resolve(client);
       this.#restIfIdle();
     } catch (error) {
-      // A client's own fault, or its end, unless `allow` threw.
-      if (!(error instanceof IpcError)) this.#waits.shift()?.reject(error);
+      if (isTableFull(error) && !this.#socket.closed) {
+        keep = true;
+        this.#stalled.push(connection);
+        this.#rejectAll(error);
+      } else if (!(error instanceof IpcError)) { // else a client's own fault, or its end
+        this.#waits.shift()?.reject(error); // what `allow` threw
+      }
     } finally {
       this.#guests.delete(connection);
-      connection.close();
+      if (!keep) connection.close();
     }
   }
 
@@ -229,7 +249,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
           const client = this.#tryWelcome(connection);
           if (client !== undefined) return client;
         }
-        for (let next = this.#socket.tryAccept(); next !== undefined; next = this.#socket.tryAccept()) {
+        for (let next = this.#nextConnection(); next !== undefined; next = this.#nextConnection()) {
           const client = this.#tryWelcome(next);
           if (client !== undefined) return client;
           if (!next.closed) guests.push({ connection: next, patience: performance.now() + HANDSHAKE_TIMEOUT });
@@ -246,11 +266,17 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       }
     } finally {
       // Whoever has not been served may still introduce itself to the next accept.
-      for (const { connection } of guests) if (!connection.closed) void this.#introduce(connection);
+      for (const { connection } of guests) {
+        if (!connection.closed && !this.#stalled.includes(connection)) void this.#introduce(connection);
+      }
     }
   }
 
-  /** A client, or `undefined`; a connection that is refused or broken is closed. */
+  /**
+   * A client, or `undefined`; a connection that is refused or broken is closed.
+   *
+   * @throws {IpcError} `System` if there is no room for its descriptors; it is kept for the next accept then.
+   */
   #tryWelcome(connection: UnixSocket): IpcDuplex<Out, In> | undefined {
     if (connection.closed) return undefined;
     let keep = false;
@@ -261,6 +287,11 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       keep = client === undefined;
       return client;
     } catch (error) {
+      if (isTableFull(error)) {
+        keep = true;
+        this.#stalled.push(connection);
+        throw error;
+      }
       if (!(error instanceof IpcError)) throw error;
       return undefined;
     } finally {
@@ -296,7 +327,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       `Cannot accept at "${this.name}": the server was closed while it was awaited`,
     );
     this.#closing.abort(reason);
-    for (const connection of this.#guests) connection.close();
+    for (const connection of [...this.#guests, ...this.#stalled.splice(0)]) connection.close();
     for (const wait of waits) wait.reject(reason);
   }
 

@@ -10,6 +10,7 @@ import { libc, systemError } from "./libc.ts";
 import {
   EINTR,
   EMFILE,
+  ENFILE,
   F_DUPFD_CLOEXEC,
   MSG_CMSG_CLOEXEC,
   MSG_CTRUNC,
@@ -146,6 +147,11 @@ export function receiveMessage(
     );
   }
   return { length, flags, fds };
+}
+
+/** Whether an error says that this process, or the machine, has no descriptor left: another try may succeed later. */
+export function isTableFull(error: unknown): error is IpcError {
+  return error instanceof IpcError && (error.errno === EMFILE || error.errno === ENFILE);
 }
 
 /**

@@ -78,8 +78,11 @@ export class UnixSocket implements Disposable {
   readonly #bound: { path: string; status: FileStatus | undefined } | undefined;
   #pendingAccepts = new Set<PendingWait<UnixSocket>>();
   #acceptor: net.Server | undefined;
+  #lookTimer: ReturnType<typeof setTimeout> | undefined;
   /** Connections that came in while no accept was waiting any more. */
   readonly #early: UnixSocket[] = [];
+  /** Connections that the event loop took, for which no descriptor of our own was to be had yet. */
+  readonly #held: net.Socket[] = [];
   /** Which kind of socket this is. */
   readonly type: UnixSocketType;
 
@@ -207,7 +210,7 @@ export class UnixSocket implements Disposable {
    * @returns The connection, or `undefined`.
    */
   tryAccept(): UnixSocket | undefined {
-    const early = this.#early.shift();
+    const early = this.#early.shift() ?? this.#takeHeld();
     if (early !== undefined) return early;
     const { c, errnoCell } = libc();
     for (;;) {
@@ -244,7 +247,8 @@ export class UnixSocket implements Disposable {
    *
    * @param options How long to wait at most, and how to call it off.
    * @returns The connection.
-   * @throws {IpcError} `Timeout`; `Closed` if the socket is closed while waiting.
+   * @throws {IpcError} `Timeout`; `Closed` if the socket is closed while waiting; `System` if this process has no
+   * descriptor left: the client goes on waiting, for the next accept.
    */
   async accept(options?: WaitOptions): Promise<UnixSocket> {
     const timeout = timeoutOf(options);
@@ -260,12 +264,13 @@ export class UnixSocket implements Disposable {
         if (client !== undefined) return client;
       }
     }
+    this.#startAcceptor(); // may find no room for a descriptor: nobody waits then
     const wait = new PendingWait<UnixSocket>("accept a client", options, (given) => {
       this.#pendingAccepts.delete(given);
       this.#idle();
     });
     this.#pendingAccepts.add(wait);
-    this.#startAcceptor();
+    this.#lookLater();
     return wait.promise;
   }
 
@@ -284,29 +289,75 @@ export class UnixSocket implements Disposable {
   }
 
   #onConnection(connection: net.Socket): void {
+    let client: UnixSocket;
+    try {
+      client = this.#adopt(connection);
+    } catch (error) {
+      // The client can wait until there is room for it, but whoever waits for it must know.
+      connection.unref();
+      connection.on("error", () => {});
+      this.#held.push(connection);
+      this.#rejectAll(error);
+      return;
+    }
+    this.#handOver(client);
+  }
+
+  /** A descriptor of our own for a connection that the event loop took, whose own one is closed. */
+  #adopt(connection: net.Socket): UnixSocket {
     // deno-lint-ignore no-explicit-any
     const fd: unknown = (connection as any)._handle?.fd;
-    try {
-      if (typeof fd !== "number" || fd < 0) {
-        throw new IpcError("Unsupported", "Cannot accept a client: this version of Deno hides its descriptor");
-      }
-      const { c, errnoCell } = libc();
-      const own = check(c.fcntl(fd, F_DUPFD_CLOEXEC, 3), errnoCell[0]!, "fcntl", "Cannot accept a client");
-      const client = new UnixSocket(new IpcFd(own), this.type);
-      for (const wait of this.#pendingAccepts) {
-        this.#pendingAccepts.delete(wait);
-        if (wait.resolve(client)) {
-          this.#idle();
-          return;
-        }
-      }
-      if (this.#early.length < MAX_EARLY) this.#early.push(client);
-      else client.close();
-    } catch (error) {
-      this.#stopAccepting(error);
-    } finally {
-      connection.destroy();
+    if (typeof fd !== "number" || fd < 0) {
+      throw new IpcError("Unsupported", "Cannot accept a client: this version of Deno hides its descriptor");
     }
+    const { c, errnoCell } = libc();
+    const own = check(c.fcntl(fd, F_DUPFD_CLOEXEC, 3), errnoCell[0]!, "fcntl", "Cannot accept a client");
+    connection.destroy();
+    return new UnixSocket(new IpcFd(own), this.type);
+  }
+
+  #takeHeld(): UnixSocket | undefined {
+    const connection = this.#held[0];
+    if (connection === undefined) return undefined;
+    const client = this.#adopt(connection);
+    this.#held.shift();
+    return client;
+  }
+
+  #handOver(client: UnixSocket): void {
+    for (const wait of this.#pendingAccepts) {
+      this.#pendingAccepts.delete(wait);
+      if (wait.resolve(client)) {
+        this.#idle();
+        return;
+      }
+    }
+    if (this.#early.length < MAX_EARLY) this.#early.push(client);
+    else client.close();
+  }
+
+  /**
+   * The event loop gives up accepting, without a word, when an accept fails for want of a descriptor; seen in Deno 2.9.
+   * So whoever waits looks itself now and then whether somebody is kept waiting.
+   */
+  #lookLater(): void {
+    if (this.#lookTimer !== undefined) return;
+    this.#lookTimer = setTimeout(() => {
+      this.#lookTimer = undefined;
+      if (this.#pendingAccepts.size === 0) return;
+      try {
+        const client = this.tryAccept();
+        if (client !== undefined) {
+          this.#dropAcceptor();
+          this.#handOver(client);
+          if (this.#pendingAccepts.size > 0) this.#startAcceptor();
+        }
+      } catch (error) {
+        this.#stopAccepting(error);
+      }
+      if (this.#pendingAccepts.size > 0) this.#lookLater();
+    }, LOOK_EVERY);
+    Deno.unrefTimer(this.#lookTimer);
   }
 
   /**
@@ -314,16 +365,28 @@ export class UnixSocket implements Disposable {
    * drops those that it has not announced yet when it is closed.
    */
   #idle(): void {
-    if (this.#pendingAccepts.size === 0) this.#acceptor?.unref();
+    if (this.#pendingAccepts.size > 0) return;
+    this.#acceptor?.unref();
+    clearTimeout(this.#lookTimer);
+    this.#lookTimer = undefined;
   }
 
   #stopAccepting(reason: unknown): void {
-    const waits = [...this.#pendingAccepts];
-    this.#pendingAccepts.clear();
+    this.#dropAcceptor();
+    this.#rejectAll(reason);
+  }
+
+  #dropAcceptor(): void {
     // Forgotten first: code of the program may run inside the close.
     const acceptor = this.#acceptor;
     this.#acceptor = undefined;
     acceptor?.close();
+  }
+
+  #rejectAll(reason: unknown): void {
+    const waits = [...this.#pendingAccepts];
+    this.#pendingAccepts.clear();
+    this.#idle();
     for (const wait of waits) wait.reject(reason);
   }
 
@@ -332,6 +395,7 @@ export class UnixSocket implements Disposable {
     if (this.#fd.closed) return;
     this.#stopAccepting(new IpcError("Closed", "Cannot accept a client: the socket was closed"));
     for (const client of this.#early.splice(0)) client.close();
+    for (const connection of this.#held.splice(0)) connection.destroy();
     if (this.#bound !== undefined) {
       // Only what this socket made: somebody may have replaced it.
       const { path, status } = this.#bound;
@@ -412,3 +476,6 @@ function isStale(path: string, type: UnixSocketType): boolean {
 
 /** Clients that may wait for an accept here, beside those in the kernel's queue; further ones are dropped. */
 const MAX_EARLY = 512;
+
+/** Milliseconds between two looks whether the event loop has left a client waiting. */
+const LOOK_EVERY = 1000;

@@ -1,6 +1,6 @@
 // Runs in a process that may have few descriptors: what happens when there is no room for one more. Says "done" if
 // everything was as it should be.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   channel,
   duplex,
@@ -16,6 +16,11 @@ import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf } from "./leftovers.ts";
 
 const [spare] = createDoorbell();
+
+// Half a second after the start Deno listens for a signal, and panics if it finds no descriptor for that.
+const listener = () => {};
+Deno.addSignalListener("SIGUSR1", listener);
+Deno.removeSignalListener("SIGUSR1", listener);
 
 /** Fills the table but for `free` descriptors while `act` runs; checks that `act` leaves none open. */
 async function withRoomFor(free: number, act: () => unknown): Promise<void> {
@@ -168,8 +173,143 @@ const TESTS: Record<string, () => Promise<void>> = {
     for (const end of [carrier, arrivals, sender, set]) end.close();
     console.log("ok waiting");
   },
+
+  async accept() {
+    const client = new Client();
+    assertEquals(await client.tell("hello"), "hello"); // so that Deno has all that it wants for a child
+    // What the event loop opens for its first listener and timer it keeps.
+    using warm = new IpcServer<number, number>();
+    await assertIpcError("Timeout", () => warm.accept({ timeout: 1 }));
+    for (const [what, serve] of Object.entries({ IpcServer: serveMany, IpcOneShotServer: serveOne })) {
+      for (const way of ["before", "after", "sync", "freed"] as const) {
+        let failures = 0, successes = 0;
+        const before = await count();
+        for (let free = 0; free < 12; free++) {
+          const failed = await serve(client, free, way);
+          failed ? failures++ : successes++;
+        }
+        assert(await count() <= before + 2, `${what}, ${way}: leaves something open`);
+        assert(successes > 0, `${what}, ${way}: never served a client at once`);
+        assert((failures > 0) === (way !== "freed"), `${what}, ${way}: failed ${failures} times`);
+        console.log("ok", what, way, failures);
+      }
+    }
+    await client.close();
+  },
 };
 
-await TESTS[Deno.args[0]!]!();
+/** Another process, which connects to servers when it is told to; started while there is room for that. */
+class Client {
+  readonly #process = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "-A", import.meta.filename!, "connect"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  readonly #status = this.#process.status;
+  readonly #stdin = this.#process.stdin.getWriter();
+  readonly #stdout = this.#process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+
+  /** Tells it something; resolves to its next word. */
+  async tell(...words: string[]): Promise<string | undefined> {
+    await this.#stdin.write(new TextEncoder().encode(words.join(" ") + "\n"));
+    return (await this.#stdout.read()).value?.trim();
+  }
+
+  async close(): Promise<void> {
+    await this.#stdin.close();
+    await this.#status;
+    await this.#stdout.cancel();
+  }
+}
+
+type Way = "before" | "after" | "sync" | "freed";
+interface Accepting<T> {
+  accept(options: { timeout: number }): Promise<T>;
+  acceptSync(options: { timeout: number }): T;
+}
+
+/**
+ * Lets a client connect while there is room for `free` descriptors only: to a server that waits already, that awaits it
+ * afterwards or blocks for it, or where there is room again at once.
+ *
+ * @returns What was accepted, and whether that took a second accept.
+ */
+async function acceptFull<T>(server: Accepting<T>, free: number, way: Way, connect: () => Promise<void>) {
+  const options = { timeout: 20_000 };
+  const accept = () => way === "sync" ? Promise.resolve(server.acceptSync(options)) : server.accept(options);
+  let accepting = way === "before" || way === "freed" ? server.accept(options) : undefined;
+  accepting?.catch(() => {});
+  let failed = false;
+  await withRoomFor(free, async () => {
+    await connect();
+    if (way === "freed") return;
+    try {
+      accepting ??= accept();
+      await accepting;
+    } catch (error) {
+      failed = true;
+      await fails(`accept with room for ${free}`, () => Promise.reject(error));
+      assertStringIncludes((error as Error).message, "close some");
+    }
+  });
+  // Who waited all the time may have been told of a full table before there was room again.
+  return { accepted: await (failed ? accept() : accepting!.catch(accept)), failed };
+}
+
+async function serveMany(client: Client, free: number, way: Way): Promise<boolean> {
+  using server = new IpcServer<number, number>();
+  const { accepted, failed } = await acceptFull(server, free, way, async () => {
+    assertEquals(await client.tell("many", server.name), "connected");
+  });
+  accepted.sendSync(2 * accepted.recvSync({ timeout: 20_000 }));
+  assertEquals(await client.tell("answer?"), "42");
+  accepted.close();
+  // It serves the next one as ever.
+  const next = server.accept({ timeout: 20_000 });
+  assertEquals(await client.tell("many", server.name), "connected");
+  (await next).close();
+  assertEquals(await client.tell("answer?"), "Disconnected");
+  return failed;
+}
+
+async function serveOne(client: Client, free: number, way: Way): Promise<boolean> {
+  using server = new IpcOneShotServer<number>();
+  const { accepted: [receiver, first], failed } = await acceptFull(server, free, way, async () => {
+    assertEquals(await client.tell("one", server.name), "connected");
+  });
+  assertEquals(first, 21);
+  assertEquals(receiver.recvSync({ timeout: 20_000 }), 22);
+  receiver.close();
+  return failed;
+}
+
+/** The other process. */
+async function connect(): Promise<void> {
+  const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
+  let duplex: ReturnType<typeof IpcServer.connect<number, number>> | undefined;
+  for (let line = await lines.read(); !line.done; line = await lines.read()) {
+    const [what, name] = line.value.trim().split(" ");
+    if (what === "many") {
+      duplex = IpcServer.connect<number, number>(name!);
+      duplex.sendSync(21);
+      console.log("connected");
+    } else if (what === "one") {
+      using sender = IpcSender.connect<number>(name!);
+      sender.sendSync(21), sender.sendSync(22);
+      console.log("connected");
+    } else if (what === "hello") {
+      console.log(what);
+    } else {
+      console.log(await duplex!.recv({ timeout: 20_000 }).catch((error) => error.code));
+      duplex!.close();
+    }
+  }
+}
+
+if (Deno.args[0] === "connect") {
+  await connect();
+} else {
+  await TESTS[Deno.args[0]!]!();
+  console.log("done");
+}
 spare.close();
-console.log("done");
