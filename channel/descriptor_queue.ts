@@ -11,7 +11,7 @@ import { privateEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { systemError } from "../ffi/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE, O_WRONLY } from "../ffi/platform.ts";
+import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../ffi/platform.ts";
 import { ensureRoomForFds, MAX_FDS_PER_MESSAGE, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
 
@@ -36,11 +36,11 @@ function writePacket(kind: number, slot: number, counter: number, count: number)
   fields.setInt32(12, count, true);
 }
 
-/** Sends one packet; `false` if the queue is full. */
-function sendPacket(socket: number, fds: readonly number[]): boolean {
+/** Sends one packet; `false` if the queue is full, or for an error that the caller can do without. */
+function sendPacket(socket: number, fds: readonly number[], unless = EAGAIN): boolean {
   const sent = sendMessage(socket, packet, fds);
   if (sent >= 0) return true;
-  if (sent === -EAGAIN) return false;
+  if (sent === -EAGAIN || sent === -unless) return false;
   if (sent === -EPIPE || sent === -ECONNRESET) {
     throw new IpcError("Disconnected", "Cannot send: the receiver is gone", { errno: -sent, syscall: "sendmsg" });
   }
@@ -87,11 +87,12 @@ export function sendDescriptors(socket: number, slot: number, counter: number, f
 /**
  * Registers the write end of a pipe with the receiver, to be rung when there is room.
  *
- * @returns `false` if the queue is full.
+ * @returns `false` if the queue is full, or as many descriptors of this user are in flight as may be: whoever sends data
+ * alone must not fail because others send descriptors.
  */
 export function sendSpaceBell(socket: number, bell: number): boolean {
   writePacket(KIND_SPACE_BELL, 0, 0, 1);
-  return sendPacket(socket, [bell]);
+  return sendPacket(socket, [bell], ETOOMANYREFS);
 }
 
 /** Descriptors that came ahead of their record. */

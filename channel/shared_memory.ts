@@ -49,9 +49,7 @@ export class IpcSharedMemory implements Disposable {
    * @throws {IpcError} `System` if there is no room for it.
    */
   static from(bytes: Uint8Array): IpcSharedMemory {
-    const memory = IpcSharedMemory.#create(bytes.length);
-    memory.bytes.set(bytes);
-    return memory;
+    return IpcSharedMemory.#create(bytes.length, (memory) => memory.set(bytes));
   }
 
   /**
@@ -66,12 +64,10 @@ export class IpcSharedMemory implements Disposable {
     if (!Number.isInteger(byte) || byte < 0 || byte > 255) {
       throw new RangeError(`Cannot fill memory with ${String(byte)}: a byte is an integer from 0 to 255`);
     }
-    const memory = IpcSharedMemory.#create(length);
-    if (byte !== 0) memory.bytes.fill(byte);
-    return memory;
+    return IpcSharedMemory.#create(length, byte === 0 ? undefined : (memory) => memory.fill(byte));
   }
 
-  static #create(length: number): IpcSharedMemory {
+  static #create(length: number, write: ((bytes: Uint8Array) => void) | undefined): IpcSharedMemory {
     if (!Number.isSafeInteger(length) || length < 0) {
       throw new RangeError(`Cannot make shared memory of ${String(length)} bytes: it must be an integer from 0`);
     }
@@ -85,11 +81,13 @@ export class IpcSharedMemory implements Disposable {
     try {
       // Now, so that a machine without memory says so here, and not by a fault when the bytes are touched.
       if (length > 0) allocate(fd.fd, 0, length, `Cannot make shared memory of ${length} bytes`);
+      const memory = new IpcSharedMemory(fd, length);
+      write?.(memory.bytes); // there may be no addresses for it
+      return memory;
     } catch (error) {
       fd.close();
       throw error;
     }
-    return new IpcSharedMemory(fd, length);
   }
 
   /** @ignore */

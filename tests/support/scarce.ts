@@ -1,0 +1,239 @@
+// Runs in a process that may not have much of something: descriptors in flight, address space, or large files. Says
+// "done" if everything was as it should be.
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  bytesChannel,
+  channel,
+  duplex,
+  type IpcError,
+  type IpcFd,
+  IpcOneShotServer,
+  IpcSender,
+  IpcServer,
+  IpcSharedMemory,
+} from "../../mod.ts";
+import { createDoorbell } from "../../ffi/doorbell.ts";
+import { libc } from "../../ffi/libc.ts";
+import { EFBIG, ENOMEM, ETOOMANYREFS, platform } from "../../ffi/platform.ts";
+import { assertIpcError } from "./assert_ipc.ts";
+import { descriptorsOf } from "./leftovers.ts";
+
+const MB = 1 << 20;
+
+/** Where the descriptors of this package's kinds lead, in a form that can be compared. */
+function open(): string[] {
+  return descriptorsOf("self").filter((link) => /^(pipe:|socket:|\/memfd:)/.test(link)).sort();
+}
+
+/** Memory files that are mapped. */
+function mapped(): number {
+  return Deno.readTextFileSync("/proc/self/maps").split("\n").filter((line) => line.includes("/memfd:isthmus")).length;
+}
+
+/** A sender that is sent away for the first time opens something that it keeps. */
+function warmUp(sender: IpcSender<number>): void {
+  const [carrier, arrivals] = channel<[IpcSender<number>]>();
+  carrier.sendSync([sender]);
+  arrivals.recvSync()[0].close();
+  carrier.close(), arrivals.close();
+}
+
+/** Asserts that something fails for want of what this process has not got, and leaves nothing behind. */
+async function fails(errno: number, says: string, act: () => unknown): Promise<IpcError> {
+  const ends = open().length, maps = mapped();
+  const error = await assertIpcError("System", act);
+  assertEquals(error.errno, errno, error.message);
+  assertStringIncludes(error.message, says);
+  assertEquals(open().length, ends, `left behind by: ${error.message}`);
+  assertEquals(mapped(), maps, `mapped by: ${error.message}`);
+  return error;
+}
+
+/** Sets a limit of this process while `act` runs. */
+async function limited(limit: string, soft: number, act: () => unknown): Promise<void> {
+  const set = (value: string) => {
+    const { success, stderr } = new Deno.Command("prlimit", { args: ["--pid", `${Deno.pid}`, `--${limit}=${value}`] })
+      .outputSync();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+  };
+  set(`${soft}:`);
+  try {
+    await act();
+  } finally {
+    set("unlimited:");
+  }
+}
+
+/**
+ * Linux counts the descriptors in flight by the real user: of root's, others may have many. Only now, as Deno finds
+ * nothing of its own under another real user.
+ */
+function becomeSomebody(): void {
+  // int setresuid(uid_t ruid, uid_t euid, uid_t suid)
+  const library = Deno.dlopen(platform().libc, {
+    setresuid: { parameters: ["u32", "u32", "u32"], result: "i32" },
+  });
+  if (libc().c.geteuid() === 0) assertEquals(library.symbols.setresuid(100_000 + Deno.pid, 0, 0), 0);
+  library.close();
+}
+
+const TESTS: Record<string, () => Promise<void>> = {
+  async "descriptors in flight"() {
+    const LIMIT = 256, EACH = 60;
+    becomeSomebody();
+    const [bell, ring] = createDoorbell();
+    const fds: IpcFd[] = Array.from({ length: EACH }, () => bell.clone());
+    const [carrier, arrivals] = channel<unknown>();
+    const [sender, receiver] = channel<number>();
+    warmUp(sender);
+    let sent = 0;
+    for (; sent * EACH <= 2 * LIMIT; sent++) {
+      try {
+        carrier.sendSync([sent, fds]);
+      } catch {
+        break;
+      }
+    }
+    assert(sent * EACH >= LIMIT && sent * EACH <= LIMIT + EACH, `the limit was met after ${sent} messages`);
+
+    // Every way of sending says so, and everything is still its owner's.
+    const value = [fds, receiver, sender, new Uint8Array(5 * MB)];
+    const says = "let the receiver take some";
+    await fails(ETOOMANYREFS, says, () => carrier.sendSync(value));
+    await fails(ETOOMANYREFS, says, () => carrier.trySend(value));
+    await fails(ETOOMANYREFS, says, () => carrier.send(value));
+    await fails(ETOOMANYREFS, says, () =>
+      carrier.sendWhenEmpty([sender], { timeout: 0 }).catch((error) => {
+        // It would have to wait, as messages are queued.
+        assertEquals(error.code, "Timeout");
+        return carrier.send([sender]);
+      }));
+    assert(!receiver.closed && !sender.closed && fds.every((fd) => !fd.closed));
+    sender.sendSync(7);
+    assertEquals(receiver.recvSync({ timeout: 0 }), 7);
+    using server = new IpcServer<number, number>();
+    using oneShot = new IpcOneShotServer<number>();
+    await fails(ETOOMANYREFS, says, () => IpcServer.connect(server.name));
+    await fails(ETOOMANYREFS, says, () => IpcSender.connect(oneShot.name));
+
+    // Data needs no descriptor, not even where it has to wait for room.
+    const [numbers, sink] = channel<number>({ capacity: 65_536 });
+    let count = 0;
+    while (numbers.trySend(count)) count++;
+    const waiting = numbers.send(count++, { timeout: 60_000 });
+    for (let n = 0; n < count - 1; n++) assertEquals(sink.recvSync({ timeout: 0 }), n);
+    await waiting;
+    assertEquals(await sink.recv({ timeout: 60_000 }), count - 1);
+    numbers.close(), sink.close();
+
+    // Once the receiver has taken some, it goes on; nothing came of what failed.
+    const first = arrivals.recvSync({ timeout: 0 }) as [number, IpcFd[]];
+    assertEquals(first[0], 0);
+    for (const fd of first[1]) fd.close();
+    for (let n = 1; n < sent; n++) {
+      const [number, taken] = arrivals.recvSync({ timeout: 0 }) as [number, IpcFd[]];
+      assertEquals([number, taken.length], [n, EACH]);
+      for (const fd of taken) fd.close();
+    }
+    assertEquals(arrivals.tryRecv(), { state: "empty" });
+    carrier.sendSync(value);
+    assert(receiver.closed && !sender.closed);
+    const [moved, there, clone, large] = arrivals.recvSync({ timeout: 0 }) as [
+      IpcFd[],
+      typeof receiver,
+      typeof sender,
+      Uint8Array,
+    ];
+    assertEquals([moved.length, large.length], [EACH, 5 * MB]);
+    clone.sendSync(8);
+    assertEquals(there.recvSync({ timeout: 0 }), 8);
+    const client = IpcServer.connect<number, number>(server.name);
+    (await server.accept()).close();
+    for (const end of [...fds, ...moved, bell, ring, carrier, arrivals, sender, there, clone, client]) end.close();
+  },
+
+  async "address space"() {
+    const [sender, receiver] = channel<unknown>({ capacity: 65_536 });
+    const bytes = new Uint8Array(300 * MB);
+    const [queued, waiting] = channel<unknown>({ capacity: 65_536 });
+    queued.sendSync(bytes);
+    const shared = IpcSharedMemory.filled(0, 300 * MB); // mapped at first use
+    const { size } = /VmSize:\s+(?<size>[0-9]+) kB/.exec(Deno.readTextFileSync("/proc/self/status"))!.groups!;
+    await limited("as", Number(size) * 1024 + 250 * MB, async () => {
+      const says = "out of memory";
+      await fails(ENOMEM, says, () => channel({ capacity: 512 * MB }));
+      await fails(ENOMEM, says, () => bytesChannel({ capacity: 512 * MB }));
+      await fails(ENOMEM, says, () => duplex({ capacity: 512 * MB }));
+      using server = new IpcServer<number, number>();
+      await fails(ENOMEM, says, () => IpcServer.connect(server.name, { capacity: 512 * MB }));
+      await fails(ENOMEM, says, () => IpcSharedMemory.from(bytes));
+      await fails(ENOMEM, says, () => IpcSharedMemory.filled(1, 300 * MB));
+      await fails(ENOMEM, says, () => shared.bytes);
+      // What needs less goes on.
+      using client = IpcServer.connect<number, number>(server.name);
+      client.sendSync(1);
+      using served = await server.accept();
+      assertEquals(served.recvSync({ timeout: 0 }), 1);
+      using small = IpcSharedMemory.from(bytes.subarray(0, MB));
+      sender.sendSync([small]);
+      (receiver.recvSync({ timeout: 0 }) as [IpcSharedMemory])[0].close();
+      // The message is too large for this process now; that is told once, and the next one arrives.
+      queued.sendSync("next");
+      await assertIpcError("TooLarge", () => waiting.recvSync({ timeout: 0 }));
+      assertEquals(waiting.recvSync({ timeout: 0 }), "next");
+      sender.sendSync("next");
+      assertEquals(receiver.recvSync({ timeout: 0 }), "next");
+    });
+    assertEquals(shared.bytes.length, 300 * MB);
+    const [one, two] = channel<number>({ capacity: 512 * MB });
+    for (const end of [shared, IpcSharedMemory.from(bytes), queued, waiting, sender, receiver, one, two]) end.close();
+  },
+
+  async "large files"() {
+    const [carrier, arrivals] = channel<unknown>({ capacity: 65_536 });
+    const [sender, receiver] = channel<number>();
+    const bytes = new Uint8Array(8 * MB).fill(3);
+    warmUp(sender);
+    await limited("fsize", 4 * MB, async () => {
+      const says = "ulimit -f";
+      await fails(EFBIG, says, () => channel({ capacity: 16 * MB }));
+      await fails(EFBIG, says, () => bytesChannel({ capacity: 16 * MB }));
+      await fails(EFBIG, says, () => duplex({ capacity: 16 * MB }));
+      using server = new IpcServer<number, number>({ capacity: 16 * MB });
+      await fails(EFBIG, says, () => IpcServer.connect(server.name));
+      await fails(EFBIG, says, () => IpcSharedMemory.from(bytes));
+      await fails(EFBIG, says, () => IpcSharedMemory.filled(0, 8 * MB));
+      const value = [bytes, receiver, sender];
+      await fails(EFBIG, says, () => carrier.sendSync(value));
+      await fails(EFBIG, says, () => carrier.trySend(value));
+      await fails(EFBIG, says, () => carrier.send(value));
+      assert(!receiver.closed && !sender.closed);
+      assertEquals(arrivals.tryRecv(), { state: "empty" });
+      // What needs less goes on.
+      carrier.sendSync([bytes.subarray(0, 2 * MB)]);
+      assertEquals((arrivals.recvSync({ timeout: 0 }) as [Uint8Array])[0].length, 2 * MB);
+      const [small, smallReceiver] = channel<number>({ capacity: 65_536 });
+      small.close(), smallReceiver.close();
+    });
+    carrier.sendSync([bytes, receiver, sender]);
+    const [large, there, clone] = arrivals.recvSync({ timeout: 0 }) as [
+      Uint8Array,
+      typeof receiver,
+      typeof sender,
+    ];
+    assert(large.length === bytes.length && large.every((byte) => byte === 3));
+    clone.sendSync(1);
+    assertEquals(there.recvSync({ timeout: 0 }), 1);
+    for (const end of [carrier, arrivals, sender, there, clone]) end.close();
+  },
+};
+
+const before = open();
+const test = TESTS[Deno.args[0]!]!;
+await test();
+for (let turn = 0; turn < 20 && open().length > before.length; turn++) {
+  await new Promise((resolve) => setTimeout(resolve, 2)); // Node's sockets close theirs in their own time
+}
+assertEquals(open(), before, "left behind");
+assertEquals(mapped(), 0, "still mapped");
+console.log("done");
