@@ -16,7 +16,7 @@ import { fileStatus, isSameFile } from "../ffi/file_status.ts";
 import { check, cString, libc, systemError } from "../ffi/libc.ts";
 import { allocate } from "../ffi/mapping.ts";
 import { AT_FDCWD, AT_SYMLINK_FOLLOW, EEXIST, ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../ffi/platform.ts";
-import { CELL, DATA_START, HEADER_BYTES, ringSize } from "./ring_layout.ts";
+import { CELL, DATA_START, HEADER_BYTES, ringSize, W_HEAD, W_TAIL } from "./ring_layout.ts";
 import { capacityOf, RingMemory } from "./ring_memory.ts";
 
 /** How a named ring is to be made if it does not exist. */
@@ -195,4 +195,21 @@ export function removeRingFile(path: string, force: boolean): boolean {
   } finally {
     leaveRingFile(found);
   }
+}
+
+/**
+ * Removes the files of a named ring that nobody is attached to and that nothing waits in. Nobody can attach between the
+ * look and the removal: who tries makes a new ring.
+ *
+ * @returns Whether it was there, and was removed.
+ */
+export function removeEmptyRingFile(path: string): boolean {
+  checkPath(path);
+  const found = attach(path, `Cannot remove the channel "${path}"`);
+  if (found === undefined) return false;
+  const { words } = found.memory;
+  let removed = false;
+  leaveRingFile(found, () => removed = Atomics.load(words, W_HEAD) === Atomics.load(words, W_TAIL));
+  found.memory.release();
+  return removed;
 }

@@ -70,6 +70,26 @@ export function millisecondsOf({ flags }: Pick<Call, "flags">, name: string): nu
   return milliseconds;
 }
 
+/**
+ * The whole number that a flag asks for; `undefined` if it was not given.
+ *
+ * @throws {UsageError} If it is none, or out of range.
+ */
+export function integerOf(
+  { flags }: Pick<Call, "flags">,
+  name: string,
+  { least, most = Number.MAX_SAFE_INTEGER }: { least: number; most?: number },
+): number | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (text === true || !/^\d+$/.test(text) || number < least || number > most) {
+    const range = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
+    throw new UsageError(`"--${name}" takes a whole number, ${range}, and not "${text}"`);
+  }
+  return number;
+}
+
 function checkOperands(command: Command, operands: readonly string[]): void {
   const expected = command.operands ?? [];
   const missing = expected[operands.length];

@@ -8,11 +8,13 @@ import { gc } from "./gc.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { ls } from "./ls.ts";
 import { didYouMean } from "./nearest.ts";
+import { recv } from "./recv.ts";
 import { rm } from "./rm.ts";
+import { send } from "./send.ts";
 import { Output, ReaderGone } from "./output.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
-const COMMANDS: readonly Command[] = [ls, gc, rm, doctor, doctorPeer];
+const COMMANDS: readonly Command[] = [ls, gc, rm, send, recv, doctor, doctorPeer];
 
 const FAILED = 1;
 const MISUSED = 2;

@@ -37,4 +37,5 @@ export function main(args: readonly string[]): Promise<number> {
   return run(args);
 }
 
-if (import.meta.main) Deno.exitCode = await main(Deno.args);
+// Exits by itself: a read of the standard input that nobody waits for any more would keep the process alive.
+if (import.meta.main) Deno.exit(await main(Deno.args));

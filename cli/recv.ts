@@ -1,0 +1,121 @@
+// `isthmus recv`: receives from a named channel, and prints.
+import { IpcBytesReceiver } from "../channel/bytes_receiver.ts";
+import { IpcReceiver } from "../channel/receiver.ts";
+import type { NamedChannelOptions } from "../channel/ring_file.ts";
+import { MAX_CAPACITY } from "../channel/ring_layout.ts";
+import { IpcError } from "../ffi/error.ts";
+import { integerOf, millisecondsOf } from "./arguments.ts";
+import { type Call, type Command, Refused, UsageError } from "./command.ts";
+import { jsonLine } from "./json_value.ts";
+import { type Format, formatFlags, formatOf } from "./message_format.ts";
+import { MessageOutput } from "./message_output.ts";
+import { Output, ReaderGone } from "./output.ts";
+import { Interrupted, Stop } from "./stop.ts";
+import { counted, printable } from "./text.ts";
+
+/** The command. */
+export const recv: Command = {
+  name: "recv",
+  summary: "Print what is sent to a named channel",
+  details: [
+    "Makes the channel if there is none, and is its one receiver until it ends. Senders come and go, and a named channel",
+    "does not tell when the last one has gone: it ends by --count, by --timeout, by Ctrl-C, or when nobody reads its",
+    "output any more. The channel's files are removed then, unless a sender uses it or messages are left in it.",
+    "",
+    "Each message is a line: text as it is, any other value as JSON. With --json also text is JSON; what JSON lacks is an",
+    'object such as {"$bigint": "12"} or {"$bytes": "AQI="}. With --raw the messages are bytes, written one after',
+    "another with nothing in between. A message that cannot be decoded is told of, and makes the exit code 1.",
+  ].join("\n"),
+  operands: ["PATH"],
+  flags: {
+    ...formatFlags("Print each message as a line of JSON", "Write messages of bytes as they are"),
+    "zero-copy": { help: "Read messages where they lie in shared memory, without a copy" },
+    count: { help: "End after so many messages", short: "n", value: "N" },
+    timeout: { help: "End when no message has come for so long; a failure if --count asks for more", value: "MS" },
+    capacity: { help: "Bytes that a new channel holds, 4 MiB unless told", value: "BYTES" },
+    mode: { help: "Permission bits of a new channel, 600 unless told", value: "OCTAL" },
+  },
+  examples: [
+    ["isthmus recv /dev/shm/jobs", "print messages until Ctrl-C"],
+    ["isthmus recv /dev/shm/jobs --json | jq .id", "for programs"],
+    ["isthmus recv /dev/shm/jobs --timeout=0", "what is there now"],
+    ["isthmus recv /dev/shm/file --raw --zero-copy --timeout=5000 >copy", "bytes, until none come"],
+  ],
+  async run(call): Promise<number> {
+    const format = formatOf(call);
+    const count = integerOf(call, "count", { least: 1 }) ?? Infinity;
+    const options = { timeout: millisecondsOf(call, "timeout") ?? Infinity };
+    const path = call.operands[0]!, named = namedOptions(call);
+    using stop = new Stop();
+    using receiver = format === "raw" ? IpcBytesReceiver.create(path, named) : IpcReceiver.create<unknown>(path, named);
+    using output = new MessageOutput(stop);
+    const written = writerOf(format, call.out);
+    const wait = { ...options, signal: stop.signal };
+    const next = call.flags["zero-copy"] === undefined
+      ? async () => await output.write(written(await receiver.recv(wait)))
+      : async () => {
+        using message = await receiver.borrow(wait);
+        await output.write(written(message.value));
+      };
+    return await follow(count, () => {
+      output.check();
+      return next();
+    });
+  },
+};
+
+/** Prints so many messages; returns the exit code. */
+async function follow(count: number, next: () => Promise<void>): Promise<number> {
+  let code = 0;
+  for (let printed = 0; printed < count; printed++) {
+    try {
+      await next();
+    } catch (error) {
+      if (error instanceof ReaderGone) return code;
+      if (isError(error, "Serialization")) {
+        tell(`Message ${printed + 1}: ${error.message}`);
+        code = 1;
+      } else if (isError(error, "Timeout") || error instanceof Interrupted) {
+        // Without a number of messages to wait for, these are how it is meant to end.
+        if (count === Infinity) return code;
+        throw new Refused(`${error.message}, after ${printed} of ${counted(count, "message")}`);
+      } else throw error;
+    }
+  }
+  return code;
+}
+
+function isError(error: unknown, code: IpcError["code"]): error is IpcError {
+  return error instanceof IpcError && error.code === code;
+}
+
+/** Tells of something that does not end the program. */
+function tell(text: string): void {
+  const errors = new Output(Deno.stderr);
+  try {
+    errors.line(`${errors.paint("red", "isthmus:")} ${text}`);
+  } catch (error) {
+    if (!(error instanceof ReaderGone)) throw error; // who does not want to hear of it need not
+  }
+}
+
+/** What is written for a message. */
+function writerOf(format: Format, out: Output): (message: unknown) => Uint8Array {
+  if (format === "raw") return (message) => message as Uint8Array;
+  const encoder = new TextEncoder();
+  const shown = out.terminal ? printable : (text: string) => text;
+  return (message) =>
+    encoder.encode(`${shown(format === "text" && typeof message === "string" ? message : jsonLine(message))}\n`);
+}
+
+function namedOptions(call: Call): NamedChannelOptions {
+  const capacity = integerOf(call, "capacity", { least: 1, most: MAX_CAPACITY });
+  const { mode } = call.flags;
+  if (mode !== undefined && !/^0?[0-7]{3}$/.test(String(mode))) {
+    throw new UsageError(`"--mode" takes three octal digits, such as 660, and not "${mode}"`);
+  }
+  return {
+    ...(capacity === undefined ? {} : { capacity }),
+    ...(mode === undefined ? {} : { mode: parseInt(String(mode), 8) }),
+  };
+}

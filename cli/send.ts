@@ -1,0 +1,132 @@
+// `isthmus send`: sends what it reads, or what it is given, to a named channel.
+import { IpcBytesSender } from "../channel/bytes_sender.ts";
+import { removeEmptyRingFile } from "../channel/ring_file.ts";
+import { DEFAULT_CAPACITY } from "../channel/ring_layout.ts";
+import { RingPeek } from "../channel/ring_peek.ts";
+import { IpcSender } from "../channel/sender.ts";
+import { IpcError } from "../ffi/error.ts";
+import { millisecondsOf } from "./arguments.ts";
+import { type Command, Refused } from "./command.ts";
+import { valueOfJson } from "./json_value.ts";
+import { type Format, formatFlags, formatOf } from "./message_format.ts";
+import { inputPieces, linesOf } from "./standard_input.ts";
+import { Interrupted, Stop } from "./stop.ts";
+import { counted } from "./text.ts";
+
+/** Bytes read at a time. */
+const PIECE = 65_536;
+
+/** JSON may be longer than the CBOR that it becomes: by an escaped letter of six for one, and by blanks. */
+const JSON_PER_CBOR = 8;
+
+/** The command. */
+export const send: Command = {
+  name: "send",
+  summary: "Send lines of the standard input, or the values given, to a named channel",
+  details: [
+    "Makes the channel if there is none. What is sent while nobody receives waits in it, as far as there is room. A full",
+    "channel is waited for, and meanwhile nothing is read, so whoever writes the input waits as well.",
+    "",
+    "Each line is a message, a text; with --json it is the value that the JSON stands for, where what JSON lacks is an",
+    'object such as {"$bigint": "12"} or {"$bytes": "AQI="}, and blank lines are left out. With --raw the input is sent as',
+    `messages of bytes, as it is read, at most ${PIECE} bytes each: one after the other they are the input again.`,
+    "Values that are given are a message each, and the input is not read. It ends at the first line that cannot be sent;",
+    "what was sent before it stays sent.",
+  ].join("\n"),
+  operands: ["PATH", "[VALUE...]"],
+  flags: {
+    ...formatFlags("Each line, or value, is JSON", "Send bytes as they are"),
+    timeout: { help: "Wait for room no longer than this, for each message", value: "MS" },
+  },
+  examples: [
+    ["isthmus send /dev/shm/jobs hello", "one message"],
+    ["tail -f log | isthmus send /dev/shm/jobs", "lines as they come"],
+    [`isthmus send /dev/shm/jobs --json '{"id": 1}' 2`, "two values"],
+    ["isthmus send /dev/shm/file --raw <file", "bytes"],
+  ],
+  async run(call): Promise<number> {
+    const [path, ...given] = call.operands as [string, ...string[]];
+    const format = formatOf(call);
+    const timeout = millisecondsOf(call, "timeout") ?? Infinity;
+    const values = given.map((text) => valueOfText(format, text)); // all of them, before any is sent
+    using stop = new Stop();
+    const sender = format === "raw" ? IpcBytesSender.open(path) : IpcSender.open<unknown>(path);
+    const wait = { timeout, signal: stop.signal };
+    const put = async (value: unknown) => await sender.send(value as Uint8Array, wait);
+    try {
+      if (values.length > 0) await sendAll(values, put);
+      else await sendInput(format, capacityAt(path), stop, put);
+    } finally {
+      sender.close();
+      // A receiver that ended while this sender was attached has left the files for it.
+      removeEmptyRingFile(path);
+    }
+    return 0;
+  },
+};
+
+type Put = (value: unknown) => Promise<void>;
+
+async function sendAll(values: readonly unknown[], put: Put): Promise<void> {
+  for (const [i, value] of values.entries()) {
+    try {
+      await put(value);
+    } catch (error) {
+      throw at(`Value ${i + 1}`, i, error);
+    }
+  }
+}
+
+async function sendInput(format: Format, capacity: number, stop: Stop, put: Put): Promise<void> {
+  const pieces = inputPieces(Math.min(PIECE, capacity), stop);
+  const messages = format === "raw" ? pieces : linesOf(pieces, capacity * (format === "json" ? JSON_PER_CBOR : 1));
+  const read = readerOf(format);
+  let sent = 0;
+  for (let number = 1;; number++) {
+    try {
+      const { done, value } = await messages.next();
+      if (done) return;
+      const message = read(value);
+      if (message === undefined) continue;
+      await put(message[0]);
+      sent++;
+    } catch (error) {
+      throw at(format === "raw" ? `Piece ${number}` : `Line ${number}`, sent, error);
+    }
+  }
+}
+
+/** Makes a message of what was read, in an array of one; nothing of a line that is none. */
+function readerOf(format: Format): (bytes: Uint8Array) => [unknown] | undefined {
+  if (format === "raw") return (bytes) => [bytes];
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  return (bytes) => {
+    let text: string;
+    try {
+      text = decoder.decode(bytes);
+    } catch (cause) {
+      throw new IpcError("Serialization", "it is not UTF-8; --raw sends bytes as they are", { cause });
+    }
+    if (format === "json" && text.trim() === "") return undefined;
+    return [valueOfText(format, text)];
+  };
+}
+
+function valueOfText(format: Format, text: string): unknown {
+  if (format === "raw") return new TextEncoder().encode(text);
+  return format === "json" ? valueOfJson(text) : text;
+}
+
+function capacityAt(path: string): number {
+  using ring = RingPeek.open(path);
+  return ring?.capacity ?? DEFAULT_CAPACITY;
+}
+
+/** An error with the place where it happened, and with what is not undone by it. */
+function at(place: string, sent: number, error: unknown): unknown {
+  if (error instanceof Interrupted) return new Refused(`${error.message}; ${counted(sent, "message")} sent`);
+  if (!(error instanceof IpcError)) return error;
+  return new IpcError(error.code, `${place}: ${error.message}; ${counted(sent, "message")} sent before it`, {
+    cause: error,
+  });
+}
