@@ -74,29 +74,32 @@ export function cellInfo(name: string): CellInfo | undefined {
     return undefined; // not a cell, or not ours
   }
   if (found === undefined) return undefined;
-  const { fd, status } = found;
   try {
-    const header = readHeader(fd.fd);
-    const holders = lockHolders(status);
-    // Without taking a lock: who leaves at this moment must find out that it is the last.
-    const references = countOthers(fd.fd);
-    const stale = holders.length === 0 && references === 0;
-    return {
-      name,
-      kind: header[KIND] === KIND_CBOR ? "cbor" : "pod",
-      layout: readText(fd.fd, header[TEXT_OFFSET]!, header[TEXT_LENGTH]!, status.size),
-      size: status.size,
-      capacity: header[CAPACITY]!,
-      length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
-      holders,
-      lockedBy: lockOwner(header[MUTEX_OFFSET >> 2]!),
-      references,
-      stale,
-      damage: damageOf(fd.fd, status),
-    };
+    return describeCell(name, found.fd.fd, found.status);
   } finally {
-    fd.close();
+    found.fd.close();
   }
+}
+
+/** What is known of a cell whose file is open. */
+export function describeCell(name: string, fd: number, status: FileStatus): CellInfo {
+  const header = readHeader(fd);
+  const holders = lockHolders(status);
+  // Without taking a lock: who leaves at this moment must find out that it is the last.
+  const references = countOthers(fd);
+  return {
+    name,
+    kind: header[KIND] === KIND_CBOR ? "cbor" : "pod",
+    layout: readText(fd, header[TEXT_OFFSET]!, header[TEXT_LENGTH]!, status.size),
+    size: status.size,
+    capacity: header[CAPACITY]!,
+    length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
+    holders,
+    lockedBy: lockOwner(header[MUTEX_OFFSET >> 2]!),
+    references,
+    stale: holders.length === 0 && references === 0,
+    damage: damageOf(fd, status),
+  };
 }
 
 function damageOf(fd: number, status: FileStatus): string | undefined {
@@ -109,7 +112,7 @@ function damageOf(fd: number, status: FileStatus): string | undefined {
 }
 
 /** The text that describes the layout; empty if there is none, or it cannot be where the header says. */
-export function readText(fd: number, offset: number, length: number, size: number): string {
+function readText(fd: number, offset: number, length: number, size: number): string {
   if (offset <= 0 || length <= 0 || length > 1 << 16 || offset + length > size) return "";
   return new TextDecoder().decode(readAt(fd, offset, length));
 }

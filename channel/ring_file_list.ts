@@ -78,8 +78,12 @@ export function describe(path: string, ring: RingPeek, opened: OpenFiles = new M
   const { messages, damage } = ring.backlog();
   const { receiver, senders } = ring.endpoints();
   const holders = lockHolders(ring.status);
-  // Some file systems number their files otherwise in the kernel's list of locks than for programs.
-  for (const pid of openedBy(opened, path, ring.status)) if (!holders.includes(pid)) holders.push(pid);
+  // Some file systems number their files otherwise in the kernel's list of locks than for programs. Who only looks, as
+  // this program does, has no doorbell open.
+  const withBell = new Set(opened.get(path + BELL)?.map(({ pid }) => pid));
+  for (const pid of openedBy(opened, path, ring.status)) {
+    if (withBell.has(pid) && !holders.includes(pid)) holders.push(pid);
+  }
   return {
     path,
     size: ring.status.size,

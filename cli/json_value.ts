@@ -46,6 +46,11 @@ export function valueOfJson(text: string): unknown {
   try {
     json = JSON.parse(text);
   } catch (cause) {
+    if (cause instanceof RangeError) {
+      return guarded(() => {
+        throw cause;
+      });
+    }
     throw new IpcError("Serialization", `Cannot read ${excerpt(text)}: it is not JSON (${(cause as Error).message})`, {
       cause,
     });
@@ -53,12 +58,32 @@ export function valueOfJson(text: string): unknown {
   return guarded(() => read(json, "", new Map()));
 }
 
+/** How deep values may be nested: every level takes some of the stack here, and in programs that read the JSON. */
+const MAX_DEPTH = 400;
+
+let depth = 0;
+
+/** Goes one level deeper. */
+function nested<T>(act: () => T): T {
+  if (depth >= MAX_DEPTH) throw new RangeError("nested too deeply");
+  depth++;
+  try {
+    return act();
+  } finally {
+    depth--;
+  }
+}
+
 function guarded<T>(act: () => T): T {
   try {
     return act();
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
-    throw new IpcError("Serialization", `Cannot use a value as JSON: it is nested too deeply, or too long`, { cause });
+    throw new IpcError(
+      "Serialization",
+      `Cannot use a value as JSON: it is nested deeper than ${MAX_DEPTH} levels, or too long`,
+      { cause },
+    );
   }
 }
 
@@ -88,7 +113,7 @@ function write(value: unknown, path: string, seen: Places): Json {
   const before = seen.get(value);
   if (before !== undefined) return { $ref: before };
   seen.set(value, path);
-  return writeObject(value, path, seen);
+  return nested(() => writeObject(value, path, seen));
 }
 
 function writeObject(value: object, path: string, seen: Places): Json {
@@ -169,7 +194,10 @@ const ERRORS: Record<string, ErrorConstructor> = {
 };
 
 function read(json: Json, path: string, seen: Values): unknown {
-  if (typeof json !== "object" || json === null) return json;
+  return typeof json !== "object" || json === null ? json : nested(() => readObject(json, path, seen));
+}
+
+function readObject(json: Json[] | { [key: string]: Json }, path: string, seen: Values): unknown {
   if (Array.isArray(json)) {
     const array: unknown[] = [];
     seen.set(path, array);

@@ -11,10 +11,11 @@ import { didYouMean } from "./nearest.ts";
 import { recv } from "./recv.ts";
 import { rm } from "./rm.ts";
 import { send } from "./send.ts";
+import { show } from "./show.ts";
 import { Output, ReaderGone } from "./output.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
-const COMMANDS: readonly Command[] = [ls, gc, rm, send, recv, doctor, doctorPeer];
+const COMMANDS: readonly Command[] = [ls, show, gc, rm, send, recv, doctor, doctorPeer];
 
 const FAILED = 1;
 const MISUSED = 2;

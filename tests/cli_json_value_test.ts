@@ -81,8 +81,13 @@ test("jsonOf() names what no text can stand for", () => {
 });
 
 test("A value that is nested too deeply for JSON is an error, not a crash", () => {
-  let value: unknown = 1;
-  for (let i = 0; i < 200_000; i++) value = [value];
+  const nest = (levels: number) => {
+    let value: unknown = 1;
+    for (let i = 0; i < levels; i++) value = [value];
+    return value;
+  };
+  assertEquals(jsonLine(valueOfJson(jsonLine(nest(400)))), jsonLine(nest(400)));
+  const value = nest(200_000);
   assertEquals(assertThrows(() => jsonLine(value), IpcError).code, "Serialization");
   const text = "[".repeat(200_000) + "]".repeat(200_000);
   assertEquals(assertThrows(() => valueOfJson(text), IpcError).code, "Serialization");

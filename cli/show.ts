@@ -1,0 +1,222 @@
+// `isthmus show`: one shared cell or named channel, with its header and what is in it.
+import { type CellHeader, CellPeek, DECODED_LIMIT } from "../arc/cell_peek.ts";
+import type { CellInfo } from "../arc/registry.ts";
+import { describe, type NamedChannelInfo } from "../channel/ring_file_list.ts";
+import { type Backlog, RingPeek, type WaitingMessage } from "../channel/ring_peek.ts";
+import { decodeCbor } from "../ffi/cbor.ts";
+import { openFiles } from "../ffi/open_files.ts";
+import { type Call, type Command, Refused, UsageError } from "./command.ts";
+import { type Json, jsonOf } from "./json_value.ts";
+import { cellDocument, channelDocument, holdersText, processesText, stateText } from "./ls.ts";
+import type { Output } from "./output.ts";
+import { bytesText, counted, cut, printable } from "./text.ts";
+import { dumpLines, hexText, valueLine, valueLines } from "./value_text.ts";
+
+/** Messages that are shown unless told. */
+const DEFAULT_LIMIT = 20;
+
+/** Bytes that are shown of a message that is no value. */
+const EXCERPT = 32;
+
+/** The command. */
+export const show: Command = {
+  name: "show",
+  summary: "Show a shared cell with its value, or a named channel with what waits in it",
+  details:
+    "NAME is the name of a cell, or a path (with a slash) of a channel. Nothing is attached to, locked or received: " +
+    "the messages still arrive where they should.\n\n" +
+    'Values are JSON; what JSON lacks is an object with one key: {"$bigint":"12"}, {"$bytes":"AQI="} (base64), ' +
+    '{"$date":…}, {"$map":[[key,value]]}, {"$set":[…]}, {"$number":"NaN"}, {"$undefined":true}. What is no ' +
+    "CBOR is shown as bytes, and so is a cell whose header does not describe its layout.",
+  operands: ["NAME"],
+  flags: {
+    json: { help: "Print one JSON document" },
+    bytes: { help: "Show the bytes, and not what they mean", short: "b" },
+    limit: {
+      help: `Show so many messages, the oldest first; ${DEFAULT_LIMIT} unless told`,
+      short: "n",
+      value: "COUNT",
+    },
+  },
+  examples: [
+    ["isthmus show progress", "the cell of that name"],
+    ["isthmus show /dev/shm/jobs --limit=3", "the three messages that arrive next"],
+    ["isthmus show progress --json | jq .value", "for programs"],
+  ],
+  run(call): number {
+    const name = call.operands[0]!;
+    const limit = countOf(call, "limit") ?? DEFAULT_LIMIT;
+    return isPath(name) ? showChannel(name, limit, call) : showCell(name, call);
+  },
+};
+
+/** Whether a name is that of a channel. Names of cells have no slash. */
+export function isPath(name: string): boolean {
+  return name.includes("/");
+}
+
+function countOf({ flags }: Call, name: string): number | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  if (text === true || !/^\d{1,9}$/.test(text)) throw new UsageError(`"--${name}" takes a number, and not "${text}"`);
+  return Number(text);
+}
+
+/** The error for a cell that is not there. */
+export function noCell(what: string, name: string): Refused {
+  return new Refused(`Cannot ${what} "${name}": there is no shared cell of that name; "isthmus ls" lists them`);
+}
+
+/** The error for a channel that is not there. */
+export function noChannel(what: string, path: string): Refused {
+  return new Refused(`Cannot ${what} "${path}": there is no named channel at that path`);
+}
+
+// --- Cells ---------------------------------------------------------------------------------------------------------
+
+function showCell(name: string, { flags, out }: Call): number {
+  using cell = CellPeek.open(name);
+  if (cell === undefined) throw noCell("show", name);
+  const info = cell.info(), header = cell.header();
+  const known = info.kind === "cbor" || cell.layout() !== undefined;
+  const raw = flags["bytes"] !== undefined || !known;
+  if (!flags["json"]) describeCell(info, header, known, out);
+  try {
+    const value = raw ? cell.bytes() : cell.value();
+    if (flags["json"]) out.json({ ...cellDocument(info), header, value: jsonOf(value), problem: null });
+    else for (const line of raw ? dumpLines(value as Uint8Array) : valueLines(value, out.columns)) out.line(line);
+    return 0;
+  } catch (error) {
+    if (!flags["json"] || !isExpected(error)) throw error;
+    out.json({ ...cellDocument(info), header, value: null, problem: error.message });
+    return 1;
+  }
+}
+
+function describeCell(info: CellInfo, header: CellHeader, known: boolean, out: Output): void {
+  const [state, color] = stateText(info.stale, info.damage);
+  const changes = header.changeCounter >>> 1;
+  writeFields(out, [
+    ["cell", `${out.paint("bold", printable(info.name))}, ${out.paint(color, state)}`],
+    ["damage", info.damage],
+    [
+      "kind",
+      info.kind === "cbor" ? "CBOR" : `POD ${info.layout === "" ? "of an unknown layout" : printable(info.layout)}`,
+    ],
+    ["layout", known || info.layout === "" ? undefined : "does not fit the fingerprint: shown as bytes"],
+    ["fingerprint", info.kind === "cbor" ? undefined : header.fingerprint],
+    ["format", String(header.version)],
+    ["memory", bytesText(info.size)],
+    ["value", `${counted(info.length, "byte")}, at most ${info.capacity.toLocaleString("en")}`],
+    ["changed", `${counted(changes, "time")}${(header.changeCounter & 1) === 1 ? ", and being written" : ""}`],
+    ["held by", holdersText(info.holders, info.references) || "nobody"],
+    ["locked by", info.lockedBy === undefined ? "nobody" : processesText([info.lockedBy])],
+  ]);
+  out.line();
+}
+
+/** Lines of a name and a text; those without a text are left out. */
+export function writeFields(out: Output, fields: readonly (readonly [string, string | undefined])[]): void {
+  const there = fields.filter(([, text]) => text !== undefined);
+  const widest = Math.max(...there.map(([name]) => name.length));
+  for (const [name, text] of there) out.line(`${out.paint("dim", name.padEnd(widest))}  ${text}`);
+}
+
+/** Whether an error is one of the content, and not one of this program. */
+function isExpected(error: unknown): error is Error {
+  return error instanceof Error && "code" in error;
+}
+
+// --- Channels ------------------------------------------------------------------------------------------------------
+
+/** A message as it is shown: a value, or bytes and why they are none. */
+type Shown = { value: unknown } | { bytes: Uint8Array; problem: string };
+
+function showChannel(path: string, limit: number, { flags, out }: Call): number {
+  using ring = RingPeek.open(path);
+  if (ring === undefined) throw noChannel("show", path);
+  const info = describe(path, ring, openFiles());
+  const backlog = ring.backlog();
+  const budget = { left: DECODED_LIMIT };
+  const shown: [number, Shown][] = [];
+  for (const message of backlog.messages) {
+    if (shown.length >= limit) break;
+    const found = lookAt(ring, message, flags["bytes"] !== undefined, budget);
+    if (found !== undefined) shown.push([message.length, found]); // else it was received meanwhile
+  }
+  const omitted = Math.max(0, backlog.messages.length - limit);
+  if (flags["json"]) {
+    const { head, read, tail } = ring.counters();
+    out.json({
+      ...channelDocument(info),
+      header: { format: 1, cells: ring.cells, head: head >>> 0, read: read >>> 0, tail: tail >>> 0 },
+      closed: ring.closed,
+      unfinished: backlog.unfinished,
+      backlog: shown.map(([length, found]) => ({ length, ...messageDocument(found) })),
+      omitted,
+    });
+  } else {
+    describeChannel(info, ring, backlog, out);
+    for (const [i, [length, found]] of shown.entries()) out.line(messageLine(i + 1, length, found, out));
+    if (omitted > 0) {
+      out.line(`… and ${counted(omitted, "more message")}; --limit=${backlog.messages.length} shows all`);
+    }
+  }
+  if (backlog.damage !== undefined) throw new Refused(`The channel "${path}" is damaged: ${backlog.damage}`);
+  return 0;
+}
+
+/** `undefined` if it was received meanwhile. */
+function lookAt(ring: RingPeek, message: WaitingMessage, raw: boolean, budget: { left: number }): Shown | undefined {
+  if (message.length > budget.left) {
+    return { bytes: new Uint8Array(0), problem: `not looked at: more than ${bytesText(DECODED_LIMIT)} in all` };
+  }
+  const bytes = ring.read(message);
+  if (bytes === undefined) return undefined;
+  budget.left -= bytes.length;
+  if (raw) return { value: bytes };
+  try {
+    const value = decodeCbor(bytes);
+    jsonOf(value); // fails here, where it can be told which message it is
+    return { value };
+  } catch (error) {
+    if (!isExpected(error)) throw error;
+    return { bytes, problem: error.message };
+  }
+}
+
+function messageDocument(found: Shown): Record<string, Json> {
+  if ("value" in found) return { value: jsonOf(found.value), problem: null };
+  return { value: null, problem: found.problem, bytes: jsonOf(found.bytes) };
+}
+
+function messageLine(number: number, length: number, found: Shown, out: Output): string {
+  const head = `${out.paint("dim", `#${number}`)}  ${bytesText(length)}  `;
+  const room = out.columns - `#${number}  ${bytesText(length)}  `.length;
+  if ("value" in found) return head + cut(valueLine(found.value), room);
+  const { bytes, problem } = found;
+  const excerpt = `${hexText(bytes.subarray(0, EXCERPT))}${bytes.length > EXCERPT ? " …" : ""}`;
+  return head + cut(`${excerpt}${excerpt === "" ? "" : "  "}(${printable(problem)})`, room);
+}
+
+function describeChannel(info: NamedChannelInfo, ring: RingPeek, backlog: Backlog, out: Output): void {
+  const [state, color] = stateText(!info.attached, backlog.damage);
+  const { receiverWaits } = ring.counters();
+  const receiver = info.receiver === undefined
+    ? "nobody"
+    : `${processesText([info.receiver])}${receiverWaits ? ", which waits for a message" : ""}`;
+  writeFields(out, [
+    ["channel", `${out.paint("bold", printable(info.path))}, ${out.paint(color, state)}`],
+    ["damage", backlog.damage],
+    ["memory", bytesText(info.size)],
+    [
+      "waiting",
+      `${counted(backlog.messages.length, "message")}, ${bytesText(info.waiting)} of ${bytesText(info.capacity)}`,
+    ],
+    ["unfinished", backlog.unfinished === 0 ? undefined : `${bytesText(backlog.unfinished * 64)}, claimed by senders`],
+    ["received by", receiver],
+    ["sent to by", processesText(info.senders) || "nobody"],
+    ["held by", holdersText(info.holders) || "nobody"],
+  ]);
+  if (backlog.messages.length > 0) out.line();
+}
