@@ -25,6 +25,8 @@ const SYMBOLS = {
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
   // int bind(int fd, const struct sockaddr *addr, socklen_t len)
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int clock_gettime(clockid_t clock, struct timespec *now)
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
   // int closedir(DIR *dir)
@@ -81,14 +83,14 @@ const SYMBOLS = {
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  // int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *abstime)
+  pthread_mutex_clocklock: { parameters: ["pointer", "i32", "buffer"], result: "i32" },
   // int pthread_mutex_consistent(pthread_mutex_t *mutex)
   pthread_mutex_consistent: { parameters: ["pointer"], result: "i32" },
   // int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
   pthread_mutex_init: { parameters: ["pointer", "buffer"], result: "i32" },
   // int pthread_mutex_lock(pthread_mutex_t *mutex)
   pthread_mutex_lock: { parameters: ["pointer"], result: "i32" },
-  // int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *abstime)
-  pthread_mutex_timedlock: { parameters: ["pointer", "buffer"], result: "i32" },
   // int pthread_mutex_trylock(pthread_mutex_t *mutex)
   pthread_mutex_trylock: { parameters: ["pointer"], result: "i32" },
   // int pthread_mutex_unlock(pthread_mutex_t *mutex)

@@ -1,7 +1,7 @@
 // Shared memory mapped into this process: sealed memory files, and files, as ArrayBuffers.
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
-import { check, cString, libc } from "./libc.ts";
+import { check, cString, interrupted, libc } from "./libc.ts";
 import {
   errnoText,
   F_ADD_SEALS,
@@ -228,7 +228,13 @@ export function punchHole(fd: number, offset: number, length: number): void {
 /** Allocates the memory of a range of a file now, so that running out is an error here and not a fault later. */
 export function allocate(fd: number, offset: number, length: number, what: string): void {
   const { c, errnoCell } = libc();
-  check(c.fallocate(fd, 0, BigInt(offset), BigInt(length)), errnoCell[0]!, "fallocate", what);
+  for (;;) {
+    const result = c.fallocate(fd, 0, BigInt(offset), BigInt(length));
+    const errno = errnoCell[0]!;
+    if (interrupted(result, errno)) continue;
+    check(result, errno, "fallocate", what);
+    return;
+  }
 }
 
 /** A text that is the same for two descriptors of the same file, and for no others that are open. */

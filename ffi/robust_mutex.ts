@@ -9,6 +9,12 @@ import { EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, ETIMEDOUT } from "./platfo
 
 const PTHREAD_PROCESS_SHARED = 1, PTHREAD_MUTEX_ROBUST = 1, PTHREAD_MUTEX_ERRORCHECK = 2;
 
+const CLOCK_MONOTONIC = 1;
+/** Nanoseconds. */
+const SECOND = 1_000_000_000n;
+/** The longest time-out, in milliseconds: 31 years, whose nanoseconds fit in 64 bits. */
+const LONGEST = 1e12;
+
 /**
  * What came of an attempt to lock.
  *
@@ -63,11 +69,13 @@ export class RobustMutex {
   lock(timeout = Infinity): LockResult {
     const { c } = libc();
     if (timeout === Infinity) return toResult(c.pthread_mutex_lock(this.#pointer), "pthread_mutex_lock");
-    const until = Date.now() + Math.max(0, timeout);
-    const timespec = new BigInt64Array(2); // { time_t tv_sec; long tv_nsec }, on the real-time clock
-    timespec[0] = BigInt(Math.floor(until / 1000));
-    timespec[1] = BigInt(Math.floor((until % 1000) * 1e6));
-    return toResult(c.pthread_mutex_timedlock(this.#pointer, timespec), "pthread_mutex_timedlock");
+    // The monotonic clock: somebody may set the other one while this waits.
+    const timespec = new BigInt64Array(2); // { time_t tv_sec; long tv_nsec }
+    c.clock_gettime(CLOCK_MONOTONIC, timespec);
+    const nanoseconds = timespec[1]! + BigInt(Math.ceil(Math.min(Math.max(0, timeout), LONGEST) * 1e6));
+    timespec[0]! += nanoseconds / SECOND;
+    timespec[1] = nanoseconds % SECOND;
+    return toResult(c.pthread_mutex_clocklock(this.#pointer, CLOCK_MONOTONIC, timespec), "pthread_mutex_clocklock");
   }
 
   /** Declares the data repaired after `owner-died`. Without it the mutex can never be locked again. */

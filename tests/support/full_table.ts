@@ -19,8 +19,8 @@ const [spare] = createDoorbell();
 
 // Half a second after the start Deno listens for a signal, and panics if it finds no descriptor for that.
 const listener = () => {};
-Deno.addSignalListener("SIGUSR1", listener);
-Deno.removeSignalListener("SIGUSR1", listener);
+Deno.addSignalListener("SIGWINCH", listener);
+Deno.removeSignalListener("SIGWINCH", listener);
 
 /** Fills the table but for `free` descriptors while `act` runs; checks that `act` leaves none open. */
 async function withRoomFor(free: number, act: () => unknown): Promise<void> {
