@@ -8,7 +8,11 @@ import { MAX_CAPACITY } from "./segment_layout.ts";
 /** A layout that was read from its text. */
 export interface ReadLayout {
   readonly layout: PodLayout<unknown>;
-  /** Makes of a value what the layout takes, where that is plain: whole numbers become bigints where bigints belong. */
+  /**
+   * Makes of a value what the layout takes, where that is plain: whole numbers become bigints where bigints belong.
+   *
+   * @throws {TypeError} If a struct has no such field.
+   */
   fit(value: unknown): unknown;
 }
 
@@ -104,10 +108,18 @@ class LayoutReader {
     const layouts = Object.fromEntries([...fields].map(([name, { layout }]) => [name, layout]));
     return {
       layout: pod(struct(layouts)),
-      fit: (value) =>
-        typeof value !== "object" || value === null ? value : Object.fromEntries(
-          Object.entries(value).map(([name, inner]) => [name, fields.get(name)?.fit(inner) ?? inner]),
-        ),
+      fit(value) {
+        if (typeof value !== "object" || value === null) return value;
+        return Object.fromEntries(
+          Object.entries(value).map(([name, inner]) => {
+            const field = fields.get(name);
+            if (field === undefined) {
+              throw new TypeError(`The struct has no field "${name}", but ${[...fields.keys()]}`);
+            }
+            return [name, field.fit(inner)];
+          }),
+        );
+      },
     };
   }
 }

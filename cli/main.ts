@@ -11,11 +11,13 @@ import { didYouMean } from "./nearest.ts";
 import { recv } from "./recv.ts";
 import { rm } from "./rm.ts";
 import { send } from "./send.ts";
+import { set } from "./set.ts";
 import { show } from "./show.ts";
 import { Output, ReaderGone } from "./output.ts";
+import { watch } from "./watch.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
-const COMMANDS: readonly Command[] = [ls, show, gc, rm, send, recv, doctor, doctorPeer];
+const COMMANDS: readonly Command[] = [ls, show, watch, set, gc, rm, send, recv, doctor, doctorPeer];
 
 const FAILED = 1;
 const MISUSED = 2;

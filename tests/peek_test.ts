@@ -1,5 +1,5 @@
 // Looking at cells and named channels without attaching, while others are at work and when the memory is damaged.
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { array, bool, bytes, f64, IpcArc, IpcError, IpcReceiver, IpcSender, struct, u32, u64, u8 } from "../mod.ts";
 import { CellPeek } from "../arc/cell_peek.ts";
 import { fingerprint, type Layout } from "../arc/layout.ts";
@@ -193,7 +193,8 @@ test("readLayout() takes the texts of layouts, with their fingerprint and size, 
   const read = (text: string, size: number) => readLayout(text, fingerprint(text), size);
   const text = '{"a":u32,"b":[2]i64}';
   assertEquals(read(text, 24)!.layout.description, text);
-  assertEquals(read(text, 24)!.fit({ a: 1, b: [2, 3n], c: 4 }), { a: 1, b: [2n, 3n], c: 4 });
+  assertEquals(read(text, 24)!.fit({ a: 1, b: [2, 3n] }), { a: 1, b: [2n, 3n] });
+  assertThrows(() => read(text, 24)!.fit({ c: 4 }), TypeError, 'no field "c", but a,b');
   assertEquals(read(text, 25), undefined);
   assertEquals(readLayout(text, 1n, 24), undefined);
   const wrong = [

@@ -65,6 +65,11 @@ export class Running implements AsyncDisposable {
     }
   }
 
+  /** Closes the pipe that it prints to. */
+  async stopReading(): Promise<void> {
+    await this.#lines.cancel();
+  }
+
   /** Sends a signal, and waits for the end: the exit code, the lines that are left, and the standard error. */
   async end(signal: Deno.Signal): Promise<{ code: number; lines: string[]; err: string }> {
     this.process.kill(signal);
