@@ -1,6 +1,7 @@
 // A burst fills a large ring; once it is drained its memory goes back to the system.
 import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, type IpcBytesSender, type IpcReceiver, IpcReceiverSet } from "../mod.ts";
+import type { Self } from "./support/actor.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { processTest } from "./support/test.ts";
 
@@ -59,6 +60,52 @@ processTest("A channel of 1 GiB takes what is in it, and gives it back when it i
   await assertIpcError("Timeout", () => receiver.recv({ timeout: 1500 }));
   assert(ringMemory() < 16 * MB, `${ringMemory()} bytes are still taken after the wait`);
   sender.close();
+  await assertIpcError("Disconnected", () => receiver.recv());
+  receiver.close();
+});
+
+/** Memory that a process has touched and the system has not taken back, in bytes: all of it, and that of shared files. */
+function resident(pid: number): { all: number; shared: number } {
+  const text = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+([0-9]+) kB$`, "m").exec(text)![1]) * 1024;
+  return { all: bytes("VmRSS"), shared: bytes("RssShmem") };
+}
+
+/** Fills the ring when it is told to, and stays. */
+export function fillAndStay({ sender }: { sender: IpcBytesSender }, self: Self): void {
+  for (let round = self.hear<number>(); round > 0; round = self.hear<number>()) {
+    const message = new Uint8Array(MB).fill(round);
+    let sent = 0;
+    while (sent < BIG / MB && sender.trySend(message)) sent++;
+    self.say(sent);
+  }
+  sender.close();
+}
+
+processTest("After a burst both processes are as large as before it", async ({ start }) => {
+  const [sender, receiver] = bytesChannel({ capacity: 1024 * MB });
+  const child = await start(import.meta.url, fillAndStay, { sender });
+  sender.close();
+  const processes = [["sender", child.pid], ["receiver", Deno.pid]] as const;
+  for (let round = 1; round <= 2; round++) {
+    const before = new Map(processes.map(([name, pid]) => [name, resident(pid)]));
+    await child.tell(round);
+    assertEquals(await child.said(), BIG / MB);
+    assert(resident(child.pid).shared > before.get("sender")!.shared + 0.9 * BIG, "the sender has not filled it");
+    assert(ringMemory() > 0.9 * BIG, `only ${ringMemory()} bytes`);
+    for (let n = 0; n < BIG / MB; n++) {
+      using borrowed = receiver.borrowSync({ timeout: 10_000 });
+      assert(borrowed.value[0] === round && borrowed.value[MB - 1] === round);
+    }
+    await assertIpcError("Timeout", () => receiver.recv({ timeout: 1500 }));
+    for (const [name, pid] of processes) {
+      const now = resident(pid), then = before.get(name)!;
+      assert(now.shared < then.shared + BIG / 10, `the ${name} holds ${now.shared} bytes of shared memory`);
+      assert(now.all < then.all + BIG / 3, `the ${name} has ${now.all} bytes, ${then.all} before`);
+    }
+    assert(ringMemory() < BIG / 10, `${ringMemory()} bytes are still taken`);
+  }
+  await child.tell(0);
   await assertIpcError("Disconnected", () => receiver.recv());
   receiver.close();
 });
