@@ -199,12 +199,18 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
    * Takes the duplex apart. Its halves move: this object counts as closed.
    *
    * @returns The sender and the receiver.
+   * @throws {IpcError} `Closed` if it was closed; what is still open of it stays with it.
    */
   split(): [IpcSender<Out>, IpcReceiver<In>] {
     const sender = this.#sender.clone();
-    const receiver = this.#receiver.retyped<In>();
-    this.#sender.close();
-    return [sender, receiver];
+    try {
+      const receiver = this.#receiver.retyped<In>();
+      this.#sender.close();
+      return [sender, receiver];
+    } catch (error) {
+      sender.close();
+      throw error;
+    }
   }
 
   /** Closes both directions. Closing twice is harmless; what was sent still arrives. */

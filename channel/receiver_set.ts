@@ -86,7 +86,8 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
   }
 
   /**
-   * Takes a receiver in. It moves: the object that is passed is closed.
+   * Takes a receiver in. It moves: the object that is passed is closed. A pending {@linkcode select} hears it as well; it
+   * rejects if this process has no descriptor left for that.
    *
    * @param receiver The receiver.
    * @returns Its number, which the events carry.
@@ -100,7 +101,15 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
     this.#entries.set(id, entry);
     this.#enqueue(entry);
     if (this.#wait !== undefined) {
-      this.#listen(entry);
+      try {
+        this.#listen(entry);
+      } catch (error) {
+        // No descriptor for its bell: it is a member all the same, and whoever waits cannot wait for it.
+        const wait = this.#wait;
+        this.#rest();
+        wait.reject(error);
+        return id;
+      }
       this.#serve();
     }
     return id;

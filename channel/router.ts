@@ -1,6 +1,7 @@
 // Calls a function for every message of many channels.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcBytesReceiver } from "./bytes_receiver.ts";
+import { discard } from "./discard.ts";
 import type { IpcReceiver } from "./receiver.ts";
 import { IpcReceiverSet } from "./receiver_set.ts";
 
@@ -98,7 +99,10 @@ export class IpcRouter implements Disposable {
       try {
         for (const event of await this.#set.select()) {
           const route = this.#routes.get(event.id);
-          if (route === undefined) continue; // ended by an earlier event
+          if (route === undefined) { // ended by an earlier event
+            if (event.type === "message") discard(event.value);
+            continue;
+          }
           if (event.type === "closed") {
             this.#routes.delete(event.id);
             continue;

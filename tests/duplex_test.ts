@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { channel, duplex, type IpcDuplex } from "../mod.ts";
+import { channel, duplex, IpcDuplex } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { processTest, test } from "./support/test.ts";
@@ -125,6 +125,18 @@ test("split() takes the halves, which live on by themselves; the duplex counts a
   sender.close();
   await assertIpcError("Disconnected", () => right.recv());
   right.close();
+});
+
+test("split() of a duplex with one half closed takes nothing, and leaves nothing open", async () => {
+  const [there, sink] = channel<number>(), [source, from] = channel<number>();
+  from.close();
+  const half = new IpcDuplex(there, from);
+  assertIpcErrorSync("Closed", () => half.split());
+  half.sendSync(1);
+  assertEquals(sink.recvSync({ timeout: 0 }), 1);
+  half.close();
+  await assertIpcError("Disconnected", () => sink.recv());
+  sink.close(), source.close();
 });
 
 test("A duplex in a message moves with its backlog, also to the one that it came from", async () => {

@@ -158,6 +158,36 @@ test("After shutdown(), called by a handler, no handler is called any more", asy
   sender.close();
 });
 
+test("Endpoints in messages that routeOnce() or shutdown() leave unhandled are closed at once", async () => {
+  const probes = Array.from({ length: 6 }, () => channel<number>());
+  const send = (to: IpcSender<unknown>, at: number) => {
+    const [sender] = probes[at]!;
+    to.sendSync([{ deep: new Map([["set", new Set([[sender]])]]) }, new Uint8Array(3)]);
+    sender.close();
+  };
+  const [one, first] = channel<unknown>(), [two, second] = channel<unknown>();
+  for (const at of [0, 1, 2]) send(one, at);
+  for (const at of [3, 4, 5]) send(two, at);
+  const router = new IpcRouter();
+  const handled = new Collector<unknown>(2);
+  router.routeOnce(first, handled.add);
+  router.route(second, (value) => (handled.add(value), void router.shutdown()));
+  const values = await soon(handled.done) as [{ deep: Map<string, Set<[IpcSender<number>]>> }][];
+  await router.shutdown();
+  // The two that were handled belong to their handlers, and are open.
+  for (const [n, [{ deep }]] of values.entries()) {
+    const [[sender]] = deep.get("set")!.values().toArray() as [[IpcSender<number>]];
+    sender.sendSync(n);
+    assertEquals(probes[3 * n]![1].recvSync({ timeout: 0 }), n);
+    sender.close();
+  }
+  for (const [at, [, receiver]] of probes.entries()) {
+    assertEquals(receiver.tryRecv(), { state: "disconnected" }, `of message ${at}`);
+    receiver.close();
+  }
+  one.close(), two.close();
+});
+
 test("Routes can be added by handlers, and after all earlier routes have ended", async () => {
   const router = new IpcRouter();
   const [first, firstReceiver] = channel<IpcReceiver<number>>();

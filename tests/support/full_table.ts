@@ -170,7 +170,20 @@ const TESTS: Record<string, () => Promise<void>> = {
     const pending = set.select();
     sender.sendSync(3);
     assertEquals(await pending, [{ id, type: "message", value: 3 }]);
-    for (const end of [carrier, arrivals, sender, set]) end.close();
+
+    // Nor is a receiver lost that is added while there is no room to listen to it.
+    const [late, lateReceiver] = channel<number>();
+    const waiting = set.select({ timeout: 60_000 });
+    let lateId = 0;
+    await withRoomFor(0, () => {
+      lateId = set.add(lateReceiver);
+      return fails("select() after add()", () => waiting);
+    });
+    const next = set.select({ timeout: 60_000 });
+    late.sendSync(4);
+    assertEquals(await next, [{ id: lateId, type: "message", value: 4 }]);
+    assert(set.remove(lateId) && set.size === 1);
+    for (const end of [carrier, arrivals, sender, late, set]) end.close();
     console.log("ok waiting");
   },
 
