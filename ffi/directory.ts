@@ -1,8 +1,7 @@
 // Names in a folder, and small files of /proc, read by libc so that no permission but --allow-ffi is needed.
 import { cString, libc } from "./libc.ts";
 import { O_CLOEXEC, O_RDONLY } from "./platform.ts";
-
-const D_NAME = 19; // struct dirent { ino_t; off_t; unsigned short d_reclen; unsigned char d_type; char d_name[256]; }
+import { DIRENT } from "./structs.ts";
 
 /** The names in a folder; none if it cannot be read. */
 export function listDirectory(path: string): string[] {
@@ -11,7 +10,7 @@ export function listDirectory(path: string): string[] {
   if (folder === null) return [];
   const names: string[] = [];
   for (let entry = c.readdir(folder); entry !== null; entry = c.readdir(folder)) {
-    const name = Deno.UnsafePointerView.getCString(entry, D_NAME);
+    const name = Deno.UnsafePointerView.getCString(entry, DIRENT.d_name);
     if (name !== "." && name !== "..") names.push(name);
   }
   c.closedir(folder);

@@ -12,7 +12,9 @@ import {
   LOCK_EX,
   LOCK_NB,
   LOCK_SH,
+  SEEK_SET,
 } from "./platform.ts";
+import { FLOCK } from "./structs.ts";
 
 /** Takes the whole file, shared or alone, or says at once that it cannot. A lock held before is given up either way. */
 export function tryLockFile(fd: number, mode: "shared" | "alone"): boolean {
@@ -25,16 +27,15 @@ export function tryLockFile(fd: number, mode: "shared" | "alone"): boolean {
   }
 }
 
-// struct flock { short l_type, l_whence; off_t l_start, l_len; pid_t l_pid; }
-const request = new DataView(new ArrayBuffer(32));
+const request = new DataView(new ArrayBuffer(FLOCK.size));
 const requestBytes = new Uint8Array(request.buffer);
 
 function setRequest(start: number, length: number): void {
-  request.setInt16(0, F_WRLCK, true);
-  request.setInt16(2, 0, true); // SEEK_SET
-  request.setBigInt64(8, BigInt(start), true);
-  request.setBigInt64(16, BigInt(length), true);
-  request.setInt32(24, 0, true); // must be 0 for this kind of lock
+  request.setInt16(FLOCK.l_type, F_WRLCK, true);
+  request.setInt16(FLOCK.l_whence, SEEK_SET, true);
+  request.setBigInt64(FLOCK.l_start, BigInt(start), true);
+  request.setBigInt64(FLOCK.l_len, BigInt(length), true);
+  request.setInt32(FLOCK.l_pid, 0, true); // must be 0 for this kind of lock
 }
 
 /** Takes one byte of a file alone, or says at once that somebody else has it. The byte need not exist. */
@@ -55,9 +56,9 @@ export function countLockedBytes(fd: number, start: number, end: number): number
   if (c.fcntl_lock(fd, F_OFD_GETLK, requestBytes) < 0) {
     throw systemError("Cannot count the locks on a file", "fcntl", errnoCell[0]!);
   }
-  if (request.getInt16(0, true) === F_UNLCK) return 0;
+  if (request.getInt16(FLOCK.l_type, true) === F_UNLCK) return 0;
   // The kernel names one lock of the range, not the first: the rest lies on both sides of it.
-  const found = Number(request.getBigInt64(8, true));
-  const length = Number(request.getBigInt64(16, true)) || end - found;
+  const found = Number(request.getBigInt64(FLOCK.l_start, true));
+  const length = Number(request.getBigInt64(FLOCK.l_len, true)) || end - found;
   return 1 + countLockedBytes(fd, start, found) + countLockedBytes(fd, found + length, end);
 }

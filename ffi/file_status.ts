@@ -1,6 +1,7 @@
 // What kind of file a path or a descriptor stands for, and which one.
 import { cString, libc } from "./libc.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "./platform.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS } from "./platform.ts";
+import { STATX } from "./structs.ts";
 
 /** The part of `struct statx` that this package uses. */
 export interface FileStatus {
@@ -24,33 +25,30 @@ export interface FileStatus {
   readonly device: string;
 }
 
-const STATX_BASIC = 0x7ff;
-
 /**
  * Looks at an open file, or at what lies at a path; `undefined` if there is nothing.
  *
  * @param follow Whether to look at what a link at the path leads to, and not at the link.
  */
 export function fileStatus(file: number | string, follow = false): FileStatus | undefined {
-  // struct statx: mode u16 at 28, uid u32 at 20, ino u64 at 32, size u64 at 40, dev major and minor u32 at 136 and 140
-  const buffer = new Uint8Array(256);
+  const buffer = new Uint8Array(STATX.size);
   const { c } = libc();
   const result = typeof file === "number"
-    ? c.statx(file, cString(""), AT_EMPTY_PATH, STATX_BASIC, buffer)
-    : c.statx(AT_FDCWD, cString(file), follow ? 0 : AT_SYMLINK_NOFOLLOW, STATX_BASIC, buffer);
+    ? c.statx(file, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, buffer)
+    : c.statx(AT_FDCWD, cString(file), follow ? 0 : AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, buffer);
   if (result < 0) return undefined;
   const view = new DataView(buffer.buffer);
-  const mode = view.getUint16(28, true);
+  const mode = view.getUint16(STATX.stx_mode, true);
   return {
     regular: (mode & 0o170000) === 0o100000,
     folder: (mode & 0o170000) === 0o040000,
     pipe: (mode & 0o170000) === 0o010000,
     socket: (mode & 0o170000) === 0o140000,
     mode: mode & 0o7777,
-    uid: view.getUint32(20, true),
-    size: Number(view.getBigUint64(40, true)),
-    inode: view.getBigUint64(32, true),
-    device: `${hex2(view.getUint32(136, true))}:${hex2(view.getUint32(140, true))}`,
+    uid: view.getUint32(STATX.stx_uid, true),
+    size: Number(view.getBigUint64(STATX.stx_size, true)),
+    inode: view.getBigUint64(STATX.stx_ino, true),
+    device: `${hex2(view.getUint32(STATX.stx_dev_major, true))}:${hex2(view.getUint32(STATX.stx_dev_minor, true))}`,
   };
 }
 

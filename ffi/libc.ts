@@ -123,8 +123,6 @@ const SYMBOLS = {
   statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
   // int statx(int dir, const char *path, int flags, unsigned mask, struct statx *buf)
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
-  // long syscall(long number, ...), here for futex(uint32_t *uaddr, int op, uint32_t val, const struct timespec *timeout)
-  syscall: { parameters: ["i64", "pointer", "i32", "u32", "buffer"], result: "i32" },
   // int tgkill(pid_t tgid, pid_t tid, int sig), in glibc since 2.30
   tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int unlink(const char *path)

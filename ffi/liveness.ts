@@ -1,6 +1,7 @@
 // Whether a thread of some process still lives, exactly: by its number and the moment it started.
 import { cString, libc } from "./libc.ts";
-import { EPERM, ESRCH, O_CLOEXEC, O_RDONLY } from "./platform.ts";
+import { AT_FDCWD, EPERM, ESRCH, O_CLOEXEC, O_RDONLY, STATX_INO } from "./platform.ts";
+import { STATX } from "./structs.ts";
 
 /** Names one thread for as long as the machine runs: numbers are used again, a number and its start time are not. */
 export interface ThreadIdentity {
@@ -79,7 +80,7 @@ function readProc(path: string): string | undefined {
 }
 
 function ownNamespace(): number {
-  const statx = new Uint8Array(256); // struct statx; stx_ino is at 32
-  if (libc().c.statx(-100, /* AT_FDCWD */ cString("/proc/self/ns/pid"), 0, 0x100, /* STATX_INO */ statx) < 0) return 0;
-  return new DataView(statx.buffer).getInt32(32, true);
+  const statx = new Uint8Array(STATX.size);
+  if (libc().c.statx(AT_FDCWD, cString("/proc/self/ns/pid"), 0, STATX_INO, statx) < 0) return 0;
+  return new DataView(statx.buffer).getInt32(STATX.stx_ino, true);
 }

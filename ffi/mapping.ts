@@ -3,6 +3,7 @@ import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
 import { check, cString, interrupted, libc } from "./libc.ts";
 import {
+  AT_EMPTY_PATH,
   errnoText,
   F_ADD_SEALS,
   F_GET_SEALS,
@@ -22,7 +23,10 @@ import {
   PROT_READ,
   PROT_WRITE,
   SEEK_END,
+  STATX_BLOCKS,
+  STATX_INO,
 } from "./platform.ts";
+import { STATX } from "./structs.ts";
 
 /** The seals that make a mapping safe: nobody can cut the file short under it (a SIGBUS) or add another seal. */
 const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
@@ -240,18 +244,17 @@ export function allocate(fd: number, offset: number, length: number, what: strin
 /** A text that is the same for two descriptors of the same file, and for no others that are open. */
 export function sameFileKey(fd: number): string {
   const { c, errnoCell } = libc();
-  const statx = new Uint32Array(64); // struct statx: stx_ino at 32 (u64), stx_dev_major and _minor at 136 and 140
-  const AT_EMPTY_PATH = 0x1000, STATX_INO = 0x100;
-  check(c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH, STATX_INO, statx), errnoCell[0]!, "statx", "Cannot identify a file");
-  return `${statx[8]}:${statx[9]}:${statx[34]}:${statx[35]}`;
+  const statx = new DataView(new ArrayBuffer(STATX.size)), bytes = new Uint8Array(statx.buffer);
+  check(c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH, STATX_INO, bytes), errnoCell[0]!, "statx", "Cannot identify a file");
+  const device = `${statx.getUint32(STATX.stx_dev_major, true)}:${statx.getUint32(STATX.stx_dev_minor, true)}`;
+  return `${statx.getBigUint64(STATX.stx_ino, true)}:${device}`;
 }
 
 /** Bytes of memory that a memory file takes; 0 if that cannot be told. */
 export function memoryOf(fd: number): number {
-  const statx = new DataView(new ArrayBuffer(256)); // struct statx: stx_blocks at 48 (u64), of 512 bytes
-  const AT_EMPTY_PATH = 0x1000, STATX_BLOCKS = 0x400;
+  const statx = new DataView(new ArrayBuffer(STATX.size));
   if (libc().c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH, STATX_BLOCKS, new Uint8Array(statx.buffer)) < 0) return 0;
-  return Number(statx.getBigUint64(48, true)) * 512;
+  return Number(statx.getBigUint64(STATX.stx_blocks, true)) * 512; // blocks of 512 bytes, always
 }
 
 const EMPTY_PATH = new Uint8Array(1);

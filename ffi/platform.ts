@@ -5,35 +5,26 @@ import { IpcError } from "./error.ts";
 export interface Platform {
   readonly name: string;
   readonly libc: string;
-  /** Virtual memory page size that mappings and capacities are rounded to (the largest the kernel may use). */
-  readonly pageSize: number;
-  readonly sizeofMutex: number;
   readonly O_NOFOLLOW: number;
   readonly O_DIRECTORY: number;
   readonly O_TMPFILE: number;
-  readonly SYS_futex: number;
 }
 
-const PLATFORMS: Record<string, Platform> = {
+/** Every system and processor that there is a table for. */
+export const PLATFORMS: Record<string, Platform> = {
   "linux-x86_64": {
     name: "Linux x86-64",
     libc: "libc.so.6",
-    pageSize: 4096,
-    sizeofMutex: 40,
     O_NOFOLLOW: 0x20000,
     O_DIRECTORY: 0x10000,
     O_TMPFILE: 0x410000,
-    SYS_futex: 202,
   },
   "linux-aarch64": {
     name: "Linux arm64",
     libc: "libc.so.6",
-    pageSize: 65536, // kernels are built with 4, 16 or 64 KiB
-    sizeofMutex: 48,
     O_NOFOLLOW: 0x8000,
     O_DIRECTORY: 0x4000,
     O_TMPFILE: 0x404000,
-    SYS_futex: 98,
   },
 };
 
@@ -86,6 +77,12 @@ export const F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_WRLCK = 1, F_UNLCK = 2;
 export const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_SYMLINK_FOLLOW = 0x400, AT_EMPTY_PATH = 0x1000;
 /** `flock` operations. */
 export const LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8;
+/** What `statx` is asked for. */
+export const STATX_INO = 0x100, STATX_BLOCKS = 0x400, STATX_BASIC_STATS = 0x7ff;
+/** What `getrlimit` is asked for. */
+export const RLIMIT_NOFILE = 7;
+/** Attributes of mutexes. */
+export const PTHREAD_PROCESS_SHARED = 1, PTHREAD_MUTEX_ROBUST = 1, PTHREAD_MUTEX_ERRORCHECK = 2;
 
 /** Numbers of the errors that the code tells apart. */
 export const EPERM = 1,

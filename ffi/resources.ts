@@ -1,6 +1,7 @@
 // How much of what the system shares out is left: descriptors, and room in a file system.
 import { check, cString, libc } from "./libc.ts";
-import { O_CLOEXEC, O_RDONLY } from "./platform.ts";
+import { O_CLOEXEC, O_RDONLY, RLIMIT_NOFILE } from "./platform.ts";
+import { RLIMIT, STATVFS } from "./structs.ts";
 
 /** Room in a file system, in bytes. */
 export interface FileSystemSpace {
@@ -11,20 +12,26 @@ export interface FileSystemSpace {
 
 /** How much room the file system of a path has; `undefined` if there is no such path. */
 export function fileSystemSpace(path: string): FileSystemSpace | undefined {
-  const buffer = new BigUint64Array(16); // struct statvfs { f_bsize, f_frsize, f_blocks, f_bfree, f_bavail, … }
+  const buffer = new Uint8Array(STATVFS.size);
   if (libc().c.statvfs(cString(path), buffer) < 0) return undefined;
-  const fragment = Number(buffer[1]);
-  return { size: fragment * Number(buffer[2]), free: fragment * Number(buffer[4]) };
+  const view = new DataView(buffer.buffer);
+  const fragment = Number(view.getBigUint64(STATVFS.f_frsize, true));
+  return {
+    size: fragment * Number(view.getBigUint64(STATVFS.f_blocks, true)),
+    free: fragment * Number(view.getBigUint64(STATVFS.f_bavail, true)),
+  };
 }
-
-const RLIMIT_NOFILE = 7;
 
 /** How many descriptors this process may have: now, and after asking for more. */
 export function descriptorLimit(): { soft: number; hard: number } {
   const { c, errnoCell } = libc();
-  const limit = new BigUint64Array(2); // struct rlimit { rlim_cur, rlim_max }
+  const limit = new Uint8Array(RLIMIT.size);
   check(c.getrlimit(RLIMIT_NOFILE, limit), errnoCell[0]!, "getrlimit", "Cannot read the limit of descriptors");
-  return { soft: Number(limit[0]), hard: Number(limit[1]) };
+  const view = new DataView(limit.buffer);
+  return {
+    soft: Number(view.getBigUint64(RLIMIT.rlim_cur, true)),
+    hard: Number(view.getBigUint64(RLIMIT.rlim_max, true)),
+  };
 }
 
 /** Bytes of memory and swap space that could be had now, as the kernel estimates; `undefined` if it does not say. */

@@ -5,9 +5,16 @@
 import { IpcError } from "./error.ts";
 import { libc, systemError } from "./libc.ts";
 import type { Mapping } from "./mapping.ts";
-import { EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, ETIMEDOUT } from "./platform.ts";
-
-const PTHREAD_PROCESS_SHARED = 1, PTHREAD_MUTEX_ROBUST = 1, PTHREAD_MUTEX_ERRORCHECK = 2;
+import {
+  EBUSY,
+  EDEADLK,
+  ENOTRECOVERABLE,
+  EOWNERDEAD,
+  ETIMEDOUT,
+  PTHREAD_MUTEX_ERRORCHECK,
+  PTHREAD_MUTEX_ROBUST,
+  PTHREAD_PROCESS_SHARED,
+} from "./platform.ts";
 
 const CLOCK_MONOTONIC = 1;
 /** Nanoseconds. */

@@ -1,8 +1,9 @@
 // Unix socket addresses: paths, and names in Linux's abstract namespace, written with a leading "@".
 import { AF_UNIX } from "./platform.ts";
+import { SOCKADDR_UN } from "./structs.ts";
 
 /** Bytes of `sun_path`, the terminating NUL included. */
-const PATH_LIMIT = 108;
+const PATH_LIMIT = SOCKADDR_UN.size - SOCKADDR_UN.sun_path;
 
 /** Whether a name stands for an abstract address, which leaves no file behind. */
 export function isAbstract(name: string): boolean {
@@ -25,10 +26,10 @@ export function socketAddress(name: string): Uint8Array<ArrayBuffer> {
   }
   // The length of an abstract address counts: there is no terminator.
   const abstract = isAbstract(name);
-  const address = new Uint8Array(2 + bytes.length + (abstract ? 0 : 1));
-  address[0] = AF_UNIX;
-  address.set(bytes, 2);
-  if (abstract) address[2] = 0;
+  const address = new Uint8Array(SOCKADDR_UN.sun_path + bytes.length + (abstract ? 0 : 1));
+  address[SOCKADDR_UN.sun_family] = AF_UNIX;
+  address.set(bytes, SOCKADDR_UN.sun_path);
+  if (abstract) address[SOCKADDR_UN.sun_path] = 0;
   return address;
 }
 

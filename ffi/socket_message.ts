@@ -1,9 +1,5 @@
 // sendmsg and recvmsg: bytes and descriptors in one message.
-//
-// struct msghdr (64-bit)                     struct cmsghdr, then the descriptors, 4 bytes each
-//  0 name*   8 namelen  16 iov*  24 iovlen    0 len (8, exact: 16 + 4 n)   8 level (4)   12 type (4)   16 fds…
-// 32 control* 40 controllen   48 flags
-// struct iovec: 0 base*  8 len
+// The control data is a struct cmsghdr, then the descriptors, 4 bytes each.
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
 import { libc, systemError } from "./libc.ts";
@@ -19,11 +15,12 @@ import {
   SCM_RIGHTS,
   SOL_SOCKET,
 } from "./platform.ts";
+import { CMSGHDR, IOVEC, MSGHDR } from "./structs.ts";
 
 /** The most descriptors that Linux takes in one message (SCM_MAX_FD). */
 export const MAX_FDS_PER_MESSAGE = 253;
 
-const CMSG_HEADER = 16;
+const CMSG_HEADER = CMSGHDR.size;
 const CONTROL_LENGTH = CMSG_HEADER + 4 * (MAX_FDS_PER_MESSAGE + 1); // rounded up to 8
 
 /** The structures of one call, allocated once an isolate: the calls below neither nest nor wait. */
@@ -37,16 +34,16 @@ class Frame {
   readonly iov = 64;
 
   constructor() {
-    this.words.setBigUint64(16, addressOf(this.header) + BigInt(this.iov), true);
-    this.words.setBigUint64(24, 1n, true);
+    this.words.setBigUint64(MSGHDR.msg_iov, addressOf(this.header) + BigInt(this.iov), true);
+    this.words.setBigUint64(MSGHDR.msg_iovlen, 1n, true);
   }
 
   prepare(data: Uint8Array, controlLength: number): void {
-    this.words.setBigUint64(this.iov, data.length === 0 ? 0n : addressOf(data), true);
-    this.words.setBigUint64(this.iov + 8, BigInt(data.length), true);
-    this.words.setBigUint64(32, controlLength === 0 ? 0n : this.controlAddress, true);
-    this.words.setBigUint64(40, BigInt(controlLength), true);
-    this.words.setInt32(48, 0, true);
+    this.words.setBigUint64(this.iov + IOVEC.iov_base, data.length === 0 ? 0n : addressOf(data), true);
+    this.words.setBigUint64(this.iov + IOVEC.iov_len, BigInt(data.length), true);
+    this.words.setBigUint64(MSGHDR.msg_control, controlLength === 0 ? 0n : this.controlAddress, true);
+    this.words.setBigUint64(MSGHDR.msg_controllen, BigInt(controlLength), true);
+    this.words.setInt32(MSGHDR.msg_flags, 0, true);
   }
 }
 
@@ -71,9 +68,9 @@ export function sendMessage(socket: number, data: Uint8Array, fds: readonly numb
   frame.prepare(data, control);
   if (control > 0) {
     // Exact, not rounded up: Linux would read the padding as one more descriptor.
-    frame.controlWords.setBigUint64(0, BigInt(control), true);
-    frame.controlWords.setInt32(8, SOL_SOCKET, true);
-    frame.controlWords.setInt32(12, SCM_RIGHTS, true);
+    frame.controlWords.setBigUint64(CMSGHDR.cmsg_len, BigInt(control), true);
+    frame.controlWords.setInt32(CMSGHDR.cmsg_level, SOL_SOCKET, true);
+    frame.controlWords.setInt32(CMSGHDR.cmsg_type, SCM_RIGHTS, true);
     for (let i = 0; i < fds.length; i++) frame.controlWords.setInt32(CMSG_HEADER + 4 * i, fds[i]!, true);
   }
   for (;;) {
@@ -118,15 +115,15 @@ export function receiveMessage(
     if (length >= 0) break;
     if (errno !== EINTR) return -errno;
   }
-  const flags = frame.words.getInt32(48, true);
-  const controlLength = Number(frame.words.getBigUint64(40, true));
+  const flags = frame.words.getInt32(MSGHDR.msg_flags, true);
+  const controlLength = Number(frame.words.getBigUint64(MSGHDR.msg_controllen, true));
   const fds: IpcFd[] = [];
   for (let at = 0; at + CMSG_HEADER <= controlLength;) {
-    const size = Number(frame.controlWords.getBigUint64(at, true));
+    const size = Number(frame.controlWords.getBigUint64(at + CMSGHDR.cmsg_len, true));
     if (size < CMSG_HEADER || at + size > controlLength) break;
     if (
-      frame.controlWords.getInt32(at + 8, true) === SOL_SOCKET &&
-      frame.controlWords.getInt32(at + 12, true) === SCM_RIGHTS
+      frame.controlWords.getInt32(at + CMSGHDR.cmsg_level, true) === SOL_SOCKET &&
+      frame.controlWords.getInt32(at + CMSGHDR.cmsg_type, true) === SCM_RIGHTS
     ) {
       for (let i = at + CMSG_HEADER; i + 4 <= at + size; i += 4) {
         fds.push(new IpcFd(frame.controlWords.getInt32(i, true)));

@@ -5,12 +5,10 @@
 // and the number of a descriptor that was closed before may be another's by then. So what is registered is not the
 // descriptor but a `FILE` that carries its number, -1 while it carries none: `fclose` closes the number that it finds.
 import { cString, libc } from "./libc.ts";
+import { IO_FILE } from "./structs.ts";
 
-/** Index, in int32, of `_fileno` in glibc's `struct _IO_FILE` (64-bit): 112 bytes from its beginning. */
-const FILENO = 28;
-
-/** Bytes of the part of it that is looked at. */
-const FILE_PART = 116;
+/** Index, in int32, of the descriptor in a `FILE`. */
+const FILENO = IO_FILE._fileno / 4;
 
 /** On the main thread there is nothing to do: with it the process ends. */
 const isWorker = "WorkerGlobalScope" in globalThis;
@@ -41,7 +39,7 @@ function newGuard(): Int32Array | undefined {
   const { c } = libc();
   const file = c.fopen(cString("/dev/null"), cString("re"));
   if (file === null) return undefined; // the descriptor table is full
-  const guard = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(file, FILE_PART));
+  const guard = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(file, IO_FILE.size));
   c.close(guard[FILENO]!);
   guard[FILENO] = -1;
   c.__cxa_thread_atexit_impl(c.fclose, file, null);

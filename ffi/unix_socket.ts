@@ -27,6 +27,7 @@ import {
 import { pollUntil } from "./poll.ts";
 import { pollEventually } from "./readiness.ts";
 import { isAbstract, socketAddress } from "./socket_address.ts";
+import { UCRED } from "./structs.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
 
 /** Who is at the other end of a socket, as the kernel vouches for it. */
@@ -193,15 +194,19 @@ export class UnixSocket implements Disposable {
   /** Who is at the other end of a connected socket. */
   get peer(): PeerCredentials {
     const { c, errnoCell } = libc();
-    const ucred = new Int32Array(3); // struct ucred { pid_t pid; uid_t uid; gid_t gid; }
-    const length = new Uint32Array([12]);
+    const ucred = new Uint8Array(UCRED.size), view = new DataView(ucred.buffer);
+    const length = new Uint32Array([ucred.length]);
     check(
       c.getsockopt(this.fd, SOL_SOCKET, SO_PEERCRED, ucred, length),
       errnoCell[0]!,
       "getsockopt",
       "Cannot read the credentials of a peer",
     );
-    return { pid: ucred[0]!, uid: ucred[1]! >>> 0, gid: ucred[2]! >>> 0 };
+    return {
+      pid: view.getInt32(UCRED.pid, true),
+      uid: view.getUint32(UCRED.uid, true),
+      gid: view.getUint32(UCRED.gid, true),
+    };
   }
 
   /**

@@ -1,6 +1,7 @@
 // Assertions on the error class of the package.
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { IpcError, type IpcErrorCode } from "../../mod.ts";
+import { patience } from "./patience.ts";
 
 /** Asserts that `act` fails, at once or by a rejection, with an `IpcError` of this code; returns it. */
 export async function assertIpcError(code: IpcErrorCode, act: () => unknown): Promise<IpcError> {
@@ -30,11 +31,12 @@ function checked(error: unknown, code: IpcErrorCode): IpcError {
   return error;
 }
 
-/** Rejects if a promise is not settled within ten seconds, instead of hanging. */
+/** Rejects if a promise is not settled within ten seconds (more where everything is slow), instead of hanging. */
 export async function soon<T>(promise: Promise<T>, what = "It"): Promise<T> {
+  const limit = patience(10_000);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} hangs: not settled after 10 s`)), 10_000);
+    timer = setTimeout(() => reject(new Error(`${what} hangs: not settled after ${limit / 1000} s`)), limit);
   });
   try {
     return await Promise.race([promise, late]);

@@ -1,11 +1,12 @@
 // Runs functions of test files as processes of their own, and ends all of them when the test ends.
 import { IpcOneShotServer, type IpcSender } from "../../mod.ts";
 import type { Actor } from "./actor.ts";
+import { patience } from "./patience.ts";
 
 const MAIN = new URL("./actor_main.ts", import.meta.url).href;
 
 /** Milliseconds that a process gets for starting. */
-const START = 30_000;
+const START = patience(30_000);
 
 /** The processes of one test. */
 export class Processes {
