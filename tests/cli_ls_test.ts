@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { IpcArc, IpcReceiver, IpcSender, struct, u32 } from "../mod.ts";
 import { MAGIC } from "../arc/segment_layout.ts";
 import { folderTest } from "./support/folder.ts";
-import { isthmus, killed } from "./support/isthmus.ts";
+import { isthmus, killed, onTerminal } from "./support/isthmus.ts";
 import { processTest } from "./support/test.ts";
 
 /** This process, as it is listed. */
@@ -169,4 +169,19 @@ folderTest("isthmus ls says what is wrong with what it was told to look at", asy
   const { code, err } = await isthmus("ls", "--jsn");
   assertEquals(code, 2);
   assertStringIncludes(err, 'did you mean "--json"?');
+});
+
+processTest("isthmus ls puts a table into blocks on a terminal that is too narrow for it", async () => {
+  const name = `ls-${crypto.randomUUID()}`;
+  using _cell = IpcArc.create(name, 1);
+  const wide = await onTerminal(200, "isthmus ls", { NO_COLOR: "1" });
+  if (wide === undefined) return;
+  assertMatch(wide, new RegExp(`^KIND +NAME .*\n(.*\n)*cell +${name} `));
+  const narrow = (await onTerminal(50, "isthmus ls", { NO_COLOR: "1" }))!;
+  assertMatch(
+    narrow,
+    new RegExp(`^${name}\n  kind: cell\n  size: [^\n]+\n  state: live\n  held by: ${Deno.pid} `, "m"),
+  );
+  assert(!narrow.includes("\x1b"));
+  assertStringIncludes((await onTerminal(50, "isthmus ls", { NO_COLOR: "" }))!, "\x1b[32mlive");
 });

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { distance, nearest } from "../cli/nearest.ts";
 import config from "../deno.json" with { type: "json" };
+import { onTerminal } from "./support/isthmus.ts";
 import { processTest, test } from "./support/test.ts";
 
 const CLI = new URL("../cli/mod.ts", import.meta.url).pathname;
@@ -53,6 +54,15 @@ processTest("isthmus COMMAND --help shows flags and examples", async () => {
     const { code, out } = await isthmus(args, { permissions: [] });
     assertEquals(code, 0);
     for (const part of ["Usage: isthmus doctor", "--json", "Examples:"]) assertStringIncludes(out, part);
+  }
+});
+
+processTest("isthmus --help fits into a narrow terminal", async () => {
+  for (const args of ["--help", "show --help", "send --help"]) {
+    const out = await onTerminal(60, `isthmus ${args}`, { NO_COLOR: "1" });
+    if (out === undefined) return;
+    const tooLong = out.split("\n").filter((line) => line.length > 60 && !line.startsWith("  isthmus "));
+    assertEquals(tooLong, []);
   }
 });
 
@@ -115,7 +125,9 @@ processTest("isthmus doctor warns of a low limit of descriptors", async () => {
 });
 
 processTest("isthmus survives that its output is closed", async () => {
-  const { code, out, err } = await shell("set -o pipefail; isthmus doctor | head -n 1; isthmus --help | true");
+  const { code, out, err } = await shell(
+    "set -o pipefail; isthmus doctor | head -n 1; isthmus --help | true; isthmus ls | true",
+  );
   assertEquals([code, err], [0, ""]);
   assertEquals(out.split("\n").length, 2);
 });

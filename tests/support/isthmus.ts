@@ -9,9 +9,9 @@ export interface Said {
   readonly err: string;
 }
 
-/** The arguments of Deno that run the command. */
+/** The arguments of Deno that run the command; Deno itself says nothing about it. */
 export function isthmusArguments(args: readonly string[]): string[] {
-  return ["run", "--no-prompt", "--allow-ffi", CLI, ...args];
+  return ["run", "--quiet", "--no-prompt", "--allow-ffi", CLI, ...args];
 }
 
 /** Runs the command to its end. */
@@ -105,4 +105,25 @@ export async function killed(script: string): Promise<void> {
     stdin: "null",
   }).output();
   if (signal !== "SIGKILL") throw new Error(`The script ended by ${signal}`);
+}
+
+/**
+ * Runs a shell command on a terminal of so many columns, with the command in it as `isthmus`: what the terminal gets.
+ * `undefined` where there is no program for it.
+ */
+export async function onTerminal(columns: number, script: string, env: Record<string, string> = {}): Promise<
+  string | undefined
+> {
+  const words = [Deno.execPath(), ...isthmusArguments([])].map((word) => `"${word}"`).join(" ");
+  const command = `stty cols ${columns} rows 30; isthmus() { ${words} "$@"; }; ${script}`;
+  const output = await new Deno.Command("bash", {
+    args: ["-c", 'command -v script >/dev/null || exit 77; exec script -qec "$COMMAND" /dev/null'],
+    env: { ...env, COMMAND: command, SHELL: "/bin/bash" },
+    stdin: "null",
+  }).output();
+  if (output.code === 77) {
+    console.log('Not tried on a terminal, as there is no program "script" here');
+    return undefined;
+  }
+  return new TextDecoder().decode(output.stdout).replaceAll("\r\n", "\n");
 }
