@@ -8,6 +8,19 @@ const MAIN = new URL("./actor_main.ts", import.meta.url).href;
 /** Milliseconds that a process gets for starting. */
 const START = patience(30_000);
 
+/** Arguments of `unshare` for what a container has of its own. */
+const CONTAINER = ["--pid", "--fork", "--mount", "--mount-proc", "--net", "--ipc", "--uts"];
+
+/** Whether this process may make containers. */
+export function mayContain(): boolean {
+  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
+  try {
+    return new Deno.Command("unshare", { args: [...CONTAINER, "true"], stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+
 /** The processes of one test. */
 export class Processes {
   readonly #children: Child[] = [];
@@ -41,6 +54,31 @@ export class Processes {
       receiver.close();
       void early;
     }
+    return child;
+  };
+
+  /**
+   * As {@linkcode start}, in namespaces of its own: other process ids, another network, nothing shared but files.
+   *
+   * @param folder Where the two meet, by path.
+   */
+  readonly startContained = async <Job>(
+    module: string,
+    actor: Actor<Job>,
+    job: Job,
+    folder: string,
+  ): Promise<Child> => {
+    using server = new IpcOneShotServer<IpcSender<Job>>({ path: `${folder}/${crypto.randomUUID().slice(0, 8)}.job` });
+    const deno = [Deno.execPath(), "run", "--quiet", "-A", MAIN, module, actor.name, server.name];
+    // Another program is the first process there: the kernel does not let that one be killed from inside.
+    const args = [...CONTAINER, "--kill-child", "timeout", "--foreground", "600", ...deno];
+    const child = new Child(
+      new Deno.Command("unshare", { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn(),
+    );
+    this.#children.push(child);
+    const [receiver, inbox] = await server.accept({ timeout: START });
+    inbox.sendSync(job);
+    inbox.close(), receiver.close();
     return child;
   };
 
