@@ -73,6 +73,9 @@ export interface Backlog {
   readonly damage: string | undefined;
 }
 
+/** How often the positions are looked at again that moved meanwhile so far that they make no sense together. */
+const ATTEMPTS = 100;
+
 /** Commit words that are read at a time. */
 const BLOCK = 1 << 16;
 
@@ -141,12 +144,21 @@ export class RingPeek implements Disposable {
 
   /** What the header says now. */
   counters(): RingCounters {
-    const words = readWordsAt(this.#fd.fd, 0, HEADER_BYTES / 4);
-    const head = words[W_HEAD]!, tail = words[W_TAIL]!, read = words[W_READ]!;
-    const received = (read - head) | 0;
-    // As a new receiver has it: damaged where the three are not in their order.
-    const ordered = received >= 0 && ((tail - read) | 0) >= 0 && this.#used(head, tail) >= 0;
-    return { head, read: ordered ? read : head, tail, receiverWaits: words[W_BELL]! > 0 };
+    // Not one moment: the positions move while they are copied. So the first two are looked at before and after the third.
+    for (let attempt = 0;; attempt++) {
+      const before = this.#header(), after = this.#header();
+      const head = before[W_HEAD]!, read = before[W_READ]!, tail = after[W_TAIL]!;
+      const received = (read - head) | 0;
+      // As a new receiver has it: damaged where the three are not in their order.
+      const ordered = received >= 0 && ((tail - read) | 0) >= 0 && this.#used(head, tail) >= 0;
+      const receiverWaits = after[W_BELL]! > 0;
+      if (ordered) return { head, read, tail, receiverWaits };
+      if (after[W_HEAD] === head || attempt === ATTEMPTS) return { head, read: head, tail, receiverWaits };
+    }
+  }
+
+  #header(): Int32Array {
+    return readWordsAt(this.#fd.fd, 0, HEADER_BYTES / 4);
   }
 
   /** Whether the receiver has closed the channel for good. */

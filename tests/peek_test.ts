@@ -20,7 +20,9 @@ const SMALL = 65_536;
 function waiting(path: string): unknown[] {
   using ring = RingPeek.open(path)!;
   const values: unknown[] = [];
-  for (const message of ring.backlog().messages) {
+  const { messages, damage } = ring.backlog();
+  assertEquals(damage, undefined);
+  for (const message of messages) {
     const found = ring.read(message);
     if (found !== undefined) values.push(decodeCbor(found));
   }
@@ -84,11 +86,12 @@ folderTest(
     const busy = await start(import.meta.url, talkToItself, { path });
     assertEquals(await busy.said(), "ready");
     let seen = 0, last = -1;
-    for (let look = 0; look < 2000; look++) {
+    for (let look = 0; look < 300; look++) {
       const values = waiting(path) as [number, string][];
       for (const [i, [n, text]] of values.entries()) {
         assertStrictEquals(text, "x".repeat(n % 700));
-        if (i > 0) assertEquals(n, values[i - 1]![0] + 1);
+        // One that is received between the looks at its neighbours is left out.
+        if (i > 0) assert(n > values[i - 1]![0], `${n} after ${values[i - 1]![0]}`);
       }
       if (values.length > 0) {
         assert(values[0]![0] >= last, "it never goes back");
@@ -96,7 +99,7 @@ folderTest(
       }
       seen += values.length;
     }
-    assert(seen > 100, `only ${seen} messages were seen`);
+    assert(seen > 50, `only ${seen} messages were seen`);
   },
 );
 
