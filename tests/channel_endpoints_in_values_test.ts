@@ -50,6 +50,40 @@ test("A receiver in a value moves with its backlog, and the local one is closed"
   carrier.close(), arrivals.close(), moved.close();
 });
 
+test("A receiver that has already received, in every way there is, can be sent on and goes on where it stopped", async () => {
+  const [carrier, arrivals] = channel<IpcReceiver<number>>();
+  const [sender, first] = channel<number>();
+  const WAYS: ((receiver: IpcReceiver<number>) => unknown)[] = [
+    (receiver) => receiver.recv(),
+    (receiver) => receiver.recvSync(),
+    (receiver) => (receiver.tryRecv() as { value: number }).value,
+    (receiver) => receiver.recvMany(1)[0],
+    (receiver) => {
+      using borrowed = receiver.borrowSync();
+      return borrowed.value;
+    },
+    async (receiver) => {
+      const waiting = receiver.recv({ timeout: 10_000 });
+      sender.sendSync(n + WAYS.length);
+      return await waiting;
+    },
+  ];
+  let receiver = first;
+  let n = 0;
+  for (; n < WAYS.length; n++) {
+    if (n < WAYS.length - 1) sender.sendSync(n);
+    const got = await soon(Promise.resolve(WAYS[n]!(receiver)));
+    assertEquals(got, n < WAYS.length - 1 ? n : n + WAYS.length);
+    carrier.sendSync(receiver);
+    assert(receiver.closed);
+    receiver = arrivals.recvSync({ timeout: 0 });
+  }
+  assertEquals(receiver.tryRecv(), { state: "empty" });
+  sender.close();
+  await assertIpcError("Disconnected", () => receiver.recv());
+  carrier.close(), arrivals.close(), receiver.close();
+});
+
 test("A receiver that is lost with an unread message is Disconnected for its senders", async () => {
   const [carrier, arrivals] = channel<IpcReceiver<number>>();
   const [sender, receiver] = channel<number>({ capacity: 65_536 });

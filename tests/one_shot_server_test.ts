@@ -29,6 +29,19 @@ test("A server that accepts before its client connects is served", async () => {
   sender.close(), receiver.close(), server.close();
 });
 
+test("Several servers at once each get their own client, in whatever order they accept and are connected to", async () => {
+  const servers = Array.from({ length: 10 }, () => new IpcOneShotServer<number>());
+  assertEquals(new Set(servers.map(({ name }) => name)).size, servers.length);
+  const accepts = servers.map((server, n) => n % 2 === 0 ? server.accept() : undefined);
+  const senders = servers.map(({ name }) => name).reverse().map((name) => IpcSender.connect<number>(name)).reverse();
+  senders.forEach((sender, n) => sender.sendSync(n));
+  for (const [n, server] of servers.entries()) {
+    const [receiver, first] = await soon(accepts[n] ?? server.accept());
+    assertEquals(first, n);
+    receiver.close(), senders[n]!.close();
+  }
+});
+
 test("A second client is refused at once, and the first is still served", async () => {
   const server = new IpcOneShotServer<string>();
   const sender = IpcSender.connect<string>(server.name);

@@ -130,7 +130,7 @@ processTest("A pipe, a file and a socket are passed to another process, which us
   }
 });
 
-processTest("0, 1, 63 and 300 descriptors with a large message go to another process and back", async ({ start }) => {
+processTest("0 to 6, 63 and 300 descriptors with a large message go to another process and back", async ({ start }) => {
   const [one, first] = channel<unknown[]>();
   const [two, second] = channel<unknown[]>();
   await start(import.meta.url, mirrorAll, { from: first, to: two });
