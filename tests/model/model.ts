@@ -1,0 +1,157 @@
+// Checks the model of the ring's protocol with Spin: every interleaving of each scenario, then that each safeguard of the
+// protocol is needed. A model that cannot fail proves nothing, so what is removed must be missed.
+//
+//   deno task model            everything
+//   deno task model --quick    one scenario, and the safeguards
+
+/** What one run of the checker found. */
+interface Outcome {
+  readonly errors: number;
+  readonly states: number;
+  readonly seconds: number;
+}
+
+const MODEL = new URL("ring.pml", import.meta.url).pathname;
+
+/** Mebibytes that one search may take. */
+const MEMORY = 3800;
+
+const MESSAGES = "CELLS=2 MESSAGES_0=1 MESSAGES_1=1";
+const ROOM = "CELLS=2 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1";
+/** Without deaths, as these are not about them. */
+const MIXED = "CELLS=2 MESSAGES_0=2 MESSAGES_1=1 NOBODY_DIES";
+const TAKE_OVER = "CELLS=2 MESSAGES_0=1 MESSAGES_1=1 TAKE_OVER";
+const WARM = "CELLS=4 START=30 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 WARM LOANS";
+const IDLE = "CELLS=2 POSITIONS=8 START=6 MESSAGES_0=2 MESSAGES_1=5 LARGEST=1 IDLE NOBODY_DIES";
+
+/** Each without a counterexample. */
+const SCENARIOS: readonly [name: string, defines: string][] = [
+  ["two senders, messages up to the size of the ring, both may die", MESSAGES],
+  ["more messages than room, both may die", ROOM],
+  ["a loan that stays open while its sender goes on", "CELLS=4 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1 LOANS ONE_DIES"],
+  ["a sender that takes the slot of a dead one over", TAKE_OVER],
+  ["an emptied ring goes back to its first cells", WARM],
+  ["memory is given back", "CELLS=2 POSITIONS=16 START=14 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 TRIM ONE_DIES"],
+  ["a sender idles while positions go half-way round", IDLE],
+  ["a receiver that is killed, and the next one", "CELLS=4 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 RECEIVER_DIES"],
+];
+
+/** Each removes one safeguard, or changes one order; each must have a counterexample. */
+const MUTATIONS: readonly [name: string, define: string, defines: string][] = [
+  ["nothing is looked at after the waiting flag is set", "GAP_BEFORE_FLAG NO_SECOND_LOOK", MESSAGES],
+  ["the gap is looked for before the flag is set", "GAP_BEFORE_FLAG", MESSAGES],
+  ["no second look at the gap's words", "NO_SECOND_LOOK_AT_THE_GAP", ROOM],
+  ["a gap is skipped whoever claimed it", "NO_LOOK_AT_JOURNALS", MESSAGES],
+  ["the claim is noted after the tail has moved", "JOURNAL_AFTER_CLAIM", MESSAGES],
+  ["the note of a claim that found no room stays", "NOTE_OF_A_FULL_RING", MESSAGES],
+  ["the commit word before the copy", "COMMIT_BEFORE_COPY", MESSAGES],
+  ["no ring at the claim", "NO_RING_AT_CLAIM", MESSAGES],
+  ["the flag is cleared before the byte is written", "FLAG_BEFORE_BYTE", MESSAGES],
+  ["the flag is cleared without its ticket", "NO_TICKET", ROOM],
+  ["no last look once all senders are gone", "NO_LAST_LOOK", MESSAGES],
+  ["the head is published before the message is read", "HEAD_BEFORE_READING", MESSAGES],
+  ["the head is published before the word is cleared", "HEAD_BEFORE_WORD", ROOM],
+  ["no second look for room", "NO_SECOND_LOOK_FOR_ROOM", ROOM],
+  ["who waits for room does not ring", "NO_RING_BY_WHO_WAITS", MESSAGES],
+  ["room is asked for before the bell is sent", "SPACE_BEFORE_ITS_BELL", MIXED],
+  ["the wish for room is looked for before the head is published", "SPACE_BEFORE_HEAD", MESSAGES],
+  ["the wish for room is cleared after the bells were looked for", "BELLS_BEFORE_SPACE", MIXED],
+  ["the limit is kept for ever", "LIMIT_IS_KEPT", IDLE],
+  ["the note of a way back that was lost stays", "NOTE_OF_A_LOST_SWAP", WARM],
+];
+
+/** Runs a command to its end; what it wrote. */
+async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], cwd }).output();
+  const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  if (!success) throw new Error(`${command} ${args.join(" ")} failed:\n${text}`);
+  return text;
+}
+
+/** Searches every state that the model can get into, in a folder of its own. */
+async function search(defines: string, folder: string): Promise<Outcome> {
+  const cwd = await Deno.makeTempDir({ dir: folder });
+  const begin = performance.now();
+  const flags = defines.split(" ").map((define) => `-D${define}`);
+  await run("spin", ["-a", ...flags, MODEL], cwd);
+  await run("gcc", ["-O1", "-w", "-DSAFETY", "-DCOLLAPSE", `-DMEMLIM=${MEMORY}`, "-o", "pan", "pan.c"], cwd);
+  // Ends that Spin calls invalid are judged by the model itself.
+  const text = await run("./pan", ["-E", "-m1000000"], cwd);
+  const errors = /errors: (\d+)/.exec(text), states = /([\d.e+]+) states, stored/.exec(text);
+  if (errors === null || states === null) throw new Error(`Cannot read what the checker said:\n${text}`);
+  // What was not looked at everywhere says nothing, unless an error was found.
+  if (errors[1] === "0" && /max search depth too small|Search not completed|out of memory/.test(text)) {
+    throw new Error(`The search was not exhaustive:\n${text}`);
+  }
+  if (errors[1] !== "0" && !/assertion violated/.test(text)) throw new Error(`No assertion failed:\n${text}`);
+  return { errors: Number(errors[1]), states: Number(states[1]), seconds: (performance.now() - begin) / 1000 };
+}
+
+/** The steps that lead to the error, one a line, as the model's source has them. */
+async function trace(defines: string, folder: string): Promise<string> {
+  const cwd = await Deno.makeTempDir({ dir: folder });
+  const flags = defines.split(" ").map((define) => `-D${define}`);
+  await run("spin", ["-a", ...flags, MODEL], cwd);
+  await run("gcc", ["-O2", "-w", "-DSAFETY", "-DREACH", `-DMEMLIM=${MEMORY}`, "-o", "pan", "pan.c"], cwd);
+  await run("./pan", ["-E", "-m2000"], cwd);
+  const { stdout } = await new Deno.Command("spin", {
+    args: ["-t", "-p", "-k", `${cwd}/ring.pml.trail`, ...flags, MODEL],
+    cwd,
+  }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+async function requireTool(name: string, option: string): Promise<void> {
+  try {
+    await new Deno.Command(name, { args: [option], stdout: "null", stderr: "null" }).output();
+  } catch {
+    console.error(
+      `Cannot check the model: "${name}" is not installed. On Debian and Ubuntu: apt-get install spin gcc libc6-dev`,
+    );
+    Deno.exit(2);
+  }
+}
+
+await requireTool("spin", "-V");
+await requireTool("gcc", "--version");
+const quick = Deno.args.includes("--quick");
+const folder = await Deno.makeTempDir({ prefix: "isthmus-model-" });
+let failed = 0;
+
+/** Does all of it, two at a time: a search has one thread. */
+async function all(jobs: readonly (() => Promise<void>)[]): Promise<void> {
+  const left = [...jobs];
+  const worker = async () => {
+    for (let job = left.shift(); job !== undefined; job = left.shift()) await job();
+  };
+  await Promise.all([worker(), worker()]);
+}
+
+function report(passed: boolean, name: string, { states, seconds }: Outcome, found: string): void {
+  if (!passed) failed++;
+  const size = `${states.toLocaleString("en")} states, ${seconds.toFixed(0)} s`;
+  console.log(`${passed ? "ok    " : "FAILED"} ${name} ... ${found} (${size})`);
+}
+
+try {
+  const begin = performance.now();
+  const scenarios = quick ? SCENARIOS.slice(0, 1) : SCENARIOS;
+  console.log(`${scenarios.length} scenarios, each without a counterexample:`);
+  await all(scenarios.map(([name, defines]) => async () => {
+    const outcome = await search(defines, folder);
+    const passed = outcome.errors === 0;
+    report(passed, name, outcome, passed ? "holds" : "a counterexample");
+    if (!passed) console.log(await trace(defines, folder));
+  }));
+  console.log(`${MUTATIONS.length} safeguards, each missed when it is gone:`);
+  await all(MUTATIONS.map(([name, define, defines]) => async () => {
+    const outcome = await search(`${defines} ${define}`, folder);
+    const passed = outcome.errors > 0;
+    report(passed, name, outcome, passed ? "a counterexample, as there must be" : "NO counterexample");
+  }));
+  const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+  console.log(`${scenarios.length + MUTATIONS.length - failed} passed, ${failed} failed in ${seconds} s`);
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
+if (failed > 0) Deno.exit(1);
