@@ -86,6 +86,20 @@ export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonl
  * @param socket A connected socket.
  * @param data At least one byte if there are descriptors.
  * @param fds At most 253 open descriptors.
+ * @throws {IpcError} As {@linkcode sendFds}.
+ *
+ * @example Without awaiting
+ * ```ts
+ * import { recvFdsSync, sendFdsSync, UnixSocket } from "@isthmus/ipc/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = UnixSocket.pair();
+ * sendFdsSync(a, new Uint8Array([1]), [0]);
+ * const { data, fds } = recvFdsSync(b, 16);
+ * assertEquals([data.length, fds.length], [1, 1]);
+ * for (const fd of fds) fd.close();
+ * a.close(), b.close();
+ * ```
  */
 export function sendFdsSync(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): void {
   checkSend(data, fds);
@@ -134,6 +148,19 @@ function receiveBuffer(maxBytes: number): Uint8Array<ArrayBuffer> {
  * @param maxFds Descriptors to take at most, 253 unless told.
  * @returns The bytes (none at the end of the stream) and the descriptors.
  * @throws {IpcError} `Corrupt` for more descriptors than allowed (all are closed), `TooLarge` for a longer packet.
+ *
+ * @example Taking one descriptor
+ * ```ts
+ * import { recvFds, sendFds, UnixSocket } from "@isthmus/ipc/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = UnixSocket.pair();
+ * await sendFds(a, new TextEncoder().encode("input"), [0]);
+ * const { data, fds } = await recvFds(b, 16, 1);
+ * assertEquals(new TextDecoder().decode(data), "input");
+ * fds[0]!.close(); // this process's own duplicate
+ * a.close(), b.close();
+ * ```
  */
 export async function recvFds(
   socket: UnixSocket,
@@ -155,6 +182,20 @@ export async function recvFds(
  * @param maxBytes Bytes to take at most.
  * @param maxFds Descriptors to take at most, 253 unless told.
  * @returns The bytes (none at the end of the stream) and the descriptors.
+ * @throws {IpcError} As {@linkcode recvFds}.
+ *
+ * @example Without awaiting
+ * ```ts
+ * import { recvFdsSync, sendFdsSync, UnixSocket } from "@isthmus/ipc/ffi";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [a, b] = UnixSocket.pair();
+ * sendFdsSync(a, new Uint8Array([1]), [0]);
+ * const { data, fds } = recvFdsSync(b, 16);
+ * assertEquals([data.length, fds.length], [1, 1]);
+ * for (const fd of fds) fd.close();
+ * a.close(), b.close();
+ * ```
  */
 export function recvFdsSync(
   socket: UnixSocket,
