@@ -185,6 +185,19 @@ export function claimReceiver(arrivals: Arrivals, first: unknown, details: reado
  * What {@linkcode IpcReceiver} and {@linkcode IpcBytesReceiver} have in common. Not constructed by programs.
  *
  * @typeParam T What is received.
+ *
+ * @example Either kind of receiver
+ * ```ts
+ * import { channel, type ReceiverBase } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const takeAll = <T>(receiver: ReceiverBase<T>): T[] => receiver.recvMany();
+ * const [sender, receiver] = channel<string>();
+ * sender.sendSync("a");
+ * sender.sendSync("b");
+ * assertEquals(takeAll(receiver), ["a", "b"]);
+ * sender.close(), receiver.close();
+ * ```
  */
 export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   #seat: ReceiverSeat;

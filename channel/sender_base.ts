@@ -59,6 +59,18 @@ class SenderSeat {
  * What {@linkcode IpcSender} and {@linkcode IpcBytesSender} have in common. Not constructed by programs.
  *
  * @typeParam T What is sent.
+ *
+ * @example Either kind of sender
+ * ```ts
+ * import { bytesChannel, channel, type SenderBase } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const sendAll = <T>(sender: SenderBase<T>, values: T[]) => values.every((value) => sender.trySend(value));
+ * const [words, receiver] = channel<string>();
+ * const [packets, byteReceiver] = bytesChannel();
+ * assertEquals([sendAll(words, ["a", "b"]), sendAll(packets, [new Uint8Array(2)])], [true, true]);
+ * for (const end of [words, receiver, packets, byteReceiver]) end.close();
+ * ```
  */
 export abstract class SenderBase<T> implements Disposable {
   readonly #seat: SenderSeat;
