@@ -2,6 +2,7 @@
 import { IpcArc, u32 } from "../arc/mod.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { Command } from "./command.ts";
+import { startPeer } from "./peer.ts";
 
 const NAME = "doctor-peer";
 
@@ -25,12 +26,7 @@ export const doctorPeer: Command = {
 
 /** Starts the second process, adds at the same time, and waits for its end. */
 export async function runPeer(counter: IpcArc<number>): Promise<void> {
-  const call = [NAME, counter.name];
-  // A compiled program has no `run`: it is the program itself that takes the arguments.
-  const args = Deno.build.standalone
-    ? call
-    : ["run", "--no-prompt", "--allow-ffi", new URL("mod.ts", import.meta.url).href, ...call];
-  const peer = new Deno.Command(Deno.execPath(), { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const peer = startPeer([NAME, counter.name]);
   const reader = peer.stdout.getReader();
   if (!(await reader.read()).done) add(counter);
   await reader.cancel();

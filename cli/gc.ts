@@ -1,6 +1,6 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
 import { listCells, removeStaleCells } from "../arc/registry.ts";
-import { IpcReceiver } from "../channel/receiver.ts";
+import { removeEmptyRingFile } from "../channel/ring_file.ts";
 import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/ring_file_list.ts";
 import type { Command } from "./command.ts";
 
@@ -32,7 +32,7 @@ export const gc: Command = {
     const kept = channels.filter(({ waiting }) => waiting !== 0);
     const remove = flags["yes"] !== undefined;
     const cells = remove ? removeStaleCells() : listCells().filter((cell) => cell.stale).map(({ name }) => name);
-    const paths = stale.map(({ path }) => path).filter((path) => !remove || IpcReceiver.remove(path));
+    const paths = stale.map(({ path }) => path).filter((path) => !remove || removeEmptyRingFile(path));
     if (flags["json"]) {
       out.json({ removed: remove, cells, channels: paths, kept: kept.map(describe) });
       return 0;

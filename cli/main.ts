@@ -1,6 +1,8 @@
 // Finds the command that is meant, and turns what comes of it into an exit code.
 import config from "../deno.json" with { type: "json" };
 import { parseCall } from "./arguments.ts";
+import { bench } from "./bench.ts";
+import { benchPeer } from "./bench_peer.ts";
 import { type Command, UsageError } from "./command.ts";
 import { doctor } from "./doctor.ts";
 import { doctorPeer } from "./doctor_peer.ts";
@@ -17,7 +19,7 @@ import { Output, ReaderGone } from "./output.ts";
 import { watch } from "./watch.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
-const COMMANDS: readonly Command[] = [ls, show, watch, set, gc, rm, send, recv, doctor, doctorPeer];
+const COMMANDS: readonly Command[] = [ls, show, watch, set, gc, rm, send, recv, bench, doctor, doctorPeer, benchPeer];
 
 const FAILED = 1;
 const MISUSED = 2;

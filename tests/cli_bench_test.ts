@@ -1,0 +1,96 @@
+// `isthmus bench`, run as a process.
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import config from "../deno.json" with { type: "json" };
+import { isthmus, isthmusArguments } from "./support/isthmus.ts";
+import { processTest } from "./support/test.ts";
+
+interface Document {
+  version: string;
+  deno: string;
+  figures: ({ what: string; of: string; way: string } & Record<string, number>)[];
+}
+
+function start(...args: string[]): Deno.ChildProcess {
+  const [run, ...rest] = isthmusArguments(["bench", ...args]);
+  return new Deno.Command(Deno.execPath(), {
+    args: [run!, "--allow-run", ...rest],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function outcome(process: Deno.ChildProcess): Promise<{ code: number; out: string; err: string }> {
+  const { code, stdout, stderr } = await process.output();
+  return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
+}
+
+/** The second process, once it is there. */
+async function peerOf(process: Deno.ChildProcess): Promise<number> {
+  for (;;) {
+    for (const { name } of Deno.readDirSync(`/proc/${process.pid}/task`)) {
+      const children = Deno.readTextFileSync(`/proc/${process.pid}/task/${name}/children`).split(" ").filter(Boolean);
+      if (children[0] !== undefined) return Number(children[0]);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+function cells(): string[] {
+  return [...Deno.readDirSync("/dev/shm")].map(({ name }) => name).filter((name) => name.includes("bench-"));
+}
+
+processTest("isthmus bench --json tells of every measurement, and leaves nothing", async () => {
+  const { code, out, err } = await outcome(start("--json"));
+  assertEquals([code, err], [0, ""]);
+  const { version, deno, figures }: Document = JSON.parse(out);
+  assertEquals([version, deno], [config.version, Deno.version.deno]);
+  const names = figures.map(({ what, of, way }) => `${what}, ${of}, ${way}`);
+  assertEquals(new Set(names).size, names.length);
+  for (const what of ["one way", "round trip"]) {
+    for (const  of of["64 B", "4 KiB", "1 MiB", "object"]) {
+      for (const way of ["sync", "async"]) assert(names.includes(`${what}, ${of}, ${way}`));
+    }
+  }
+  for (const lock of ["free, sync", "free, async", "contended, sync"]) assert(names.includes(`lock, ${lock}`));
+  for (const { what, of: _of, way: _way, ...rest } of figures) {
+    const values = Object.values(rest);
+    assert(values.length > 0 && values.every((value) => value > 0), Deno.inspect({ what, ...rest }));
+  }
+  assertEquals(cells(), []);
+});
+
+processTest("isthmus bench prints no bar into a pipe, and ends with its reader", async () => {
+  const process = start();
+  const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (text.split("\n").length < 4) text += (await reader.read()).value ?? "";
+  assertMatch(text, /^one way\n {2}sync {3}64 B +[\d.]+ [kM]?\/s +[\d.]+ µs each +[\d.]+ [kMG]?B\/s\n/);
+  assert(!text.includes("\x1b") && !text.includes("\r"));
+  await reader.cancel();
+  const err = await new Response(process.stderr).text();
+  assertEquals([(await process.status).code, err], [0, ""]);
+  assertEquals(cells(), []);
+});
+
+processTest("isthmus bench without --allow-run says what it needs", async () => {
+  const { code, out, err } = await isthmus("bench");
+  assertEquals([code, out], [1, ""]);
+  assertEquals(err, "isthmus: Cannot start a second process: run Deno with --allow-run\n");
+});
+
+processTest("isthmus bench fails when its second process is killed, and does not hang", async () => {
+  for (const when of ["starting", "measuring"]) {
+    const process = start();
+    const peer = await peerOf(process);
+    const reader = process.stdout.getReader();
+    if (when === "measuring") await reader.read();
+    Deno.kill(peer, "SIGKILL");
+    while (!(await reader.read()).done);
+    const err = await new Response(process.stderr).text();
+    assertEquals((await process.status).code, 1);
+    assertStringIncludes(err, "isthmus: ");
+    assert(!err.includes("    at "), `no stack: ${err}`);
+    assertEquals(cells(), []);
+  }
+});
