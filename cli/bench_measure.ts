@@ -10,8 +10,8 @@ const WARM_UP = 80, MEASURED = 300;
 /** Nothing here takes so long; if the second process does not answer, it never will. In milliseconds. */
 const PATIENCE = { timeout: 20_000 };
 
-/** Messages, or locks, between two looks at the clock. */
-const BATCH = 64;
+/** Messages, or locks, between two looks at the clock; large messages take longer than a look. */
+const BATCH = 64, LARGE = 65_536;
 
 /** A value as programs send it. */
 const VALUE = { id: 4711, name: "isthmus", tags: ["a", "b"], position: [1.5, -2.5], urgent: false };
@@ -84,7 +84,7 @@ async function oneWay(jobs: IpcSender<Job>, way: Way, bytes: number | undefined)
     const flow = async (milliseconds: number): Promise<[count: number, milliseconds: number]> => {
       const begin = performance.now();
       const send = way === "sync" ? sendFor : sendForAsync;
-      const count = await send(sender, message, milliseconds);
+      const count = await send(sender, message, milliseconds, (bytes ?? 0) < LARGE ? BATCH : 1);
       await sender.send(mark);
       await answers.recv(PATIENCE); // everything has arrived
       return [count, performance.now() - begin];
@@ -98,18 +98,18 @@ async function oneWay(jobs: IpcSender<Job>, way: Way, bytes: number | undefined)
   }
 }
 
-function sendFor(sender: Sender, message: unknown, milliseconds: number): number {
+function sendFor(sender: Sender, message: unknown, milliseconds: number, batch: number): number {
   const until = performance.now() + milliseconds;
   for (let count = 0;; count++) {
-    if (count % BATCH === 0 && performance.now() >= until) return count;
+    if (count % batch === 0 && performance.now() >= until) return count;
     sender.sendSync(message, PATIENCE);
   }
 }
 
-async function sendForAsync(sender: Sender, message: unknown, milliseconds: number): Promise<number> {
+async function sendForAsync(sender: Sender, message: unknown, milliseconds: number, batch: number): Promise<number> {
   const until = performance.now() + milliseconds;
   for (let count = 0;; count++) {
-    if (count % BATCH === 0 && performance.now() >= until) return count;
+    if (count % batch === 0 && performance.now() >= until) return count;
     await sender.send(message);
   }
 }
