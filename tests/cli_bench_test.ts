@@ -25,14 +25,37 @@ async function outcome(process: Deno.ChildProcess): Promise<{ code: number; out:
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
 }
 
+/** Kills a process if the test ends before it does. */
+function killedAtTheEnd(process: Deno.ChildProcess): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose]() {
+      try {
+        process.kill("SIGKILL");
+      } catch {
+        // it has ended
+      }
+      await process.status;
+    },
+  };
+}
+
 /** The second process, once it is there. */
 async function peerOf(process: Deno.ChildProcess): Promise<number> {
   for (;;) {
     for (const { name } of Deno.readDirSync(`/proc/${process.pid}/task`)) {
-      const children = Deno.readTextFileSync(`/proc/${process.pid}/task/${name}/children`).split(" ").filter(Boolean);
-      if (children[0] !== undefined) return Number(children[0]);
+      const child = childOf(`/proc/${process.pid}/task/${name}`);
+      if (child !== undefined) return child;
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+function childOf(task: string): number | undefined {
+  try {
+    const [first] = Deno.readTextFileSync(`${task}/children`).split(" ").filter(Boolean);
+    return first === undefined ? undefined : Number(first);
+  } catch {
+    return undefined; // the thread has ended since it was listed
   }
 }
 
@@ -62,10 +85,11 @@ processTest("isthmus bench --json tells of every measurement, and leaves nothing
 
 processTest("isthmus bench prints no bar into a pipe, and ends with its reader", async () => {
   const process = start();
+  await using _process = killedAtTheEnd(process);
   const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   while (text.split("\n").length < 4) text += (await reader.read()).value ?? "";
-  assertMatch(text, /^one way\n {2}sync {3}64 B +[\d.]+ [kM]?\/s +[\d.]+ µs each +[\d.]+ [kMG]?B\/s\n/);
+  assertMatch(text, /^one way\n {2}sync {3}64 B +[\d.]+( [kM])?\/s +[\d.]+ µs each +[\d.]+ [kMG]?B\/s\n/);
   assert(!text.includes("\x1b") && !text.includes("\r"));
   await reader.cancel();
   const err = await new Response(process.stderr).text();
@@ -82,6 +106,7 @@ processTest("isthmus bench without --allow-run says what it needs", async () => 
 processTest("isthmus bench fails when its second process is killed, and does not hang", async () => {
   for (const when of ["starting", "measuring"]) {
     const process = start();
+    await using _process = killedAtTheEnd(process);
     const peer = await peerOf(process);
     const reader = process.stdout.getReader();
     if (when === "measuring") await reader.read();
