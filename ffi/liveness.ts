@@ -54,7 +54,8 @@ const statBuffer = new Uint8Array(1024);
 
 /** Start time of a thread that lives, `undefined` if it does not, 0 if that cannot be told. */
 function startOf(tid: number): number | undefined {
-  const text = readProc(`/proc/${tid}/stat`);
+  // Not /proc/TID/stat: of the own process, QEMU's user mode makes that one up, with a later start than others see.
+  const text = readProc(`/proc/${tid}/task/${tid}/stat`);
   if (text === undefined) {
     const { c, errnoCell } = libc();
     // /proc may be hidden or not mounted: then the existence of the number is all there is.

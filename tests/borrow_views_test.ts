@@ -10,6 +10,7 @@ import {
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { openChannel } from "./support/open_channel.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 const CAPACITY = 65_536;
@@ -211,9 +212,9 @@ test("Borrowing and receiving alternate at will over many rounds of the ring", (
 /** Borrows frames, two at a time, and says their sums. */
 export function sumBorrowed({ receiver }: { receiver: IpcBytesReceiver }, self: Self): void {
   for (;;) {
-    using first = receiver.borrowSync({ timeout: 20_000 });
+    using first = receiver.borrowSync({ timeout: patience(20_000) });
     if (first.value.length === 0) break;
-    using second = receiver.borrowSync({ timeout: 20_000 });
+    using second = receiver.borrowSync({ timeout: patience(20_000) });
     self.say([first, second].map(({ value }) => value.reduce((sum, byte) => sum + byte, 0)));
   }
 }
@@ -244,7 +245,7 @@ processTest("A sender that waits for a borrower is told when the borrower is kil
 
 /** Borrows one message and never gives it back. */
 export function borrowForEver({ receiver }: { receiver: IpcBytesReceiver }, self: Self): void {
-  using borrowed = receiver.borrowSync({ timeout: 20_000 });
+  using borrowed = receiver.borrowSync({ timeout: patience(20_000) });
   self.say(borrowed.value.length);
   self.hear();
 }

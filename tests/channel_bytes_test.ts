@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, type IpcBytesReceiver, type IpcBytesSender } from "../mod.ts";
 import { soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 const CAPACITY = 65_536;
@@ -18,7 +19,7 @@ test("A bytes channel carries byte strings of every size as they are", () => {
   const [sender, receiver] = bytesChannel({ capacity: CAPACITY });
   for (const size of [...SIZES, CAPACITY - 32, CAPACITY - 1, CAPACITY, CAPACITY + 1, 1_000_003]) {
     const bytes = pattern(size);
-    sender.sendSync(bytes, { timeout: 10_000 });
+    sender.sendSync(bytes, { timeout: patience(10_000) });
     const received = receiver.recvSync({ timeout: 0 });
     assertEquals(received.length, size);
     assert(received instanceof Uint8Array && received.every((byte, i) => byte === bytes[i]), `${size} bytes`);
@@ -80,7 +81,7 @@ test("Values larger than the ring arrive in order among small ones", async () =>
 /** Sends back what comes, with every byte turned over. */
 export function invert({ from, to }: { from: IpcBytesReceiver; to: IpcBytesSender }): void {
   for (;;) {
-    const bytes = from.recvSync({ timeout: 20_000 });
+    const bytes = from.recvSync({ timeout: patience(20_000) });
     if (bytes.length === 0) break;
     for (let i = 0; i < bytes.length; i++) bytes[i]! ^= 255;
     to.sendSync(bytes);

@@ -13,6 +13,7 @@ import {
 } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 // deno-lint-ignore no-explicit-any -- values of any shape go through
@@ -63,7 +64,7 @@ test("A receiver that has already received, in every way there is, can be sent o
       return borrowed.value;
     },
     async (receiver) => {
-      const waiting = receiver.recv({ timeout: 10_000 });
+      const waiting = receiver.recv({ timeout: patience(10_000) });
       sender.sendSync(n + WAYS.length);
       return await waiting;
     },
@@ -214,7 +215,7 @@ test("An unread message with endpoints is closed with its receiver", async () =>
   carrier.sendSync([sender, "and some descriptors that were read"]);
   arrivals.close();
   sender.close();
-  await assertIpcError("Disconnected", () => receiver.recv({ timeout: 10_000 }));
+  await assertIpcError("Disconnected", () => receiver.recv({ timeout: patience(10_000) }));
   carrier.close(), receiver.close();
 });
 
@@ -251,7 +252,7 @@ test("When encoding fails every endpoint in the value still belongs to the calle
   assertEquals(arrivals.tryRecv(), { state: "empty" });
   assertEquals(receiver.recvSync({ timeout: 0 }), 1);
   sender.sendSync(2);
-  assertEquals(await receiver.recv({ timeout: 10_000 }), 2);
+  assertEquals(await receiver.recv({ timeout: patience(10_000) }), 2);
   for (const end of [carrier, arrivals, sender, receiver]) end.close();
 });
 
@@ -456,10 +457,10 @@ processTest("A sender that went through two processes and came back still reache
   sender.close();
   const { sender: traveller } = await third.recv();
   traveller.sendSync("home");
-  assertEquals(receiver.recvSync({ timeout: 10_000 }), "home");
+  assertEquals(receiver.recvSync({ timeout: patience(10_000) }), "home");
   traveller.close();
   // No clone is left behind on the way.
-  await assertIpcError("Disconnected", () => receiver.recv({ timeout: 10_000 }));
+  await assertIpcError("Disconnected", () => receiver.recv({ timeout: patience(10_000) }));
   for (const end of [one, third, receiver]) end.close();
 });
 

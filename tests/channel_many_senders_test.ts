@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { bytesChannel, channel, type IpcBytesSender, type IpcSender } from "../mod.ts";
 import { processTest } from "./support/test.ts";
+import { patience } from "./support/patience.ts";
 
 const SENDERS = 4;
 
@@ -48,7 +49,7 @@ for (const capacity of [65_536, undefined]) {
 
     const next = new Array<number>(SENDERS).fill(0);
     for (let received = 0; received < SENDERS * count; received++) {
-      const bytes = receiver.recvSync({ timeout: 30_000 });
+      const bytes = receiver.recvSync({ timeout: patience(30_000) });
       const words = new Uint32Array(bytes.buffer, bytes.byteOffset, 2);
       const id = words[0]!, n = words[1]!;
       // Plain comparisons: a million of assertions would take longer than the messages.

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { channel, type IpcReceiver, type IpcSender } from "../mod.ts";
 import { processTest } from "./support/test.ts";
+import { patience } from "./support/patience.ts";
 
 type Message = { n: number; text: string };
 interface Table {
@@ -14,7 +15,7 @@ export async function answerAsync({ pings, pongs }: Table): Promise<void> {
 
 export function answerSync({ pings, pongs }: Table): void {
   for (let left = 2000; left > 0; left--) {
-    const { n, text } = pings.recvSync({ timeout: 20_000 });
+    const { n, text } = pings.recvSync({ timeout: patience(20_000) });
     pongs.sendSync({ n: -n, text });
   }
 }
@@ -32,7 +33,7 @@ for (const partner of [answerAsync, answerSync]) {
         let answer: Message;
         if (blocking) {
           ping.sendSync(message);
-          answer = pongs.recvSync({ timeout: 20_000 });
+          answer = pongs.recvSync({ timeout: patience(20_000) });
         } else {
           await ping.send(message);
           answer = await pongs.recv();

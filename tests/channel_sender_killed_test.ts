@@ -1,13 +1,14 @@
 import { assertEquals } from "@std/assert";
 import { channel, type IpcError } from "../mod.ts";
 import { soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { stateOf } from "./support/processes.ts";
 import { bystander, type Extra, type Numbered, RECEIVE, receiveFrom, SENDERS, victim } from "./support/senders.ts";
 import type { Trap, Trapped } from "./support/step_trap.ts";
 import { processTest } from "./support/test.ts";
 
 /** A bound against hanging only. */
-const SOON = 20_000;
+const SOON = patience(20_000);
 
 const MOMENTS: readonly { step: Trap["step"]; occurrence: number; extra?: Extra }[] = [
   { step: "journaled", occurrence: 1 },

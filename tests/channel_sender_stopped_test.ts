@@ -3,9 +3,10 @@ import { channel, IpcError } from "../mod.ts";
 import { bystander, type Extra, type Numbered, RECEIVE, receiveFrom, SENDERS, victim } from "./support/senders.ts";
 import type { Trap, Trapped } from "./support/step_trap.ts";
 import { processTest } from "./support/test.ts";
+import { patience } from "./support/patience.ts";
 
 /** A bound against hanging only. */
-const SOON = 20_000;
+const SOON = patience(20_000);
 
 /** Milliseconds in which a message must not arrive: some fifteen looks of the receiver at the gap. */
 const A_WHILE = 300;

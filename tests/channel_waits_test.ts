@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { bytesChannel, channel, type IpcBytesSender } from "../mod.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { test } from "./support/test.ts";
 
 const CAPACITY = 65_536;
@@ -193,7 +194,7 @@ test("Order is kept between sends that wait and those that come later", async ()
   receiver.recvMany(sent >> 1);
   // There is room now, but the waiting ones have not been told yet.
   assert(clone.trySend(new Uint8Array([3])));
-  sender.sendSync(new Uint8Array([4]), { timeout: 10_000 });
+  sender.sendSync(new Uint8Array([4]), { timeout: patience(10_000) });
   await soon(Promise.all(waiting));
   await sender.send(new Uint8Array([5]));
   const rest = receiver.recvMany().map((bytes) => bytes[0]).filter((byte) => byte !== 0);

@@ -9,6 +9,7 @@ import {
 } from "../mod.ts";
 import { setStepHook } from "../ffi/step_hook.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { Threads } from "./support/threads.ts";
 import { processTest } from "./support/test.ts";
 
@@ -56,7 +57,7 @@ processTest("Several Workers send through one ring at a time, each in order", as
   sender.close();
   const seen = new Map<number, number>();
   for (let i = 0; i < 3 * count; i++) {
-    const bytes = receiver.recvSync({ timeout: 20_000 });
+    const bytes = receiver.recvSync({ timeout: patience(20_000) });
     const n = new Uint32Array(bytes.buffer, bytes.byteOffset, 1)[0]!;
     seen.set(n, (seen.get(n) ?? 0) + 1);
   }

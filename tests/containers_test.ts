@@ -15,6 +15,7 @@ import { createDoorbell } from "../ffi/doorbell.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { type Folder, folderTest } from "./support/folder.ts";
+import { patience } from "./support/patience.ts";
 import { mayContain, type Processes } from "./support/processes.ts";
 import { setTrap } from "./support/step_trap.ts";
 
@@ -56,8 +57,8 @@ export async function client({ path, parcels }: { path: string; parcels: number 
       questions,
     });
     answer.close();
-    assertEquals(await duplex.recv({ timeout: 20_000 }), n);
-    assertEquals(await answers.recv({ timeout: 20_000 }), `question ${n}, answered`);
+    assertEquals(await duplex.recv({ timeout: patience(20_000) }), n);
+    assertEquals(await answers.recv({ timeout: patience(20_000) }), `question ${n}, answered`);
     assertEquals(memory.bytes[7], n + 100);
     using file = Deno.openSync(`/proc/self/fd/${listen.fd}`);
     const text = new Uint8Array(20);
@@ -78,7 +79,7 @@ async function serve(served: IpcDuplex<ToClient, ToServer>): Promise<number> {
     memory.bytes[7] = n + 100;
     using file = Deno.openSync(`/proc/self/fd/${write.fd}`, { write: true });
     file.writeSync(new TextEncoder().encode(`written ${n}`));
-    answer.sendSync(`${await questions.recv({ timeout: 20_000 })}, answered`);
+    answer.sendSync(`${await questions.recv({ timeout: patience(20_000) })}, answered`);
     for (const end of [memory, write, answer, questions]) end.close();
     await served.send(n++);
   }
@@ -89,7 +90,7 @@ async function serve(served: IpcDuplex<ToClient, ToServer>): Promise<number> {
 export async function server({ path }: { path: string }, self: Self): Promise<void> {
   using server = new IpcServer<ToClient, ToServer>({ path });
   self.say("listens");
-  using served = await server.accept({ timeout: 20_000 });
+  using served = await server.accept({ timeout: patience(20_000) });
   self.say(served.peer);
   self.say(await serve(served));
 }
@@ -100,7 +101,7 @@ containerTest("A server here and a client in a container send each other message
 ) => {
   using server = new IpcServer<ToClient, ToServer>({ path: `${folder}/server.sock` });
   const child = await startContained(import.meta.url, client, { path: server.name, parcels: 3 }, folder);
-  using served = await server.accept({ timeout: 20_000 });
+  using served = await server.accept({ timeout: patience(20_000) });
   assert(
     served.peer!.pid > 0 && served.peer!.pid !== child.pid,
     `the client's number as it is here: ${served.peer!.pid}`,
@@ -138,7 +139,7 @@ containerTest("A client in a container learns of the end of its server, also by 
   const asking = await (async () => {
     using server = new IpcServer<ToClient, ToServer>({ path });
     const child = await startContained(import.meta.url, receiveAll, { path }, folder);
-    using served = await server.accept({ timeout: 20_000 });
+    using served = await server.accept({ timeout: patience(20_000) });
     served.sendSync("last words");
     return child;
   })();
@@ -149,7 +150,7 @@ containerTest("A client in a container learns of the end of its server, also by 
   assertEquals(await serving.said(), "listens");
   using duplex = IpcServer.connect<ToServer, ToClient>(path);
   assertEquals((await serving.said<{ pid: number }>()).pid, 0);
-  const waiting = duplex.recv({ timeout: 20_000 });
+  const waiting = duplex.recv({ timeout: patience(20_000) });
   await serving.kill();
   await assertIpcError("Disconnected", () => waiting);
   // Its socket file is stale, once the system has closed all that it had, and is replaced.
@@ -181,12 +182,15 @@ containerTest("A sender alone on its channel, killed in a container between clai
 ) => {
   using server = new IpcOneShotServer<number>({ path: `${folder}/server.sock` });
   const child = await startContained(import.meta.url, victim, { path: server.name, count: 3 }, folder);
-  const [receiver, first] = await server.accept({ timeout: 20_000 });
+  const [receiver, first] = await server.accept({ timeout: patience(20_000) });
   assertEquals(first, 0);
   await child.tell();
   await child.status;
-  assertEquals([await receiver.recv({ timeout: 20_000 }), await receiver.recv({ timeout: 20_000 })], [1, 2]);
-  await assertIpcError("Disconnected", () => receiver.recv({ timeout: 20_000 }));
+  assertEquals(
+    [await receiver.recv({ timeout: patience(20_000) }), await receiver.recv({ timeout: patience(20_000) })],
+    [1, 2],
+  );
+  await assertIpcError("Disconnected", () => receiver.recv({ timeout: patience(20_000) }));
   receiver.close();
 });
 

@@ -9,6 +9,7 @@ import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../ffi/platform.ts";
 import { RobustMutex } from "../ffi/robust_mutex.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 const SIZE = 8192;
@@ -123,7 +124,7 @@ processTest(
     assertEquals(mutex.tryLock(), "busy");
     assertEquals(mutex.lock(20), "timeout");
     await child.kill();
-    assertEquals(mutex.lock(10_000), "owner-died");
+    assertEquals(mutex.lock(patience(10_000)), "owner-died");
     mutex.consistent();
     mutex.unlock();
     assertEquals(mutex.tryLock(), "locked");
@@ -133,9 +134,9 @@ processTest(
     const other = await start(import.meta.url, lockAndWait, { memory, count: 0 });
     await other.said();
     await other.kill();
-    assertEquals(mutex.lock(10_000), "owner-died");
+    assertEquals(mutex.lock(patience(10_000)), "owner-died");
     mutex.unlock();
-    assertIpcErrorSync("Corrupt", () => mutex.lock(10_000));
+    assertIpcErrorSync("Corrupt", () => mutex.lock(patience(10_000)));
     mapping.unmap();
   },
 );
@@ -153,7 +154,7 @@ processTest("A mutex of a stopped process is not taken from it", async ({ start 
   child.signal("SIGCONT");
   await child.tell();
   assertEquals(await soon(child.said()), "unlocked");
-  assertEquals(mutex.lock(10_000), "locked");
+  assertEquals(mutex.lock(patience(10_000)), "locked");
   mutex.unlock();
   mapping.unmap();
 });

@@ -4,6 +4,7 @@ import type { Self } from "./support/actor.ts";
 import { soon } from "./support/assert_ipc.ts";
 import { type Folder, folderTest } from "./support/folder.ts";
 import { asleep } from "./support/named.ts";
+import { patience } from "./support/patience.ts";
 import { processTest } from "./support/test.ts";
 
 const CAPACITY = 65_536;
@@ -19,7 +20,7 @@ interface BorrowerJob {
 /** Reserves, then does as it is told: "commit", "give up" or "die", the n-th loan. */
 export function lender({ to, mark, loans, length }: BorrowerJob, self: Self): void {
   const sender = typeof to === "string" ? IpcBytesSender.open(to) : to;
-  const out = Array.from({ length: loans }, () => sender.reserveSync(length, { timeout: 20_000 }));
+  const out = Array.from({ length: loans }, () => sender.reserveSync(length, { timeout: patience(20_000) }));
   self.say("reserved");
   for (;;) {
     const [what, n] = self.hear<[what: string, n: number]>();
@@ -69,7 +70,8 @@ for (const way of ["recv()", "recvSync()"]) {
     first?.catch(() => {});
     await killed.tell(["die", 0]);
     assertEquals((await killed.status).signal, "SIGKILL");
-    const next = async () => way === "recv()" ? await soon(receiver.recv()) : receiver.recvSync({ timeout: 10_000 });
+    const next = async () =>
+      way === "recv()" ? await soon(receiver.recv()) : receiver.recvSync({ timeout: patience(10_000) });
     assertEquals((await (first === undefined ? next() : soon(first)))[0], 11);
     assertEquals(receiver.recvMany(), [], "the loan of the one that lives is waited for");
     await lives.tell(["commit", 0]), await lives.said();
@@ -116,7 +118,7 @@ folderTest("Loans on a named channel end like any other, also by the death of th
   assertEquals([(await soon(receiver.recv()))[0], (await soon(receiver.recv()))[0]], [11, 30]);
   const waiting = receiver.recv();
   await asleep(path, "receiver");
-  using loan = sender.reserveSync(CAPACITY, { timeout: 10_000 });
+  using loan = sender.reserveSync(CAPACITY, { timeout: patience(10_000) });
   loan.bytes.fill(40);
   loan.commit();
   assertEquals((await soon(waiting)).length, CAPACITY);

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, type IpcBytesSender, type IpcReceiver, IpcReceiverSet } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { processTest } from "./support/test.ts";
 
 const MB = 1 << 20;
@@ -43,7 +44,7 @@ processTest("A channel of 1 GiB takes what is in it, and gives it back when it i
   await child.status;
   assert(ringMemory() >= BIG, `only ${ringMemory()} bytes`);
   for (let n = 0; n < BIG / MB; n++) {
-    using borrowed = receiver.borrowSync({ timeout: 10_000 });
+    using borrowed = receiver.borrowSync({ timeout: patience(10_000) });
     assert(borrowed.value.length === MB && borrowed.value[0] === n % 256 && borrowed.value[MB - 1] === n % 256);
   }
   assertEquals(receiver.tryRecv(), { state: "empty" });
@@ -94,7 +95,7 @@ processTest("After a burst both processes are as large as before it", async ({ s
     assert(resident(child.pid).shared > before.get("sender")!.shared + 0.9 * BIG, "the sender has not filled it");
     assert(ringMemory() > 0.9 * BIG, `only ${ringMemory()} bytes`);
     for (let n = 0; n < BIG / MB; n++) {
-      using borrowed = receiver.borrowSync({ timeout: 10_000 });
+      using borrowed = receiver.borrowSync({ timeout: patience(10_000) });
       assert(borrowed.value[0] === round && borrowed.value[MB - 1] === round);
     }
     await assertIpcError("Timeout", () => receiver.recv({ timeout: 1500 }));

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { IpcBytesReceiver, IpcBytesSender, IpcError, IpcReceiver, IpcSender } from "../mod.ts";
 import { assertIpcError, assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { type Folder, folderTest } from "./support/folder.ts";
+import { patience } from "./support/patience.ts";
 import { test } from "./support/test.ts";
 
 const FILES = ["channel", "channel.bell", "channel.room"];
@@ -176,9 +177,9 @@ folderTest("A payload of exactly the capacity is sent, one byte more is TooLarge
   using sender = IpcBytesSender.open(folder.channel);
   const most = new Uint8Array(CAPACITY).map((_, i) => i * 7), more = new Uint8Array(CAPACITY + 1);
   for (let times = 0; times < 3; times++) {
-    sender.sendSync(most, { timeout: 10_000 });
+    sender.sendSync(most, { timeout: patience(10_000) });
     assertEquals(receiver.recvSync({ timeout: 0 }), most);
-    await sender.send(most, { timeout: 10_000 });
+    await sender.send(most, { timeout: patience(10_000) });
     assertEquals(await receiver.recv({ timeout: 0 }), most);
     assertIpcErrorSync("TooLarge", () => sender.sendSync(more));
     assertIpcErrorSync("TooLarge", () => sender.trySend(more));

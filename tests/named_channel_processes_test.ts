@@ -12,11 +12,12 @@ import {
   sendNumbers,
   tryToReceive,
 } from "./support/named.ts";
+import { patience } from "./support/patience.ts";
 import type { Child } from "./support/processes.ts";
 import { STEPS, type Trapped } from "./support/step_trap.ts";
 
 /** A bound against hanging only. */
-const SOON = 20_000;
+const SOON = patience(20_000);
 
 const numbered = (from: string, count: number, first = 0): Message[] =>
   Array.from({ length: count }, (_, n) => [from, first + n]);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { channel, IpcOneShotServer, IpcReceiver, IpcSender, sendFdsSync, UnixSocket } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 test("A client that connects before the server accepts is served, by accept() and by acceptSync()", async () => {
@@ -10,7 +11,7 @@ test("A client that connects before the server accepts is served, by accept() an
     const sender = IpcSender.connect<string>(server.name);
     sender.sendSync("first");
     sender.sendSync("second");
-    const [receiver, first] = blocking ? server.acceptSync({ timeout: 10_000 }) : await server.accept();
+    const [receiver, first] = blocking ? server.acceptSync({ timeout: patience(10_000) }) : await server.accept();
     assertEquals(first, "first");
     assertEquals(await receiver.recv(), "second");
     sender.close(), receiver.close(), server.close();
@@ -176,7 +177,7 @@ for (const { what, data, fds, code } of GARBAGE) {
       const server = new IpcOneShotServer<string>();
       const client = UnixSocket.connect(server.name);
       sendFdsSync(client, data, new Array(fds).fill(client.fd));
-      if (blocking) assertIpcErrorSync(code, () => server.acceptSync({ timeout: 10_000 }));
+      if (blocking) assertIpcErrorSync(code, () => server.acceptSync({ timeout: patience(10_000) }));
       else await soon(assertIpcError(code, () => server.accept()));
       client.close(), server.close();
     }
@@ -187,7 +188,7 @@ test("A client that goes away without a word is Disconnected for accept()", asyn
   for (const blocking of [false, true]) {
     const server = new IpcOneShotServer<string>();
     UnixSocket.connect(server.name).close();
-    if (blocking) assertIpcErrorSync("Disconnected", () => server.acceptSync({ timeout: 10_000 }));
+    if (blocking) assertIpcErrorSync("Disconnected", () => server.acceptSync({ timeout: patience(10_000) }));
     else await soon(assertIpcError("Disconnected", () => server.accept()));
     server.close();
   }
@@ -230,7 +231,7 @@ processTest("A client that is killed between connecting and its first message is
     const server = new IpcOneShotServer<string>();
     const accepted = blocking ? undefined : assertIpcError("Disconnected", () => server.accept());
     await start(import.meta.url, connectAndDie, { name: server.name, when: "after connecting" });
-    if (blocking) assertIpcErrorSync("Disconnected", () => server.acceptSync({ timeout: 20_000 }));
+    if (blocking) assertIpcErrorSync("Disconnected", () => server.acceptSync({ timeout: patience(20_000) }));
     else await soon(accepted!);
     server.close();
   }

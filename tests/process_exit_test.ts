@@ -3,6 +3,7 @@ import { bytesChannel, channel, IpcOneShotServer, type IpcReceiver, type IpcSend
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { descriptorsOf } from "./support/leftovers.ts";
+import { patience } from "./support/patience.ts";
 import { processTest } from "./support/test.ts";
 
 /** Makes endpoints, uses and closes them. */
@@ -102,7 +103,7 @@ processTest("A sender that another process has forgotten does not hide the end f
   const child = await start(import.meta.url, forgetsSender, { sender }, ["-A", "--v8-flags=--expose-gc"]);
   sender.close();
   await child.said();
-  await assertIpcError("Disconnected", () => receiver.recv({ timeout: 10_000 }));
+  await assertIpcError("Disconnected", () => receiver.recv({ timeout: patience(10_000) }));
   receiver.close();
 });
 

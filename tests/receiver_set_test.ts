@@ -11,13 +11,14 @@ import {
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { openChannel } from "./support/open_channel.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 /** The ways to select, by their names. */
 const SELECT: Record<string, (set: IpcReceiverSet, timeout?: number) => Promise<SelectEvent[]>> = {
-  "select()": (set, timeout = 10_000) => set.select({ timeout }),
+  "select()": (set, timeout = patience(10_000)) => set.select({ timeout }),
   // deno-lint-ignore require-await -- a promise as the other way returns one
-  "selectSync()": async (set, timeout = 10_000) => set.selectSync({ timeout }),
+  "selectSync()": async (set, timeout = patience(10_000)) => set.selectSync({ timeout }),
 };
 
 for (const [name, select] of Object.entries(SELECT)) {
@@ -236,7 +237,7 @@ test("A message that cannot be decoded is reported once, and what came before an
   let errors = 0;
   while (seen.length < 3) {
     try {
-      for (const event of await set.select({ timeout: 10_000 })) {
+      for (const event of await set.select({ timeout: patience(10_000) })) {
         seen.push([event.id, event.type === "message" ? event.value : event.type]);
       }
     } catch (error) {

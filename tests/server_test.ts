@@ -11,15 +11,16 @@ import {
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { descriptorsOf } from "./support/leftovers.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 type Server = IpcServer<number, number>;
 
 /** The ways to accept, by their names. */
 const ACCEPT: Record<string, (server: Server, timeout?: number) => Promise<IpcDuplex<number, number>>> = {
-  "accept()": (server, timeout = 10_000) => server.accept({ timeout }),
+  "accept()": (server, timeout = patience(10_000)) => server.accept({ timeout }),
   // deno-lint-ignore require-await -- a promise as the other way returns one
-  "acceptSync()": async (server, timeout = 10_000) => server.acceptSync({ timeout }),
+  "acceptSync()": async (server, timeout = patience(10_000)) => server.acceptSync({ timeout }),
 };
 
 for (const [name, accept] of Object.entries(ACCEPT)) {
@@ -29,8 +30,8 @@ for (const [name, accept] of Object.entries(ACCEPT)) {
     clients.forEach((client, n) => client.sendSync(n));
     const served: IpcDuplex<number, number>[] = [];
     for (const _ of clients) served.push(await accept(server));
-    for (const end of served) end.sendSync(2 * await end.recv({ timeout: 10_000 }));
-    for (const [n, client] of clients.entries()) assertEquals(await client.recv({ timeout: 10_000 }), 2 * n);
+    for (const end of served) end.sendSync(2 * await end.recv({ timeout: patience(10_000) }));
+    for (const [n, client] of clients.entries()) assertEquals(await client.recv({ timeout: patience(10_000) }), 2 * n);
     for (const end of [...clients, ...served]) end.close();
   });
 
@@ -55,7 +56,7 @@ for (const [name, accept] of Object.entries(ACCEPT)) {
     client.sendSync(5);
     const begin = performance.now();
     using served = await accept(server);
-    assertEquals(served.recvSync({ timeout: 10_000 }), 5);
+    assertEquals(served.recvSync({ timeout: patience(10_000) }), 5);
     // A single silent client that were waited for would take two seconds.
     assert(performance.now() - begin < 1500, "held up");
     await assertIpcError("Timeout", () => accept(server, 1));
@@ -152,10 +153,10 @@ processTest("allow decides by the peer's credentials; who is refused is Disconne
   using server = new IpcServer<number, number>({ allow: (peer) => (seen.push(peer), welcome) });
   using refused = IpcServer.connect<number, number>(server.name);
   await assertIpcError("Timeout", () => server.accept({ timeout: 50 }));
-  await assertIpcError("Disconnected", () => refused.recv({ timeout: 10_000 }));
+  await assertIpcError("Disconnected", () => refused.recv({ timeout: patience(10_000) }));
   using refusedToo = IpcServer.connect<number, number>(server.name);
   assertIpcErrorSync("Timeout", () => server.acceptSync({ timeout: 5 }));
-  await assertIpcError("Disconnected", () => refusedToo.recv({ timeout: 10_000 }));
+  await assertIpcError("Disconnected", () => refusedToo.recv({ timeout: patience(10_000) }));
   welcome = true;
   using _client = IpcServer.connect<number, number>(server.name);
   using served = await soon(server.accept());
@@ -273,7 +274,7 @@ export async function comeAndGo({ name, count }: { name: string; count: number }
   for (let n = 0; n < count; n++) {
     using client = IpcServer.connect<number, number>(name, { capacity: 65_536 });
     await client.send(n);
-    assertEquals(await client.recv({ timeout: 30_000 }), -n);
+    assertEquals(await client.recv({ timeout: patience(30_000) }), -n);
   }
 }
 
@@ -306,7 +307,7 @@ export async function talk({ name }: { name: string }, self: Self): Promise<void
   using client = IpcServer.connect<number, number>(name);
   for (let n = self.hear<number>(); n !== 0; n = self.hear<number>()) {
     client.sendSync(n);
-    self.say(await client.recv({ timeout: 30_000 }));
+    self.say(await client.recv({ timeout: patience(30_000) }));
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import type { Child } from "./support/processes.ts";
 import { processTest } from "./support/test.ts";
 
@@ -140,7 +141,7 @@ function counterpart(way: string): Counterpart {
       end: sender,
       cell,
       satisfy: () => guard.release(),
-      check: async () => (await arc.acquire({ timeout: 10_000 })).release(),
+      check: async () => (await arc.acquire({ timeout: patience(10_000) })).release(),
       close: () => (arc.close(), sender.close(), receiver.close()),
     };
   }
@@ -156,7 +157,7 @@ function counterpart(way: string): Counterpart {
         for (let n = 0; n < queued; n++) assertEquals(receiver.recvSync({ timeout: 0 }), n);
       },
       check: async () => {
-        assertEquals(await receiver.recv({ timeout: 10_000 }), 42);
+        assertEquals(await receiver.recv({ timeout: patience(10_000) }), 42);
         assertEquals(receiver.tryRecv(), { state: "empty" });
       },
       close,
@@ -170,7 +171,7 @@ function counterpart(way: string): Counterpart {
         closing.push(client = IpcServer.connect(name!));
         client.sendSync(42);
       },
-      check: async () => assertEquals(await client.recv({ timeout: 10_000 }), 43),
+      check: async () => assertEquals(await client.recv({ timeout: patience(10_000) }), 43),
       close,
     };
   }

@@ -14,6 +14,7 @@ import {
 import { createDoorbell } from "../../ffi/doorbell.ts";
 import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf } from "./leftovers.ts";
+import { patience } from "./patience.ts";
 
 const [spare] = createDoorbell();
 
@@ -248,7 +249,7 @@ interface Accepting<T> {
  * @returns What was accepted, and whether that took a second accept.
  */
 async function acceptFull<T>(server: Accepting<T>, free: number, way: Way, connect: () => Promise<void>) {
-  const options = { timeout: 20_000 };
+  const options = { timeout: patience(20_000) };
   const accept = () => way === "sync" ? Promise.resolve(server.acceptSync(options)) : server.accept(options);
   let accepting = way === "before" || way === "freed" ? server.accept(options) : undefined;
   accepting?.catch(() => {});
@@ -274,11 +275,11 @@ async function serveMany(client: Client, free: number, way: Way): Promise<boolea
   const { accepted, failed } = await acceptFull(server, free, way, async () => {
     assertEquals(await client.tell("many", server.name), "connected");
   });
-  accepted.sendSync(2 * accepted.recvSync({ timeout: 20_000 }));
+  accepted.sendSync(2 * accepted.recvSync({ timeout: patience(20_000) }));
   assertEquals(await client.tell("answer?"), "42");
   accepted.close();
   // It serves the next one as ever.
-  const next = server.accept({ timeout: 20_000 });
+  const next = server.accept({ timeout: patience(20_000) });
   assertEquals(await client.tell("many", server.name), "connected");
   (await next).close();
   assertEquals(await client.tell("answer?"), "Disconnected");
@@ -291,7 +292,7 @@ async function serveOne(client: Client, free: number, way: Way): Promise<boolean
     assertEquals(await client.tell("one", server.name), "connected");
   });
   assertEquals(first, 21);
-  assertEquals(receiver.recvSync({ timeout: 20_000 }), 22);
+  assertEquals(receiver.recvSync({ timeout: patience(20_000) }), 22);
   receiver.close();
   return failed;
 }
@@ -313,7 +314,7 @@ async function connect(): Promise<void> {
     } else if (what === "hello") {
       console.log(what);
     } else {
-      console.log(await duplex!.recv({ timeout: 20_000 }).catch((error) => error.code));
+      console.log(await duplex!.recv({ timeout: patience(20_000) }).catch((error) => error.code));
       duplex!.close();
     }
   }

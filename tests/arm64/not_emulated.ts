@@ -1,0 +1,32 @@
+// What user-mode emulation cannot carry, and why: the one list. A test that is not named here has to pass.
+
+/** A test, or all tests of a file, that is not run under emulation. */
+export interface NotEmulated {
+  /** From the folder `tests`. */
+  readonly file: string;
+  /** The name of the test; all of the file without it. */
+  readonly test?: string;
+  /** What is different from a machine with this processor. */
+  readonly reason: string;
+}
+
+/** Every one of them. The run fails if one names nothing that exists. */
+export const NOT_EMULATED: readonly NotEmulated[] = [
+  {
+    file: "full_descriptor_table_test.ts",
+    test: "With a full descriptor table it fails to create, loses nothing, and succeeds later",
+    reason:
+      "In the user namespace that the emulation needs, root may not override limits: what all processes of root " +
+      "have in flight counts against the 128 descriptors of this one (ETOOMANYREFS).",
+  },
+  {
+    file: "scarce_resources_test.ts",
+    test: "With too many descriptors in flight sending says so, loses nothing, and goes on when some were taken",
+    reason: "It becomes another user for a count of its own, and the user namespace has only root.",
+  },
+  {
+    file: "scarce_resources_test.ts",
+    test: "Without room in the address space it fails to map memory, says so, and leaves nothing behind",
+    reason: "The limit counts QEMU's own memory as well: V8 gets none, and ends the process.",
+  },
+];
