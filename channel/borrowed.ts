@@ -3,7 +3,8 @@
  * A message read in place: its byte strings are views on the ring. Release it soon: its cells, and all behind them,
  * are not available to senders until then.
  *
- * Several may be borrowed at a time and released in any order. After the release the views are empty.
+ * Several may be borrowed at a time and released in any order. After the release the views are empty. (The byte strings
+ * of a typed message of up to 1 KiB are copies, as copying so little costs less than a view that can be ended.)
  *
  * @typeParam T The type of the message.
  *
@@ -30,6 +31,16 @@ export interface Borrowed<T> extends Disposable {
 
 // A backstop: the cells of a forgotten message would never be available again.
 const forgotten = new FinalizationRegistry<() => unknown>((release) => release());
+
+/** A message that was small enough to be copied: there is nothing to give back. */
+export class BorrowedCopy<T> implements Borrowed<T> {
+  /** @param value What was received. */
+  constructor(readonly value: T) {}
+
+  release(): void {}
+
+  [Symbol.dispose](): void {}
+}
 
 /** A message that is released by a function. */
 export class BorrowedMessage<T> implements Borrowed<T> {

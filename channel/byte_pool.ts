@@ -18,6 +18,7 @@ class Pool {
    */
   constructor(readonly largest: number, readonly slab: number) {}
 
+  /** Memory for a byte string; whatever was there before is overwritten by the caller. */
   allocate(length: number): Uint8Array<ArrayBuffer> {
     const used = this.#used + length <= this.#slab.byteLength ? this.#used : this.#renew();
     this.#used = (used + length + 7) & ~7; // so that other views on the bytes find them aligned
@@ -64,17 +65,14 @@ export function copyOut(
   return source.slice(offset, offset + length);
 }
 
-/** What `slice` makes its copies with: it asks for a length. `subarray` asks for a part of a buffer, and must get it. */
-function pooled(from: number | ArrayBuffer, byteOffset?: number, length?: number): Uint8Array<ArrayBuffer> {
-  if (typeof from !== "number") return new Uint8Array(from, byteOffset, length);
-  if (from <= small.largest) return small.allocate(from);
-  return from <= medium.largest ? medium.allocate(from) : new Uint8Array(from);
-}
+/** Up to this many bytes a loop over bytes beats a call. */
+const BY_BYTES = 64;
 
-/** An array whose `slice` takes the memory of its copies from the pools: those that the decoder makes of byte strings. */
-export class PooledSource extends Uint8Array<ArrayBuffer> {
-  /** Called with `new`; what it returns is used. */
-  static get [Symbol.species](): Uint8ArrayConstructor {
-    return pooled as unknown as Uint8ArrayConstructor;
-  }
+/** The same from any place, aligned or not. */
+export function copyBytes(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
+  if (length > medium.largest) return source.slice(from, from + length);
+  const copy = (length <= small.largest ? small : medium).allocate(length);
+  if (length <= BY_BYTES) { for (let i = 0; i < length; i++) copy[i] = source[from + i]!; }
+  else copy.set(source.subarray(from, from + length));
+  return copy;
 }

@@ -2,7 +2,8 @@
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { HANDLE_FDS, handleFrom } from "./handle.ts";
 import { type Loan, tryLoan } from "./loan.ts";
-import { outgoing, SenderBase } from "./sender_base.ts";
+import { outgoing } from "./message.ts";
+import { SenderBase } from "./sender_base.ts";
 import { SenderPort } from "./sender_port.ts";
 import { openRingFile } from "./ring_file.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
@@ -98,9 +99,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
         "Cannot send a Uint8Array whose buffer is detached: it was transferred, or its loan has ended",
       );
     }
-    outgoing.bytes = value;
-    outgoing.start = 0;
-    outgoing.end = value.length;
+    outgoing.setBytes(value);
     return undefined;
   }
 

@@ -1,55 +1,41 @@
 // Typed messages: values to records and back.
-import { decodeCbor, encodeTarget } from "../ffi/cbor.ts";
-import { PooledSource } from "./byte_pool.ts";
-import { BorrowedMessage } from "./borrowed.ts";
+import { decodeCbor, encodeParts, NOT_PLAIN, readPlain } from "../ffi/cbor.ts";
+import { IpcError } from "../ffi/error.ts";
+import { copyBytes } from "./byte_pool.ts";
+import { type Borrowed, BorrowedCopy, BorrowedMessage } from "./borrowed.ts";
+import { outgoing } from "./message.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "./ring_layout.ts";
 import type { Loan, RingReceiver } from "./ring_receiver.ts";
-import { outgoing } from "./sender_base.ts";
 import { takeByteStringsOut } from "./skeleton.ts";
 import { collect, collecting, type Luggage, Reviver } from "./transfer.ts";
 
 let pending: unknown;
-const encodePending = () => {
-  const target = encodeTarget(pending, collect);
-  outgoing.bytes = target;
-  outgoing.start = target.start;
-  outgoing.end = target.end;
-};
+const encodePending = () => outgoing.setWritten(encodeParts(pending, true, collect));
 
 /** Encodes a value into {@linkcode outgoing}; returns what travels with it. */
 export function encodeMessage(value: unknown): Luggage | undefined {
   pending = value;
-  const luggage = collecting(encodePending);
-  pending = undefined;
-  return luggage;
+  try {
+    return collecting(encodePending);
+  } finally {
+    pending = undefined;
+  }
 }
 
-// Messages up to this are decoded in a buffer that is used again.
-const scratch = new PooledSource(new ArrayBuffer(64 << 10));
-const scratchWords = new Int32Array(scratch.buffer);
-/** Up to this, a loop over words beats a call that copies. */
-const COPY_BY_WORDS = 512;
-
-/**
- * Decodes the record that the ring has found, and releases it.
- *
- * The bytes are copied out first: a peer may change the ring's memory at any moment, and neither the decoder nor the
- * engine's own text decoder is made for that.
- */
+/** Decodes the record that the ring has found, and releases it. */
 export function decodeMessage(ring: RingReceiver): unknown {
   if (ring.extended) return decodeExtended(ring);
-  const { length } = ring;
-  if (length > scratch.length) {
-    try {
-      return decodeSkeleton(ring.memory.data, ring.offset, length, true, undefined);
-    } finally {
-      ring.release();
-    }
+  try {
+    return decodeParts(ring.memory.data, ring.offset, ring.length, true, undefined);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new IpcError("TooLarge", `Cannot receive a message of ${ring.length} bytes: no memory for it`, {
+      cause: error,
+    });
+  } finally {
+    ring.release();
   }
-  copyToScratch(ring, ring.offset, length);
-  ring.release();
-  return decodeCbor(scratch, length);
 }
 
 function decodeExtended(ring: RingReceiver): unknown {
@@ -57,8 +43,8 @@ function decodeExtended(ring: RingReceiver): unknown {
   const reviver = new Reviver(fds);
   try {
     const value = body !== undefined
-      ? decodeSkeleton(body, 0, body.length, true, reviver)
-      : decodeSkeleton(ring.memory.data, ring.offset + EXTENDED_HEADER, ring.length - EXTENDED_HEADER, true, reviver);
+      ? decodeParts(body, 0, body.length, true, reviver)
+      : decodeParts(ring.memory.data, ring.offset + EXTENDED_HEADER, ring.length - EXTENDED_HEADER, true, reviver);
     reviver.finish();
     return value;
   } catch (error) {
@@ -69,26 +55,43 @@ function decodeExtended(ring: RingReceiver): unknown {
   }
 }
 
-/** Decodes with each byte string copied just once, or not at all: then they are views on `source`. */
-function decodeSkeleton(
+/**
+ * Decodes a message with each byte string copied just once, or not at all: then they are views on `source`.
+ *
+ * What is not plain is decoded from a copy without the byte strings: a peer may change the ring's memory at any moment,
+ * and cbor-x is not made for that.
+ */
+function decodeParts(
   source: Uint8Array<ArrayBuffer>,
   offset: number,
   length: number,
   copy: boolean,
   reviver: Reviver | undefined,
 ): unknown {
+  if (reviver === undefined) {
+    const value = readPlain(source, offset, offset + length, copy ? copyBytes : viewOf);
+    if (value !== NOT_PLAIN) return value;
+  }
   const skeleton = takeByteStringsOut(source, offset, offset + length);
   const { places } = skeleton;
   const byteStrings: Uint8Array[] = [];
   for (let i = 0; i < places.length; i += 2) {
-    const from = places[i]!, to = from + places[i + 1]!;
-    byteStrings.push(copy ? source.slice(from, to) : source.subarray(from, to));
+    const from = places[i]!, size = places[i + 1]!;
+    byteStrings.push(copy ? copyBytes(source, from, size) : viewOf(source, from, size));
   }
   return decodeCbor(skeleton.bytes, skeleton.length, reviver?.revive, byteStrings);
 }
 
+function viewOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(source.buffer, source.byteOffset + from, length);
+}
+
+/** In messages of up to this many bytes, byte strings are copied: that is cheaper than making views that can end. */
+const SMALL = 1024;
+
 /** Decodes the record that the ring has found, in place: its byte strings are views on the ring. */
-export function borrowMessage(ring: RingReceiver): BorrowedMessage<unknown> {
+export function borrowMessage(ring: RingReceiver): Borrowed<unknown> {
+  if (!ring.extended && ring.length <= SMALL) return new BorrowedCopy(decodeMessage(ring));
   if (ring.extended) {
     const { body, fds } = openExtended(ring);
     if (body !== undefined || fds.length > 0) return borrowExtended(ring, body, new Reviver(fds));
@@ -101,7 +104,7 @@ function borrowExtended(
   ring: RingReceiver,
   body: Uint8Array<ArrayBuffer> | undefined,
   reviver: Reviver,
-): BorrowedMessage<unknown> {
+): Borrowed<unknown> {
   try {
     if (body === undefined) {
       const loan = ring.lend(EXTENDED_HEADER);
@@ -110,7 +113,7 @@ function borrowExtended(
       return new BorrowedMessage(value, () => ring.giveBack(loan));
     }
     ring.release();
-    const value = decodeSkeleton(body, 0, body.length, false, reviver);
+    const value = decodeParts(body, 0, body.length, false, reviver);
     reviver.finish();
     return new BorrowedMessage(value, () => body.buffer.byteLength > 0 && void body.buffer.transfer(0));
   } catch (error) {
@@ -121,19 +124,9 @@ function borrowExtended(
 
 function lending(ring: RingReceiver, loan: Loan, reviver: Reviver | undefined): unknown {
   try {
-    return decodeSkeleton(loan.bytes, 0, loan.bytes.length, false, reviver);
+    return decodeParts(loan.bytes, 0, loan.bytes.length, false, reviver);
   } catch (error) {
     ring.giveBack(loan);
     throw error;
-  }
-}
-
-function copyToScratch(ring: RingReceiver, offset: number, length: number): void {
-  const { data, dataWords } = ring.memory;
-  if (length <= COPY_BY_WORDS) {
-    const from = offset >>> 2, words = (length + 3) >>> 2;
-    for (let i = 0; i < words; i++) scratchWords[i] = dataWords[from + i]!;
-  } else {
-    scratch.set(data.subarray(offset, offset + length));
   }
 }

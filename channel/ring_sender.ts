@@ -38,6 +38,7 @@ import {
   W_TAIL,
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
+import type { Message } from "./message.ts";
 import type { RingMemory } from "./ring_memory.ts";
 
 /** What {@linkcode RingSender.tryClaim} returns when there is no room. */
@@ -60,9 +61,6 @@ const SHARED_SLEEP = 20;
 
 /** Looks at two positions that change all the time, until they fit together. */
 const RELOADS = 1000;
-
-/** A part of an array of up to this many bytes is copied faster by a loop than by a call, which needs a view of it. */
-const COPY_BY_LOOP = 80;
 
 export class RingSender {
   readonly #memory: RingMemory;
@@ -178,18 +176,18 @@ export class RingSender {
   /**
    * Sends a message if there is room.
    *
-   * @param source Where the bytes are, from `start` to `end`.
+   * @param message The message.
    * @param fds Descriptors that travel with it; they stay the caller's.
    * @returns `false` if the ring, or the queue of descriptors, is full.
    * @throws {IpcError} `Disconnected` if the receiver is gone.
    */
-  trySend(source: Uint8Array, start: number, end: number, fds?: readonly number[]): boolean {
-    const length = end - start;
-    if (fds !== undefined || length > this.#memory.cells * CELL) return this.#trySendExtended(source, start, end, fds);
+  trySend(message: Message, fds?: readonly number[]): boolean {
+    const { length } = message;
+    if (fds !== undefined || length > this.#memory.cells * CELL) return this.#trySendExtended(message, fds);
     const index = this.tryClaim(cellsFor(length));
     if (index === FULL) return false;
     try {
-      this.#copy(source, start, end, index << CELL_SHIFT);
+      message.copyTo(this.#memory.data, index << CELL_SHIFT);
     } catch (error) {
       this.commit(index, paddingWord(cellsFor(length))); // a detached array; what is claimed must be committed
       throw error;
@@ -199,8 +197,8 @@ export class RingSender {
     return true;
   }
 
-  #trySendExtended(source: Uint8Array, start: number, end: number, fds: readonly number[] = []): boolean {
-    const length = end - start;
+  #trySendExtended(message: Message, fds: readonly number[] = []): boolean {
+    const { length } = message;
     if (this.#file !== undefined) throw this.#notByName(length, fds.length);
     const outOfLine = EXTENDED_HEADER + length > this.capacity;
     const inline = EXTENDED_HEADER + (outOfLine ? 0 : length);
@@ -210,7 +208,7 @@ export class RingSender {
     let word = paddingWord(cellsFor(inline)); // what the claim becomes if anything fails from here on
     try {
       if (outOfLine) {
-        body = writeMemoryFile("isthmus-message", source, start, end);
+        body = writeMemoryFile("isthmus-message", message.parts(), length);
         fds = [body.fd, ...fds];
       }
       // Never used again, by whoever owns the slot: what a dead owner sent cannot be taken for another message's.
@@ -225,7 +223,7 @@ export class RingSender {
       header[h + 3] = fds.length;
       header[h + 4] = length >>> 0;
       header[h + 5] = Math.floor(length / 2 ** 32);
-      if (!outOfLine) this.#copy(source, start, end, at + EXTENDED_HEADER);
+      if (!outOfLine) message.copyTo(this.#memory.data, at + EXTENDED_HEADER);
       word = -(2 * inline);
       return true;
     } finally {
@@ -247,18 +245,6 @@ export class RingSender {
         "Serialization",
         `Cannot send an endpoint, memory or a descriptor through "${path}": a named channel carries data only`,
       );
-  }
-
-  #copy(source: Uint8Array, start: number, end: number, to: number): void {
-    const length = end - start;
-    const { data } = this.#memory;
-    if (length === source.length) {
-      data.set(source, to);
-    } else if (length <= COPY_BY_LOOP) {
-      for (let i = 0; i < length; i++) data[to + i] = source[start + i]!;
-    } else {
-      data.set(source.subarray(start, end), to);
-    }
   }
 
   // --- Claim and commit ----------------------------------------------------------------------------------------------
@@ -336,6 +322,9 @@ export class RingSender {
       this.#gone = true;
       throw disconnected();
     }
+    // What is known of the room grows old: once others have claimed 2^31 cells since, the difference of the positions
+    // would look like room in a full ring.
+    this.#limit = Atomics.load(this.#words, W_TAIL);
     this.#untilLook = SENDS_PER_LOOK;
     if (this.#lookScheduled) return;
     this.#lookScheduled = true;

@@ -2,6 +2,7 @@
 import { IpcError } from "../ffi/error.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeHandle, type Handle, handleFds } from "./handle.ts";
+import { outgoing } from "./message.ts";
 import { SenderPort } from "./sender_port.ts";
 import type { Luggage } from "./transfer.ts";
 
@@ -119,12 +120,13 @@ export abstract class SenderBase<T> implements Disposable {
       }
       const port = this.#seat.port();
       luggage = this.encode(value) as Luggage | undefined;
-      const { bytes, start, end } = outgoing;
       // Not the seat: a sender must not be collected, and closed by that, while a message of it waits.
-      return port.send(this, bytes, start, end, luggage, options, whenEmpty);
+      return port.send(this, outgoing, luggage, options, whenEmpty);
     } catch (error) {
       luggage?.kept();
       return Promise.reject(error);
+    } finally {
+      outgoing.forget();
     }
   }
 
@@ -138,18 +140,15 @@ export abstract class SenderBase<T> implements Disposable {
   sendSync(value: T, options?: SyncWaitOptions): void {
     const port = this.#seat.port();
     const luggage = this.encode(value) as Luggage | undefined;
-    const { bytes, start, end } = outgoing;
-    if (luggage === undefined) {
-      port.sendSync(bytes, start, end, undefined, options);
-      return;
-    }
     try {
-      port.sendSync(bytes, start, end, luggage, options);
+      port.sendSync(outgoing, luggage, options);
     } catch (error) {
-      luggage.kept();
+      luggage?.kept();
       throw error;
+    } finally {
+      outgoing.forget();
     }
-    luggage.sent();
+    luggage?.sent();
   }
 
   /**
@@ -162,14 +161,13 @@ export abstract class SenderBase<T> implements Disposable {
   trySend(value: T): boolean {
     const port = this.#seat.port();
     const luggage = this.encode(value) as Luggage | undefined;
-    const { bytes, start, end } = outgoing;
-    if (luggage === undefined) return port.trySend(bytes, start, end, undefined);
     let sent = false;
     try {
-      return sent = port.trySend(bytes, start, end, luggage);
+      return sent = port.trySend(outgoing, luggage);
     } finally {
-      if (sent) luggage.sent();
-      else luggage.kept();
+      outgoing.forget();
+      if (sent) luggage?.sent();
+      else luggage?.kept();
     }
   }
 
@@ -237,10 +235,3 @@ export abstract class SenderBase<T> implements Disposable {
     (luggage as Luggage).add(handleFds(this.#seat.handle()));
   }
 }
-
-/** The message that `encode` has just made: `bytes` from `start` to `end`. Valid until the next one. */
-export const outgoing: { bytes: Uint8Array; start: number; end: number } = {
-  bytes: new Uint8Array(0),
-  start: 0,
-  end: 0,
-};

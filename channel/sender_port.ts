@@ -4,6 +4,7 @@ import { sameFileKey } from "../ffi/mapping.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeHandle, type Handle } from "./handle.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
+import type { Message } from "./message.ts";
 import { RingSender } from "./ring_sender.ts";
 import type { Luggage } from "./transfer.ts";
 
@@ -88,26 +89,21 @@ export class SenderPort {
   }
 
   /** Sends if there is room and nobody waits. What is not sent still belongs to the caller. */
-  trySend(bytes: Uint8Array, start: number, end: number, luggage: Luggage | undefined): boolean {
+  trySend(message: Message, luggage: Luggage | undefined): boolean {
     if (this.#waiting.length > 0) {
       this.#flush();
       if (this.#waiting.length > 0) return false;
     }
-    return this.#ring.trySend(bytes, start, end, luggage?.fds);
+    return this.#ring.trySend(message, luggage?.fds);
   }
 
   /** Blocks while there is no room, or while earlier sends wait. */
-  sendSync(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    luggage: Luggage | undefined,
-    options: SyncWaitOptions | undefined,
-  ): void {
-    if (this.trySend(bytes, start, end, luggage)) return;
+  sendSync(message: Message, luggage: Luggage | undefined, options: SyncWaitOptions | undefined): void {
+    if (this.trySend(message, luggage)) return;
     const timeout = timeoutOf(options);
     if (timeout === 0) throw this.#fullError(timeout);
-    const sent = this.#ring.waitSync(() => this.trySend(bytes, start, end, luggage), deadlineAfter(timeout));
+    const kept = message.keep(); // code of the program may run, and encode something else, while this waits
+    const sent = this.#ring.waitSync(() => this.trySend(kept, luggage), deadlineAfter(timeout));
     if (!sent) throw this.#fullError(timeout);
   }
 
@@ -121,27 +117,25 @@ export class SenderPort {
   /**
    * Sends now, or as soon as there is room and all earlier sends are done.
    *
-   * @param bytes The message; copied if it has to wait.
+   * @param message The message; copied if it has to wait.
    */
   send(
     owner: object,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
+    message: Message,
     luggage: Luggage | undefined,
     options: WaitOptions | undefined,
     whenEmpty: boolean,
   ): Promise<void> {
-    if ((!whenEmpty || this.#ring.empty) && this.trySend(bytes, start, end, luggage)) {
+    if ((!whenEmpty || this.#ring.empty) && this.trySend(message, luggage)) {
       luggage?.sent();
       return SENT;
     }
-    const copy = copyOf(bytes, start, end);
+    const copy = message.snapshot();
     luggage?.hold();
     return this.#enqueue<void>(owner, options, {
       attempt: () => {
         if (whenEmpty && !this.#ring.empty) return undefined;
-        if (!this.#ring.trySend(copy, 0, copy.length, luggage?.fds)) return undefined;
+        if (!this.#ring.trySend(copy, luggage?.fds)) return undefined;
         luggage?.sent();
         return { value: undefined };
       },
@@ -271,9 +265,4 @@ export class SenderPort {
     const bell = this.#ring.spaceBell;
     if (bell !== undefined) bell.awaited = false;
   }
-}
-
-/** Node's Buffer, which the encoder may use, has a `slice` that does not copy. */
-function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  return Uint8Array.prototype.slice.call(bytes, start, end);
 }

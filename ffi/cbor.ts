@@ -3,12 +3,19 @@
 // Plain values are plain CBOR: maps with text keys, arrays, numbers, text and byte strings. The rest uses registered
 // tags: 1 Date, 2/3 big integers, 27 objects of a class, 28/29 shared references and cycles, 64 to 87 typed arrays,
 // 258 Set, 259 Map.
-import { type EncodedTarget, onTag, rawDecode, rawEncode, resetSharing, Tag } from "./cbor_instance.ts";
-import { type Collect, GENERIC_OBJECT, isPlain, normalize } from "./cbor_normalize.ts";
+//
+// What is plain goes by code of this package's own (cbor_write.ts, cbor_read.ts), because it is the hot path; everything
+// else by cbor-x.
+import { onTag, rawDecode, rawEncode, resetSharing, Tag } from "./cbor_instance.ts";
+import { type Collect, GENERIC_OBJECT, normalize } from "./cbor_normalize.ts";
+import { NOT_PLAIN, readPlain } from "./cbor_read.ts";
+import { writePlain, type Written } from "./cbor_write.ts";
 import { IpcError } from "./error.ts";
 
 export type { Collect } from "./cbor_normalize.ts";
-export type { EncodedTarget } from "./cbor_instance.ts";
+export type { BytesOf } from "./cbor_read.ts";
+export type { Insert, Written } from "./cbor_write.ts";
+export { NOT_PLAIN, readPlain } from "./cbor_read.ts";
 
 let encoding = false;
 
@@ -16,25 +23,28 @@ let encoding = false;
  * Encodes a value.
  *
  * @param value What structuredClone takes, and what `collect` takes charge of.
+ * @param gather Whether long byte strings may be left out, as inserts, for the caller to copy where they are to go.
  * @param collect Asked for every object that is not plain.
- * @returns The encoder's own buffer with the bounds of the message in it; the next encoding overwrites it.
+ * @returns The message, valid until the next encoding.
  * @throws {IpcError} `Serialization`, with the path to what cannot be encoded.
  */
-export function encodeTarget(value: unknown, collect?: Collect): EncodedTarget {
+export function encodeParts(value: unknown, gather: boolean, collect?: Collect): Written {
   if (encoding) {
     // Only a getter on a plain object can get here: toJSON and the getters of other objects ran before.
     throw new IpcError("Serialization", "Cannot encode a value from inside a getter of a value that is being encoded");
   }
   try {
-    let prepared = value;
-    if (!isPlain(value)) {
-      prepared = normalize(value, collect);
-      resetSharing();
-    }
     encoding = true;
-    const target = rawEncode(prepared);
+    const plain = writePlain(value, gather);
     encoding = false;
-    return target;
+    if (plain !== undefined) return plain;
+    const prepared = normalize(value, collect);
+    resetSharing();
+    encoding = true;
+    const { buffer, byteOffset, start, end } = rawEncode(prepared);
+    encoding = false;
+    // Not `subarray`: this is Node's Buffer, whose `slice` does not copy.
+    return { bytes: new Uint8Array(buffer, byteOffset + start, end - start), end: end - start, inserts: [] };
   } catch (error) {
     throw encodeError(error);
   }
@@ -57,9 +67,8 @@ function encodeError(cause: unknown): IpcError {
  * @throws {IpcError} `Serialization`, with the path to what cannot be encoded.
  */
 export function encodeCbor(value: unknown): Uint8Array<ArrayBuffer> {
-  const target = encodeTarget(value);
-  // Not `subarray`: the target is Node's Buffer, whose `slice` does not copy.
-  return new Uint8Array(target.buffer, target.byteOffset + target.start, target.end - target.start);
+  const { bytes, end } = encodeParts(value, false);
+  return bytes.subarray(0, end);
 }
 
 /** Gives back what a collector wrote: gets the array that {@linkcode Collect} returned. */
@@ -92,6 +101,10 @@ export function decodeCbor(
   reviver?: Revive,
   takenOut?: readonly Uint8Array[],
 ): unknown {
+  if (reviver === undefined && takenOut === undefined) {
+    const value = readPlain(bytes as Uint8Array<ArrayBuffer>, 0, length);
+    if (value !== NOT_PLAIN) return value;
+  }
   revive = reviver;
   byteStrings = takenOut;
   try {

@@ -8,16 +8,18 @@ import { MFD_CLOEXEC, SEEK_SET } from "./platform.ts";
 /** Most bytes that one `write` takes. */
 const CHUNK = 1 << 30;
 
-/** A new memory file that holds `source` from `start` to `end`. */
-export function writeMemoryFile(label: string, source: Uint8Array, start: number, end: number): IpcFd {
+/** A new memory file that holds `parts`, one after another, of `length` bytes together. */
+export function writeMemoryFile(label: string, parts: Iterable<Uint8Array>, length: number): IpcFd {
   const { c, errnoCell } = libc();
-  const what = `Cannot put a message of ${end - start} bytes into a memory file`;
+  const what = `Cannot put a message of ${length} bytes into a memory file`;
   const name = cString(label);
   const fd = new IpcFd(check(c.memfd_create(name, MFD_CLOEXEC), errnoCell[0]!, "memfd_create", what));
   try {
-    for (let at = start; at < end;) {
-      const part = source.subarray(at, Math.min(end, at + CHUNK)) as Uint8Array<ArrayBuffer>;
-      at += check(c.write(fd.fd, part, BigInt(part.length)), errnoCell[0]!, "write", what);
+    for (const part of parts) {
+      for (let at = 0; at < part.length;) {
+        const chunk = part.subarray(at, Math.min(part.length, at + CHUNK)) as Uint8Array<ArrayBuffer>;
+        at += check(c.write(fd.fd, chunk, BigInt(chunk.length)), errnoCell[0]!, "write", what);
+      }
     }
     return fd;
   } catch (error) {

@@ -5,6 +5,7 @@ import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { openChannel, Random } from "./support/open_channel.ts";
 import { patience } from "./support/patience.ts";
 import { test } from "./support/test.ts";
+import { Message } from "../channel/message.ts";
 
 // deno-lint-ignore no-explicit-any -- values of any shape
 type Anything = any;
@@ -317,14 +318,14 @@ test("Bytes that are no CBOR are Serialization, reported once, and the next mess
   ];
   for (const hex of ["", ...garbage]) {
     const bytes = Uint8Array.fromHex(hex);
-    assert(ring.trySend(bytes, 0, bytes.length));
+    assert(ring.trySend(Message.of(bytes)));
     sender.sendSync({ after: hex });
     assertIpcErrorSync("Serialization", () => receiver.recvSync({ timeout: 0 }));
     assertEquals(receiver.recvSync({ timeout: 0 }), { after: hex });
   }
   // Among good ones, for those who take many at a time.
   sender.sendSync(1);
-  ring.trySend(Uint8Array.of(0x1c), 0, 1);
+  ring.trySend(Message.of(Uint8Array.of(0x1c)));
   sender.sendSync(2);
   assertEquals(receiver.recvMany(), [1]);
   assertIpcErrorSync("Serialization", () => receiver.recvMany());

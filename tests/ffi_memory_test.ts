@@ -31,7 +31,7 @@ test("Memory without every seal is refused, whatever else it is", () => {
     if (seals !== 0) c.fcntl(fd.fd, 1033, seals);
     assertIpcErrorSync("Incompatible", () => checkSealed(fd.fd));
   }
-  using plain = writeMemoryFile("test", new Uint8Array(10), 0, 10);
+  using plain = writeMemoryFile("test", [new Uint8Array(10)], 10);
   assertIpcErrorSync("Incompatible", () => checkSealed(plain.fd));
 });
 

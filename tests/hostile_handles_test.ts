@@ -17,6 +17,7 @@ import type { Self } from "./support/actor.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { openChannel } from "./support/open_channel.ts";
 import { processTest, test } from "./support/test.ts";
+import { Message } from "../channel/message.ts";
 
 const CELLS = 1024;
 
@@ -226,7 +227,7 @@ for (const { what, content, fds } of TRAVELLERS) {
   test(`A message with an endpoint of ${what} fails, costs no descriptor, and the next arrives`, () => {
     const { sender, receiver, ring, memory, close } = openChannel<unknown>();
     const message = tag27(...content);
-    assert(ring.trySend(message, 0, message.length, new Array(fds).fill(memory.fd.fd)));
+    assert(ring.trySend(Message.of(message), new Array(fds).fill(memory.fd.fd)));
     sender.sendSync("next");
     let value: unknown;
     try {
@@ -244,8 +245,8 @@ test("An endpoint whose descriptors are something else fails at its first use, a
   const { receiver, ring, memory, close } = openChannel<unknown>();
   for (const kind of ["sender", "receiver"]) {
     const message = tag27("isthmus", kind, 0);
-    const file = writeMemoryFile("something else", new Uint8Array(100), 0, 100);
-    ring.trySend(message, 0, message.length, [file.fd, file.fd, memory.fd.fd]);
+    const file = writeMemoryFile("something else", [new Uint8Array(100)], 100);
+    ring.trySend(Message.of(message), [file.fd, file.fd, memory.fd.fd]);
     file.close();
     const end = receiver.recvSync({ timeout: 0 }) as IpcSender<number> & IpcReceiver<number>;
     assertIpcErrorSync("Incompatible", () => kind === "sender" ? end.sendSync(1) : end.recvSync({ timeout: 0 }));
@@ -261,7 +262,7 @@ test("A receiver whose doorbell is no pipe fails with an IpcError, awaiting and 
     const parts = createChannel(65_536);
     const file = sealedMemory("not a pipe", 4096);
     const message = tag27("isthmus", "receiver", 0);
-    ring.trySend(message, 0, message.length, [parts.memory.fd.fd, file.fd, parts.receiveDescriptors.fd]);
+    ring.trySend(Message.of(message), [parts.memory.fd.fd, file.fd, parts.receiveDescriptors.fd]);
     const end = receiver.recvSync({ timeout: 0 }) as IpcReceiver<number>;
     try {
       if (blocking) end.recvSync({ timeout: 50 });

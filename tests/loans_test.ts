@@ -197,13 +197,29 @@ test("The cells of a borrowed message are not the sender's until it is released,
 
 test("Messages behind a borrowed one can be received, and are not sent twice", () => {
   const [sender, receiver] = channel<Uint8Array | number>({ capacity: SIZE });
-  sender.sendSync(new Uint8Array([1]));
+  sender.sendSync(new Uint8Array(2000).fill(1));
   sender.sendSync(2), sender.sendSync(3);
   using borrowed = receiver.borrowSync();
   assertEquals(receiver.recvMany(), [2, 3]);
-  assertEquals(borrowed.value, new Uint8Array([1]));
+  assertEquals(borrowed.value, new Uint8Array(2000).fill(1));
   sender.close(), receiver.close();
   assertEquals((borrowed.value as Uint8Array).length, 0, "closing the receiver takes it back");
+});
+
+test("A small message that is borrowed is a copy: its room is free again, and its bytes stay", () => {
+  const [sender, receiver] = channel<Uint8Array>({ capacity: SIZE });
+  const messages = SIZE / 128; // two cells each
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < messages; i++) sender.sendSync(new Uint8Array(100).fill(i), { timeout: 0 });
+    const borrowed = Array.from({ length: messages }, () => receiver.borrowSync());
+    sender.sendSync(new Uint8Array(100), { timeout: 0 });
+    receiver.recvSync();
+    for (const [i, each] of borrowed.entries()) {
+      each.release();
+      assert(each.value.length === 100 && each.value.every((byte) => byte === (i & 255)));
+    }
+  }
+  sender.close(), receiver.close();
 });
 
 test("A message with endpoints, and one larger than the ring, can be borrowed as well", () => {
@@ -226,7 +242,7 @@ test("A message with endpoints, and one larger than the ring, can be borrowed as
 test("A receiver with borrowed messages is not sent away: Serialization, and it stays", () => {
   const [carrier, arrivals] = channel<IpcReceiver<Uint8Array>>();
   const [sender, receiver] = channel<Uint8Array>();
-  sender.sendSync(new Uint8Array(100).fill(1));
+  sender.sendSync(new Uint8Array(2000).fill(1));
   const borrowed = receiver.borrowSync();
   const error = assertIpcErrorSync("Serialization", () => carrier.sendSync(receiver));
   assert(error.message.includes("release"), error.message);

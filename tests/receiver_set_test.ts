@@ -13,6 +13,7 @@ import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.t
 import { openChannel } from "./support/open_channel.ts";
 import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
+import { Message } from "../channel/message.ts";
 
 /** The ways to select, by their names. */
 const SELECT: Record<string, (set: IpcReceiverSet, timeout?: number) => Promise<SelectEvent[]>> = {
@@ -230,7 +231,7 @@ test("A message that cannot be decoded is reported once, and what came before an
   const id = set.add(broken.receiver), goodId = set.add(goodReceiver);
   broken.sender.sendSync("before");
   const garbage = new Uint8Array([0x5f, 0xff, 0xff]);
-  broken.ring.trySend(garbage, 0, garbage.length);
+  broken.ring.trySend(Message.of(garbage));
   broken.sender.sendSync("after");
   good.sendSync(1);
   const seen: [number, unknown][] = [];

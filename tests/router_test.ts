@@ -5,6 +5,7 @@ import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { descriptorsOf } from "./support/leftovers.ts";
 import { openChannel } from "./support/open_channel.ts";
 import { processTest, test } from "./support/test.ts";
+import { Message } from "../channel/message.ts";
 
 /** Collects what comes, until as many have come as expected. */
 class Collector<T> {
@@ -117,7 +118,7 @@ test("A message that cannot be decoded is reported, and the route goes on", asyn
   router.route(receiver, got.add);
   sender.sendSync("before");
   const garbage = new Uint8Array([0x5f, 0xff, 0xff]);
-  ring.trySend(garbage, 0, garbage.length);
+  ring.trySend(Message.of(garbage));
   sender.sendSync("after");
   assertEquals(await soon(got.done), ["before", "after"]);
   assertEquals((await soon(reported.done)).map((error) => (error as IpcError).code), ["Serialization"]);

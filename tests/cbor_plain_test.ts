@@ -1,0 +1,185 @@
+import { assert, assertEquals } from "@std/assert";
+import { Message } from "../channel/message.ts";
+import { rawDecode, rawEncode } from "../ffi/cbor_instance.ts";
+import { NOT_PLAIN, readPlain } from "../ffi/cbor_read.ts";
+import { writePlain } from "../ffi/cbor_write.ts";
+import { channel } from "../mod.ts";
+import { test } from "./support/test.ts";
+
+// --- Values, by chance but the same ones every time --------------------------------------------------------------------
+
+function generator(seed: number): (below: number) => number {
+  return (below) => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+}
+
+const NUMBERS = [
+  ...[0, 23, 24, 255, 256, 65_535, 65_536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53],
+  ...[-1, -24, -25, -256, -257, -65_536, -65_537, -(2 ** 31), -(2 ** 32), -(2 ** 32) - 1, -(2 ** 53)],
+  ...[-0, 0.5, -2.25, 1e300, 5e-324, NaN, Infinity, -Infinity],
+];
+const BIG = [0n, 1n, 2n ** 53n, 2n ** 64n - 1n, -1n, -(2n ** 64n)];
+const TEXTS = ["", "a", "isthmus", "ä", "日本語", "😀", "x".repeat(23), "x".repeat(24), "é".repeat(12), "y".repeat(63)]
+  .concat(["z".repeat(64), "ü".repeat(200), "w".repeat(5000), "😀".repeat(20_000), "\u0000", "\ufeffbom"]);
+
+function someValue(below: (n: number) => number, depth: number): unknown {
+  switch (below(depth > 4 ? 6 : 8)) {
+    case 0:
+      return NUMBERS[below(NUMBERS.length)];
+    case 1:
+      return TEXTS[below(TEXTS.length)];
+    case 2:
+      return [true, false, null, undefined][below(4)];
+    case 3:
+      return BIG[below(BIG.length)];
+    case 4:
+      return new Uint8Array([0, 1, 23, 24, 47, 49, 300, 2000][below(8)]!).map((_, i) => i);
+    case 5:
+      return below(100_000);
+    case 6:
+      return Array.from({ length: below(below(9) === 0 ? 40 : 5) }, () => someValue(below, depth + 1));
+    default: {
+      const count = below(below(9) === 0 ? 300 : 6);
+      const keys = Array.from({ length: count }, (_, i) => below(2) ? `k${i}` : TEXTS[below(11)]! + i);
+      return Object.fromEntries(keys.map((key) => [key, someValue(below, depth + 1)]));
+    }
+  }
+}
+
+function flat(value: unknown, gather: boolean): Uint8Array<ArrayBuffer> {
+  const message = new Message();
+  message.setWritten(writePlain(value, gather)!);
+  const bytes = new Uint8Array(message.length);
+  message.copyTo(bytes, 0);
+  return bytes;
+}
+
+test("What the plain writer writes, cbor-x reads as the same value, and the plain reader too", () => {
+  const below = generator(1);
+  for (let i = 0; i < 2000; i++) {
+    const value = someValue(below, 0);
+    const bytes = flat(value, i % 2 === 0);
+    assertEquals(rawDecode(bytes, bytes.length, false), value);
+    assertEquals(readPlain(bytes, 0, bytes.length), value);
+  }
+});
+
+test("The plain reader reads what cbor-x writes, wherever in memory it lies", () => {
+  const below = generator(2);
+  for (let i = 0; i < 500; i++) {
+    const value = someValue(below, 0);
+    const { buffer, byteOffset, start, end } = rawEncode(value);
+    const place = new Uint8Array(7 + end - start + 9).fill(0xff);
+    place.set(new Uint8Array(buffer, byteOffset + start, end - start), 7);
+    const read = readPlain(place, 7, 7 + end - start);
+    if (read !== NOT_PLAIN) assertEquals(read, Object.is(value, -0) ? 0 : normalZero(value));
+  }
+});
+
+/** cbor-x by itself writes -0 as 0. */
+function normalZero(value: unknown): unknown {
+  if (Object.is(value, -0)) return 0;
+  if (Array.isArray(value)) return value.map(normalZero);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, normalZero(each)]));
+}
+
+test("Of bytes that were damaged the plain reader makes nothing, or what cbor-x makes of them", () => {
+  const below = generator(3);
+  let read = 0, refused = 0;
+  for (let i = 0; i < 20_000; i++) {
+    const bytes = flat(
+      i % 3 === 0 ? someValue(below, 3) : { id: 7, name: "isthmus", pos: [1.5, { deep: [1, 2] }] },
+      false,
+    );
+    for (let n = below(3); n >= 0 && bytes.length > 0; n--) bytes[below(bytes.length)] = below(256);
+    const damaged = bytes.subarray(0, bytes.length - (below(4) === 0 ? below(bytes.length) : 0));
+    const value = readPlain(damaged, 0, damaged.length);
+    if (value === NOT_PLAIN) {
+      refused++;
+      continue;
+    }
+    read++;
+    assertEquals(value, rawDecode(damaged, damaged.length, false), damaged.toHex());
+  }
+  assert(read > 1000 && refused > 1000, `${read} read, ${refused} refused`);
+});
+
+test("A short message that claims long arrays within one another is refused without the memory for them", () => {
+  // 100 arrays of 2^20 items each, in a message of 1 MiB and a little.
+  const bytes = new Uint8Array((1 << 20) + 1000);
+  for (let i = 0; i < 100; i++) bytes.set([0x9a, 0x00, 0x10, 0x00, 0x00], 5 * i);
+  assertEquals(readPlain(bytes, 0, bytes.length), NOT_PLAIN);
+});
+
+test("Objects that serve as tables, with ever new names, are read right when no more names are remembered", () => {
+  const [sender, receiver] = channel<Record<string, number>>();
+  for (let i = 0; i < 6000; i++) {
+    const table = { [`name-${i}`]: i, [`other-${i * 7}`]: -i, same: i };
+    sender.sendSync(table);
+    assertEquals(receiver.recvSync(), table);
+  }
+  sender.close(), receiver.close();
+});
+
+test("A name that means something to the engine is a property like any other, or is refused", () => {
+  const { bytes, end } = writePlain({ constructor: 1, toString: 2, hasOwnProperty: 3, "0": 4, "": 5 }, false)!;
+  const own = bytes.slice(0, end);
+  assertEquals(readPlain(own, 0, own.length), { constructor: 1, toString: 2, hasOwnProperty: 3, "0": 4, "": 5 });
+  const polluting = Uint8Array.fromHex("a1695f5f70726f746f5f5fa168706f6c6c7574656401"); // {"__proto__":{"polluted":1}}
+  for (let i = 0; i < 3; i++) assertEquals(readPlain(polluting, 0, polluting.length), NOT_PLAIN);
+});
+
+test("What is not plain is left to others: shared objects, classes, getters that change the object", () => {
+  const shared = {};
+  class Point {
+    x = 1;
+  }
+  const growing = {
+    get a() {
+      (this as Record<string, unknown>).b = 1;
+      return 1;
+    },
+  };
+  for (const value of [[shared, shared], new Point(), new Map(), new Date(), () => 1, Symbol(), 2n ** 64n, Object(1)]) {
+    assertEquals(writePlain([value], true), undefined);
+  }
+  const got = writePlain(growing, true);
+  assert(got === undefined || rawDecode(got.bytes, got.end, false) !== undefined);
+});
+
+test("A long byte string is sent from where it lies: several, at the beginning, at the end, nested, and typed arrays", () => {
+  const [sender, receiver] = channel<unknown>({ capacity: 1 << 20 });
+  const long = (n: number) => new Uint8Array(5000 + n).fill(n);
+  for (
+    const value of [
+      long(1),
+      [long(2), long(3)],
+      { a: 1, b: long(4), c: "text", d: { e: [long(5), 6] }, f: long(7) },
+      { samples: Float64Array.from({ length: 1000 }, (_, i) => i / 3), rest: new Int16Array(2000).fill(-5) },
+      [new Uint8Array(2 << 20).fill(8), "larger than the ring", new Uint8Array(2 << 20).fill(9)],
+    ]
+  ) {
+    sender.sendSync(value);
+    assertEquals(receiver.recvSync(), value);
+    sender.sendSync(value);
+    using borrowed = receiver.borrowSync();
+    assertEquals(borrowed.value, value);
+  }
+  sender.close(), receiver.close();
+});
+
+test("What waits for room is what was sent, whatever the program does with the byte string meanwhile", async () => {
+  const [sender, receiver] = channel<{ bytes: Uint8Array } | number>({ capacity: 65_536 });
+  while (sender.trySend(1));
+  const bytes = new Uint8Array(5000).fill(1);
+  const waiting = sender.send({ bytes });
+  bytes.fill(2);
+  sender.trySend({ bytes }); // is encoded, and not sent
+  receiver.recvMany();
+  await waiting;
+  assertEquals(await receiver.recv(), { bytes: new Uint8Array(5000).fill(1) });
+  sender.close(), receiver.close();
+});
