@@ -261,7 +261,9 @@ export class RingSender {
     const words = this.#words;
     let tail = Atomics.load(words, W_TAIL);
     for (;;) {
-      if (((tail + cells - this.#limit) | 0) > 0) {
+      // Compared with both ends: a limit that is too old, with 2^31 cells claimed by others since, would look like room.
+      const room = (this.#limit - tail) | 0;
+      if (room < cells || room > this.#memory.cells) {
         if (!this.#refreshLimit(cells)) return FULL;
         tail = Atomics.load(words, W_TAIL);
         continue;
@@ -322,8 +324,7 @@ export class RingSender {
       this.#gone = true;
       throw disconnected();
     }
-    // What is known of the room grows old: once others have claimed 2^31 cells since, the difference of the positions
-    // would look like room in a full ring.
+    // And no older than this, or the positions could come round to it.
     this.#limit = Atomics.load(this.#words, W_TAIL);
     this.#untilLook = SENDS_PER_LOOK;
     if (this.#lookScheduled) return;
@@ -374,6 +375,9 @@ export class RingSender {
         this.#limit = (head + capacity) | 0;
         return true;
       }
+      // Another was faster. The claim that this is for may be noted elsewhere, so the note would stay: on cells of the
+      // other's, who may be dead.
+      words[this.#slot + O_CELLS] = 0;
     }
     // Not further than a window, so that the ring is looked at again before long.
     const free = (head + capacity - tail) | 0;

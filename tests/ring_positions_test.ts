@@ -1,0 +1,58 @@
+import { assert, assertEquals } from "@std/assert";
+import { O_CELLS, O_POSITION, SLOT_WORDS, SLOTS, W_HEAD, W_READ, W_SLOTS, W_TAIL } from "../channel/ring_layout.ts";
+import { IpcBytesSender } from "../channel/bytes_sender.ts";
+import { SenderPort } from "../channel/sender_port.ts";
+import { openChannel } from "./support/open_channel.ts";
+import { test } from "./support/test.ts";
+
+for (const claimed of [2 ** 31 - 500, 2 ** 31 + 1000, 2 ** 32 - 2000]) {
+  test(`A sender that was idle while others claimed ${claimed} cells finds a full ring full`, async () => {
+    const { sender, memory, close } = openChannel<number>(65_536);
+    try {
+      assert(sender.trySend(1));
+      for (const idle of ["a turn of the event loop", "no time"]) {
+        if (idle !== "no time") await new Promise((resolve) => setTimeout(resolve));
+        const { words, cells } = memory;
+        for (const at of [W_HEAD, W_READ]) Atomics.store(words, at, claimed | 0);
+        Atomics.store(words, W_TAIL, (claimed + cells) | 0);
+        assertEquals(sender.trySend(1), false);
+        assertEquals((Atomics.load(words, W_TAIL) - Atomics.load(words, W_HEAD)) | 0, cells);
+        for (const at of [W_HEAD, W_READ, W_TAIL]) Atomics.store(words, at, 0);
+        assert(sender.trySend(1));
+      }
+    } finally {
+      close();
+    }
+  });
+}
+
+test("A loan that loses the race back to the first cells leaves no note in the journal but its own", async () => {
+  const { ring, receiver, memory, close } = openChannel<number>(4 << 20);
+  const sender = new IpcBytesSender(SenderPort.of(ring)); // the same port a second time: closed by the first
+  const { compareExchange } = Atomics;
+  try {
+    for (let i = 0; i < 4100; i++) sender.sendSync(Uint8Array.of(1)), receiver.recvSync();
+    await new Promise((resolve) => setTimeout(resolve)); // the next claim looks at the positions
+    const { words } = memory;
+    const head = Atomics.load(words, W_HEAD);
+    assertEquals(head, 4100);
+    let lost = 0;
+    // deno-lint-ignore no-explicit-any
+    (Atomics as any).compareExchange = (array: Int32Array, at: number, expected: number, wanted: number) => {
+      if (array === words && at === W_TAIL && lost++ === 0) Atomics.add(words, W_TAIL, 3); // another sender's claim
+      return compareExchange(array, at, expected, wanted);
+    };
+    const loan = sender.reserveSync(10);
+    Atomics.compareExchange = compareExchange;
+    assert(lost >= 2, "the race was lost once, and a claim made after it");
+    const noted = [];
+    for (let slot = W_SLOTS; slot < W_SLOTS + SLOTS * SLOT_WORDS; slot += SLOT_WORDS) {
+      if (words[slot + O_CELLS]! > 0 && words[slot + O_POSITION]! >= head) noted.push(words[slot + O_CELLS]);
+    }
+    assertEquals(noted, [1]);
+    loan[Symbol.dispose]();
+  } finally {
+    Atomics.compareExchange = compareExchange;
+    close();
+  }
+});
