@@ -12,9 +12,11 @@ import {
   MSG_CTRUNC,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
+  POLLNVAL,
   SCM_RIGHTS,
   SOL_SOCKET,
 } from "./platform.ts";
+import { descriptorLimit } from "./resources.ts";
 import { CMSGHDR, IOVEC, MSGHDR } from "./structs.ts";
 
 /** The most descriptors that Linux takes in one message (SCM_MAX_FD). */
@@ -151,6 +153,25 @@ export function isTableFull(error: unknown): error is IpcError {
   return error instanceof IpcError && (error.errno === EMFILE || error.errno === ENFILE);
 }
 
+/** Up to this many descriptors it is cheaper to try than to ask. */
+const FEW = 4;
+
+/**
+ * Whether the last `count` numbers that the table may have are free, which they are nearly always, as numbers are given
+ * out from the first on. One system call, instead of two for each descriptor.
+ */
+function lastAreFree(count: number): boolean {
+  const { c } = libc();
+  const { soft } = descriptorLimit();
+  const first = Math.min(soft, 0x7fff_ffff) - count;
+  if (first < 0) return false;
+  const asked = new Int32Array(2 * count);
+  for (let i = 0; i < count; i++) asked[2 * i] = first + i;
+  if (c.poll(asked, BigInt(count), 0) !== count) return false;
+  for (let i = 0; i < count; i++) if (asked[2 * i + 1]! >>> 16 !== POLLNVAL) return false;
+  return true;
+}
+
 /**
  * Makes sure that `count` more descriptors fit in this process's table, before something that would lose them.
  *
@@ -158,6 +179,7 @@ export function isTableFull(error: unknown): error is IpcError {
  */
 export function ensureRoomForFds(anyFd: number, count: number, what: string): void {
   const { c, errnoCell } = libc();
+  if (count > FEW && lastAreFree(count)) return;
   const probes: number[] = [];
   try {
     while (probes.length < count) {
