@@ -40,6 +40,9 @@ const MIN_SPINS = 16, MAX_SPINS = 4000;
 /** The same for a wait that holds the event loop up meanwhile. */
 const MAX_ASYNC_SPINS = 1000;
 
+/** Spins before it is worth asking for the time. */
+const UNMEASURED_SPINS = 100;
+
 /** How often the processor is offered to a sender that is about to commit, before this side goes to sleep again. */
 const YIELDS = 4;
 
@@ -427,9 +430,9 @@ export class RingReceiver {
   waitSync(deadline: number): "message" | "timeout" | "disconnected" {
     for (;;) {
       const commit = W_COMMIT + (this.#head & this.#mask);
-      this.#spin(commit, this.#spins.looks);
+      const spun = this.#spin(commit, this.#spins.looks);
       if (this.next()) {
-        this.#spins.paid();
+        this.#spins.paid(spun);
         return "message";
       }
       const gapLook = this.arm();
@@ -450,11 +453,17 @@ export class RingReceiver {
     }
   }
 
-  #spin(commit: number, spins: number): void {
-    for (let i = 0; i < spins; i++) {
-      if (Atomics.load(this.#words, commit) !== 0) return;
+  /** Looks so many times; returns how many milliseconds that took, 0 for a short time. */
+  #spin(commit: number, spins: number): number {
+    const unmeasured = Math.min(spins, UNMEASURED_SPINS);
+    for (let i = 0; i < unmeasured; i++) {
+      if (Atomics.load(this.#words, commit) !== 0) return 0;
       pause();
     }
+    if (spins === unmeasured) return 0;
+    const began = performance.now();
+    for (let i = unmeasured; i < spins && Atomics.load(this.#words, commit) === 0; i++) pause();
+    return performance.now() - began;
   }
 
   /**
@@ -464,9 +473,9 @@ export class RingReceiver {
   spinForNext(): boolean {
     const { looks } = this.#asyncSpins;
     if (looks === 0) return false;
-    this.#spin(W_COMMIT + (this.#head & this.#mask), looks);
+    const spun = this.#spin(W_COMMIT + (this.#head & this.#mask), looks);
     if (!this.next()) return false;
-    this.#asyncSpins.paid();
+    this.#asyncSpins.paid(spun);
     return true;
   }
 

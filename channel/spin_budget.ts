@@ -6,6 +6,9 @@ const SPIN_WORTH = 0.2;
 /** So many spins in vain, each before a short sleep, are no accident: the spinning itself keeps the peer from running. */
 const IN_VAIN = 3;
 
+/** Within this, in milliseconds, a peer answers that is awake on a processor of its own. */
+const BESIDE = 0.02;
+
 /** How many waits go by, then, before spinning is tried again. */
 const RETRY = 64;
 
@@ -30,8 +33,14 @@ export class SpinBudget {
     return this.#looks;
   }
 
-  /** The message came while it was looked for. */
-  paid(): void {
+  /**
+   * The message came while it was looked for.
+   *
+   * @param milliseconds How long that took: if longer than a peer needs that runs beside this process, it ran instead
+   * of it, and would have come sooner without the looking.
+   */
+  paid(milliseconds: number): void {
+    if (milliseconds > BESIDE) return this.inVain(milliseconds);
     this.#inVain = 0;
     this.#looks = this.#most;
   }
