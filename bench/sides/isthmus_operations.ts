@@ -1,5 +1,5 @@
 // What one process does alone.
-import { channel, IpcArc, type IpcSender } from "../../mod.ts";
+import { channel, IpcArc, IpcReceiverSet, type IpcSender } from "../../mod.ts";
 import { measureSync } from "../harness/loop.mjs";
 import type { Measurement, Workload } from "../harness/workload.ts";
 
@@ -26,6 +26,27 @@ const OPERATIONS: Record<string, () => () => void> = {
     sender.close();
     receiver.close();
   },
+  "send and receive an empty message": () => {
+    const [sender, receiver] = channel<undefined>();
+    return () => {
+      sender.sendSync(undefined);
+      receiver.recvSync();
+    };
+  },
+  ...Object.fromEntries([1, 5, 20].map((count) => [`select from ${count} of 100 receivers`, () => {
+    const set = new IpcReceiverSet();
+    const senders = Array.from({ length: 100 }, () => {
+      const [sender, receiver] = channel<number>({ capacity: 1 << 16 });
+      set.add(receiver);
+      return sender;
+    });
+    let first = 0;
+    return () => {
+      first = (first + 37) % 100;
+      for (let i = 0; i < count; i++) senders[(first + i) % 100]!.sendSync(i);
+      for (let received = 0; received < count;) received += set.selectSync().length;
+    };
+  }])),
   ...Object.fromEntries([0, 1, 8, 64].map((count) => [`send and receive a message with ${count} senders`, () => {
     const [sender, receiver] = channel<IpcSender<number>[]>();
     const cargo = Array.from({ length: count }, () => channel<number>()[0]);

@@ -33,7 +33,8 @@ function side(id: string, title: string, takes: (workload: Workload) => boolean)
   };
 }
 
-const OPERATIONS = /^(create and close a channel|send and receive a message with \d+ senders)$/;
+const OPERATIONS =
+  /^(create and close a channel|send and receive an empty message|select from .*|send and receive a message with \d+ senders)$/;
 
 /** All of them. */
 export const rust: readonly Side[] = [

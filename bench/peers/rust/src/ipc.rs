@@ -2,7 +2,7 @@
 
 use crate::values::*;
 use crate::{report, start, Workload};
-use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender};
+use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender, IpcReceiverSet};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -120,11 +120,45 @@ pub fn assist(workload: &Workload, server: &str) {
     }
 }
 
+/// "select from M of 100 receivers"
+fn select(workload: &Workload) {
+    let count: usize = workload.name.split(' ').find_map(|word| word.parse().ok()).expect("a number");
+    let mut set = IpcReceiverSet::new().unwrap();
+    let senders: Vec<IpcSender<usize>> = (0..100)
+        .map(|_| {
+            let (sender, receiver) = ipc::channel().unwrap();
+            set.add(receiver).unwrap();
+            sender
+        })
+        .collect();
+    let mut first = 0;
+    report(workload, vec![], || {
+        first = (first + 37) % 100;
+        for i in 0..count {
+            senders[(first + i) % 100].send(i).unwrap();
+        }
+        let mut received = 0;
+        while received < count {
+            received += set.select().unwrap().len();
+        }
+    });
+}
+
 pub fn operations(workload: &Workload) {
     if workload.name == "create and close a channel" {
         return report(workload, vec![], || {
             std::hint::black_box(ipc::channel::<u32>().unwrap());
         });
+    }
+    if workload.name == "send and receive an empty message" {
+        let (to, from) = ipc::channel::<()>().unwrap();
+        return report(workload, vec![], || {
+            to.send(()).unwrap();
+            from.recv().unwrap();
+        });
+    }
+    if workload.name.starts_with("select from") {
+        return select(workload);
     }
     // "send and receive a message with N senders"
     let count: usize = workload.name.split(' ').find_map(|word| word.parse().ok()).expect("a number");
