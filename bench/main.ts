@@ -17,7 +17,7 @@ import { markdown, rowText } from "./harness/table.ts";
 import { type Side, titleOf } from "./harness/workload.ts";
 import { sidesOf } from "./sides/mod.ts";
 import { verdicts } from "./targets.ts";
-import { essentials, everything } from "./workloads.ts";
+import { essentials, everything, isDrawn } from "./workloads.ts";
 
 const USAGE = `Usage: deno task bench [FLAGS]
 
@@ -28,7 +28,7 @@ const USAGE = `Usage: deno task bench [FLAGS]
   --rounds=N       Rounds (3)
   --ms=N           Milliseconds measured in each run (400), after half as many to warm up
   --json=FILE      Write the results
-  --svg=FILE       Draw them
+  --svg=FILE       Draw the rows that say most
   --markdown       Print tables in Markdown too
   --list           Show rows and sides, measure nothing`;
 
@@ -78,7 +78,7 @@ if (flags["json"]) {
   Deno.writeTextFileSync(flags["json"], JSON.stringify({ date: new Date(), versions, rows }, null, 1) + "\n");
 }
 if (flags["svg"]) {
-  const drawn = rows.filter(({ workload }) => workload.kind !== "operation");
+  const drawn = rows.filter(({ workload }) => isDrawn(workload));
   Deno.writeTextFileSync(flags["svg"], chart("Messages between two processes", drawn, sides));
 }
 

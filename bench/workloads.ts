@@ -4,12 +4,21 @@ import { OPERATION_NAMES } from "./sides/isthmus_operations.ts";
 
 const SIZES = [1, 64, 1 << 10, 16 << 10, 64 << 10, 1 << 20];
 const MANY_SENDERS = [2, 4];
+/** Milliseconds that round trips warm up at least: few go by in the time, and compilers count calls. */
+const WARM_UP = 500;
 const SMALL_FRAME = 3 * 2, LARGE_FRAME = 3840 * 2160;
 
 /** The whole grid. */
 export function everything(warmUp: number, measure: number): Workload[] {
   const row = (kind: Kind, payload: Payload, size: number, senders = 1): Workload => {
-    return { kind, payload, size, senders, warmUp, measure };
+    return {
+      kind,
+      payload,
+      size,
+      senders,
+      warmUp: kind === "round-trip" ? Math.max(warmUp, WARM_UP) : warmUp,
+      measure,
+    };
   };
   return [
     ...SIZES.map((size) => row("one-way", "bytes", size)),
@@ -33,4 +42,10 @@ export function essentials(warmUp: number, measure: number): Workload[] {
       : payload === "bytes" && senders === 1 &&
         (size === 64 || (size === 64 << 10 && kind === "one-way"))
   );
+}
+
+/** Whether a row is drawn: few enough for a chart to be read. */
+export function isDrawn({ kind, payload, size, senders }: Workload): boolean {
+  if (kind === "operation" || senders > 1) return false;
+  return payload !== "bytes" ? kind === "one-way" : size === 64 || (size === 64 << 10 && kind === "one-way");
 }
