@@ -40,6 +40,9 @@ const MIN_SPINS = 16, MAX_SPINS = 4000;
 /** The same for a wait that holds the event loop up meanwhile. */
 const MAX_ASYNC_SPINS = 1000;
 
+/** Microseconds of a look, about. */
+const SPIN_TIME = 0.04;
+
 /** Spins before it is worth asking for the time. */
 const UNMEASURED_SPINS = 100;
 
@@ -477,6 +480,13 @@ export class RingReceiver {
     if (!this.next()) return false;
     this.#asyncSpins.paid(spun);
     return true;
+  }
+
+  /** Sets for how long waits may spin, in microseconds. */
+  limitSpins(microseconds: number): void {
+    const looks = Math.round(microseconds / SPIN_TIME);
+    this.#spins.limit(looks);
+    this.#asyncSpins.limit(looks);
   }
 
   /** An asynchronous wait begins. */

@@ -14,8 +14,8 @@ const RETRY = 64;
 
 /** The number of looks of one kind of wait, adapted to what came of the last ones. */
 export class SpinBudget {
-  readonly #most: number;
-  readonly #least: number;
+  #most: number;
+  #least: number;
   #looks: number;
   #inVain = 0;
 
@@ -26,6 +26,13 @@ export class SpinBudget {
   constructor(most: number, least: number) {
     this.#looks = this.#most = most;
     this.#least = least;
+  }
+
+  /** Looks at most from now on, however well they pay; 0 for none at all. */
+  limit(most: number): void {
+    this.#most = most;
+    this.#least = Math.min(this.#least, most);
+    this.#looks = most;
   }
 
   /** How often to look now. */
