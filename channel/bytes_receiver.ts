@@ -42,8 +42,8 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   }
 
   /**
-   * Waits for the next message and copies it into memory of the caller's: the fastest way to receive a copy, as nothing
-   * is allocated.
+   * Waits for the next message and copies it into memory of the caller's: the fastest way to receive a copy of 1 KiB or
+   * more, as no memory is allocated for it.
    *
    * @param target Where the message goes, at the beginning.
    * @param options How long to wait at most, and how to call it off.

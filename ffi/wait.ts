@@ -20,7 +20,8 @@ export function timeoutOf(options: SyncWaitOptions | undefined): number {
   const timeout = options?.timeout;
   if (timeout === undefined) return Infinity;
   if (typeof timeout !== "number" || Number.isNaN(timeout) || timeout < 0) {
-    throw new TypeError(`Cannot wait for a timeout of ${String(timeout)}: it must be milliseconds, from 0`);
+    const found = typeof timeout === "number" ? String(timeout) : `${String(timeout)} (${typeof timeout})`;
+    throw new TypeError(`Cannot wait for a timeout of ${found}: it must be a number of milliseconds, from 0`);
   }
   return timeout;
 }
