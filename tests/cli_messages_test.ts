@@ -31,6 +31,14 @@ async function outcome(process: Deno.ChildProcess): Promise<{ code: number; out:
   return { code, out: new TextDecoder().decode(stdout), err: new TextDecoder().decode(stderr) };
 }
 
+/** Makes a channel as small as can be; it stays so while somebody is attached. */
+function smallChannel(path: string): IpcSender<unknown> {
+  const maker = IpcReceiver.create(path, { capacity: 65_536 });
+  const keeper = IpcSender.open(path);
+  maker.close();
+  return keeper;
+}
+
 const numbers = (count: number, first = 1) => Array.from({ length: count }, (_, i) => `${first + i}\n`).join("");
 
 // --- Forms of messages -------------------------------------------------------------------------------------------------
@@ -217,17 +225,47 @@ folderTest("isthmus recv --timeout ends it: well, unless --count asks for more",
   assertEquals(folder.files(), []);
 });
 
-folderTest("isthmus send waits for room, and reads nothing meanwhile", async ({ channel: path }) => {
+folderTest("isthmus send waits for room, and goes on when there is some", async ({ channel: path }) => {
+  using _keeper = smallChannel(path);
   const sending = start(["send", path], "piped");
   let written = false;
-  const lines = numbers(120_000); // 0.8 MB of text, and 64 bytes of the channel's 4 MiB for each
+  const lines = numbers(60_000); // 350 KB of text, of which pipes and a piece hold 200
   const writing = new Response(lines).body!.pipeTo(sending.stdin).then(() => written = true);
   await sleepsAt(path, "sender");
   assert(!written);
-  const received = start(["recv", path, "--count=120000"]);
+  const received = start(["recv", path, "--count=60000"]);
   const [{ code, out }, sent] = await Promise.all([outcome(received), outcome(sending), writing]);
   assertEquals([code, sent], [0, DONE]);
   assert(out === lines);
+});
+
+folderTest("isthmus send reads no further than the piece whose line has to wait", async (folder) => {
+  const { channel: path } = folder;
+  const input = `${folder.path}/input`, piece = 65_536, room = 1024; // a short line takes 64 bytes of 65,536
+  Deno.writeTextFileSync(input, numbers(60_000));
+  using _keeper = smallChannel(path);
+  // The shell shares its place in the file with the program.
+  const script = 'exec 3<"$1"; shift; "$@" <&3 & echo $!; wait $!; echo "code $?"; cat <&3 | wc -c';
+  const shell = new Deno.Command("bash", {
+    args: ["-c", script, "bash", input, Deno.execPath(), ...isthmusArguments(["send", path])],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const said = shell.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const pid = Number((await said.read()).value);
+  await sleepsAt(path, "sender");
+  Deno.kill(pid, "SIGTERM");
+  let rest = "";
+  for (let next = await said.read(); !next.done; next = await said.read()) rest += next.value;
+  const [code, unread] = rest.trim().split("\n");
+  assertEquals(code, "code 1");
+  const err = await new Response(shell.stderr).text();
+  assertEquals(err, `isthmus: Ended by SIGTERM; ${room.toLocaleString("en")} messages sent\n`);
+  const read = Deno.statSync(input).size - Number(unread);
+  assert(read > 0 && read <= numbers(room).length + piece, `${read} bytes read`);
+  await shell.status;
+  assertEquals((await isthmus("recv", path, "--timeout=0")).out, numbers(room));
 });
 
 folderTest(
