@@ -4,13 +4,13 @@
 // number. Whatever is moved by sending is taken from its owner only when the send has succeeded.
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
+import { PACK } from "../ffi/pack.ts";
 import { closeAll } from "./descriptor_queue.ts";
 
 /** First element of the array that stands for a traveller. */
 const MARK = "isthmus";
 
-/** Implemented by whatever can travel: puts its descriptors into the luggage, and returns what to write. */
-export const PACK: unique symbol = Symbol("isthmus.pack");
+export { PACK };
 
 /** Something that can stand inside a value that is sent. */
 export interface Traveller {

@@ -4,6 +4,8 @@
 // its module, and a nested message would be written into the middle of the outer one.
 import { NegativeZero, Reference, Shareable, Tag } from "./cbor_instance.ts";
 import { IpcError } from "./error.ts";
+import { IpcFd } from "./fd.ts";
+import { PACK } from "./pack.ts";
 
 /**
  * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
@@ -108,6 +110,13 @@ class Normalizer {
   #content(object: object, path: Path | undefined): unknown {
     const collected = this.#collect?.(object);
     if (collected !== undefined) return new Tag(collected, GENERIC_OBJECT);
+    if (PACK in object || object instanceof IpcFd) {
+      // Nobody here to take its descriptors: as an object without properties it would be lost without a word.
+      throw new IpcError(
+        "Serialization",
+        `Cannot encode an endpoint, shared memory or a descriptor at ${pathText(path)}: they travel in messages alone`,
+      );
+    }
     if (Array.isArray(object)) {
       return Array.from(object, (item, i) => this.node(item, { parent: path, step: `[${i}]` }));
     }

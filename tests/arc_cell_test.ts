@@ -1,8 +1,10 @@
 // One process: making, holding and closing cells, and their values.
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { IpcArc, IpcError, struct, u32 } from "../arc/mod.ts";
+import { channel, IpcSharedMemory, OpaqueIpcSender } from "../channel/mod.ts";
 import { cString, libc } from "../ffi/libc.ts";
 import { fileStatus } from "../ffi/file_status.ts";
+import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { arcTest, child, codeOf, mayRun } from "./support/arc_processes.ts";
 
 const path = (cell: string) => `/dev/shm/isthmus.${cell}`;
@@ -465,3 +467,16 @@ arcTest("A program that ends without closing its cells leaves none", async (cell
   await other.done();
   assertEquals(fileStatus(path(cell)), undefined);
 }, { processes: true });
+
+arcTest("What travels only in a message is refused by a cell, by its path, and the cell keeps its value", (name) => {
+  using cell = IpcArc.create<unknown>(name, 1);
+  const [sender, receiver] = channel<number>();
+  using memory = IpcSharedMemory.filled(1, 8);
+  for (const traveller of [sender, receiver, memory, sender.clone().toOpaque()]) {
+    const error = assertIpcErrorSync("Serialization", () => cell.updateSync(() => ({ reply: [traveller] })));
+    assert(error.message.includes("value.reply[0]"), error.message);
+    assertEquals(cell.read(), 1);
+    if (traveller instanceof OpaqueIpcSender) traveller.close();
+  }
+  sender.close(), receiver.close();
+});
