@@ -18,7 +18,7 @@ import type { Child } from "./support/processes.ts";
 import { processTest } from "./support/test.ts";
 
 /** Milliseconds that a wait which is to end without an event may take. */
-const TIMEOUT = 200;
+const TIMEOUT = patience(200);
 
 /** What the waiting process has: an end of a channel, and the name of a cell. */
 interface Job {
@@ -114,7 +114,7 @@ export async function waiter(job: Job, self: Self): Promise<void> {
       result = (error as { code?: string }).code ?? String(error);
     }
     const elapsed = performance.now() - begin;
-    await new Promise((resolve) => setTimeout(resolve, 20)); // for the handler to be called, after a wait that blocks
+    await new Promise((resolve) => setTimeout(resolve, patience(20))); // for the handler to be called, after a wait that blocks
     self.say({ result, elapsed, signals } satisfies Outcome);
   }
   Deno.exit(0);
