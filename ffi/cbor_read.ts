@@ -5,7 +5,8 @@
 // say, the worst that comes of it is a wrong value. That saves copying a message before it is read.
 //
 // What makes it fast: the names of properties are compared with those that came at this place in earlier messages
-// instead of being made into strings, and so is short text (measured: small object 150 ns, with cbor-x 400 ns).
+// instead of being made into strings, and so is short text (measured: a small object 200 ns, with cbor-x 380 ns; a frame
+// with three byte strings 0.4 and 2.7 µs).
 
 import { Buffer } from "node:buffer";
 

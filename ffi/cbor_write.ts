@@ -1,8 +1,9 @@
 // Writes plain values as CBOR: null, booleans, numbers, big integers, text, byte strings, typed arrays, and arrays and
 // plain objects of those. They are nearly all of what messages consist of, and cbor-x needs two walks for them, one to
 // find out that they are plain (it loses -0, and knows no sharing without a Map a message), and one to write them.
-// Measured for a small object: 90 ns here, 340 ns there. For anything else the caller goes to cbor-x; what is written
-// here is what cbor-x would write, but for the heads of maps, which are as short as they can be.
+// Measured for a small object: 200 ns here, 420 ns there; for a frame with three byte strings 370 ns and 1.5 µs. For
+// anything else the caller goes to cbor-x; what is written here is what cbor-x would write, but for the heads of maps,
+// which are as short as they can be.
 //
 // A long byte string is not copied: only its head is written, and the place is noted, so that whoever copies the
 // message into shared memory copies the byte string straight from where the program has it.
