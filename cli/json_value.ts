@@ -22,6 +22,7 @@
 //
 // No value is written twice, as one that holds another a thousand times over would be a message that fills the disk.
 import { IpcError } from "../ffi/error.ts";
+import { ERRORS } from "../ffi/standard_errors.ts";
 
 /** What `JSON.stringify` writes without loss. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -183,15 +184,6 @@ const TYPED_ARRAYS = {
   Float64Array,
 } as const;
 const BIG_ARRAYS = { BigInt64Array, BigUint64Array } as const;
-const ERRORS: Record<string, ErrorConstructor> = {
-  Error,
-  EvalError: EvalError as ErrorConstructor,
-  RangeError: RangeError as ErrorConstructor,
-  ReferenceError: ReferenceError as ErrorConstructor,
-  SyntaxError: SyntaxError as ErrorConstructor,
-  TypeError: TypeError as ErrorConstructor,
-  URIError: URIError as ErrorConstructor,
-};
 
 function read(json: Json, path: string, seen: Values): unknown {
   return typeof json !== "object" || json === null ? json : nested(() => readObject(json, path, seen));

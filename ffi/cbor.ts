@@ -11,6 +11,7 @@ import { type Collect, GENERIC_OBJECT, normalize } from "./cbor_normalize.ts";
 import { NOT_PLAIN, readPlain } from "./cbor_read.ts";
 import { writePlain, type Written } from "./cbor_write.ts";
 import { IpcError } from "./error.ts";
+import { ERRORS } from "./standard_errors.ts";
 
 export type { Collect } from "./cbor_normalize.ts";
 export type { BytesOf } from "./cbor_read.ts";
@@ -183,16 +184,6 @@ function close(root: unknown): unknown {
   }
   return finished(root);
 }
-
-const ERRORS: Record<string, ErrorConstructor> = {
-  Error,
-  EvalError: EvalError as ErrorConstructor,
-  RangeError: RangeError as ErrorConstructor,
-  ReferenceError: ReferenceError as ErrorConstructor,
-  SyntaxError: SyntaxError as ErrorConstructor,
-  TypeError: TypeError as ErrorConstructor,
-  URIError: URIError as ErrorConstructor,
-};
 
 onTag(GENERIC_OBJECT, (content: unknown) => {
   if (!Array.isArray(content) || typeof content[0] !== "string") return new Tag(content, GENERIC_OBJECT);

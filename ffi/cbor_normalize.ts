@@ -6,6 +6,7 @@ import { NegativeZero, Reference, Shareable, Tag } from "./cbor_instance.ts";
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
 import { PACK } from "./pack.ts";
+import { ERRORS } from "./standard_errors.ts";
 
 /**
  * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
@@ -20,16 +21,6 @@ export const GENERIC_OBJECT = 27;
 const NEGATIVE_ZERO = new NegativeZero();
 
 const TWO_64 = 1n << 64n;
-
-const ERROR_NAMES = new Set([
-  "Error",
-  "EvalError",
-  "RangeError",
-  "ReferenceError",
-  "SyntaxError",
-  "TypeError",
-  "URIError",
-]);
 
 /** What `structuredClone` refuses, and what would silently become an empty object. */
 const REFUSED: readonly (readonly [string, abstract new (...args: never[]) => object])[] = [
@@ -172,7 +163,7 @@ class Normalizer {
     if (typeof error.stack === "string") details.stack = error.stack;
     if ("cause" in error) details.cause = this.node(error.cause, { parent: path, step: ".cause" });
     // As structuredClone: the class survives for the standard ones, the others become Error.
-    const name = ERROR_NAMES.has(error.name) ? error.name : "Error";
+    const name = Object.hasOwn(ERRORS, error.name) ? error.name : "Error";
     return new Tag([name, error.message, details], GENERIC_OBJECT);
   }
 }
