@@ -83,9 +83,10 @@ processTest("isthmus watch draws in one place on a terminal, and ends by Ctrl-C 
   }
   const name = `watch-${crypto.randomUUID()}`;
   using cell = IpcArc.create(name, ["first"]);
-  const command = [Deno.execPath(), ...isthmusArguments(["watch", name])].map((word) => `'${word}'`).join(" ");
+  const words = [Deno.execPath(), ...isthmusArguments(["watch", name])].map((word) => `'${word}'`).join(" ");
   const terminal = new Deno.Command("script", {
-    args: ["-qec", command, "/dev/null"],
+    // Without `exec` some shells stay, are told of Ctrl-C as well, and give its exit code instead of the command's.
+    args: ["-qec", `exec ${words}`, "/dev/null"],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
