@@ -351,7 +351,7 @@ export class RingReceiver {
     if (!allGone) {
       for (let i = 0; i < SLOTS && skip > 0; i++) {
         const slot = W_SLOTS + i * SLOT_WORDS;
-        if (Atomics.load(words, slot + O_TID) === 0) continue;
+        if (Atomics.load(words, slot + O_TID) <= 0) continue; // who is just taking it has claimed nothing yet
         const cells = Atomics.load(words, slot + O_CELLS);
         if (cells <= 0) continue;
         // From the head on; a claim that began before it is not in the gap.

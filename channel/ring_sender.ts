@@ -510,10 +510,8 @@ function claimSlot(words: Int32Array<ArrayBuffer>): number {
   for (const takeOver of [false, true]) {
     for (let i = 0; i < SLOTS; i++) {
       const slot = W_SLOTS + i * SLOT_WORDS;
-      if (!claimIdentity(words, slot, takeOver)) continue;
       // A dead owner's journal would be taken for a claim of ours.
-      words[slot + O_CELLS] = 0;
-      return slot;
+      if (claimIdentity(words, slot, takeOver, () => words[slot + O_CELLS] = 0)) return slot;
     }
   }
   throw new IpcError("System", `Cannot send: ${SLOTS} threads send through this channel already; close some senders`);
