@@ -9,6 +9,8 @@ import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { systemError } from "../ffi/libc.ts";
 import { EAGAIN, ECONNRESET, EPIPE } from "../ffi/platform.ts";
+import { fileStatus } from "../ffi/file_status.ts";
+import { isAbstract } from "../ffi/socket_address.ts";
 import { ensureRoomForFds, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
 import { UnixSocket } from "../ffi/unix_socket.ts";
 import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "./handle.ts";
@@ -17,13 +19,14 @@ import { FORMAT_VERSION } from "./ring_layout.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import { RingSender } from "./ring_sender.ts";
 import { SenderPort } from "./sender_port.ts";
+import { MANY, MOST_CHANNELS, ONE_SHOT, requireKind, type ServerKind, wrongKind } from "./server_kind.ts";
 
 const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x4f4c4548; // "ISTHHELO"
 const HELLO = 16;
 
 /** Sends ends of channels over a fresh connection, and closes it. */
 export function sendHello(serverName: string, handles: readonly Handle[]): void {
-  const socket = UnixSocket.connect(serverName);
+  const socket = connectToServer(serverName);
   try {
     const hello = new Int32Array([MAGIC_LOW, MAGIC_HIGH, FORMAT_VERSION, handles.length]);
     const sent = sendMessage(
@@ -40,26 +43,57 @@ export function sendHello(serverName: string, handles: readonly Handle[]): void 
   }
 }
 
+function connectToServer(name: string): UnixSocket {
+  try {
+    return UnixSocket.connect(name);
+  } catch (error) {
+    if (!(error instanceof IpcError) || error.code !== "NotFound" || isAbstract(name)) throw error;
+    const status = fileStatus(name, true);
+    if (status === undefined) {
+      throw new IpcError(
+        "NotFound",
+        `Cannot connect to "${name}": there is no such file; start the server first, or give the path that it listens at`,
+        { cause: error },
+      );
+    }
+    if (status.socket) {
+      throw new IpcError(
+        "NotFound",
+        `Cannot connect to "${name}": nobody listens there any more; the server has ended, start it again`,
+        { cause: error },
+      );
+    }
+    throw new IpcError(
+      "Incompatible",
+      `Cannot connect to "${name}": there is ${status.folder ? "a folder" : "a file"}, not a server; ` +
+        "a named channel is opened by IpcSender.open() and IpcReceiver.create()",
+      { cause: error },
+    );
+  }
+}
+
 /**
  * Reads what a client sent, without waiting.
  *
  * @param connection The accepted connection; stays the caller's.
- * @param channels How many channel ends this kind of server expects.
+ * @param kind What kind of server this is.
  * @returns The ends, or `undefined` if the client has not sent them yet.
  * @throws {IpcError} `Disconnected` if the client is gone, `Incompatible` or `Corrupt` if it is none of ours; `System`
  * if this process has no room for its descriptors: nothing is lost then, see `isTableFull`.
  */
-export function receiveHello(connection: UnixSocket, channels: number): Handle[] | undefined {
+export function receiveHello(connection: UnixSocket, kind: ServerKind): Handle[] | undefined {
+  const { channels } = kind;
   ensureRoomForFds(connection.fd, channels * HANDLE_FDS, "Cannot accept a client");
   const hello = new Int32Array(HELLO / 4);
-  const received = receiveMessage(connection.fd, new Uint8Array(hello.buffer), channels * HANDLE_FDS);
+  // With the descriptors of another kind of client, too, so that it can be told what is wrong.
+  const received = receiveMessage(connection.fd, new Uint8Array(hello.buffer), MOST_CHANNELS * HANDLE_FDS);
   if (typeof received === "number") {
     if (received === -EAGAIN) return undefined;
     if (received === -ECONNRESET) throw clientGone();
     throw systemError("Cannot accept a client", "recvmsg", -received);
   }
   if (received.length === 0) throw clientGone();
-  const problem = problemOf(hello, received.length, received.fds, channels);
+  const problem = problemOf(hello, received.length, received.fds, kind);
   if (problem !== undefined) {
     closeAll(received.fds);
     throw problem;
@@ -70,7 +104,7 @@ export function receiveHello(connection: UnixSocket, channels: number): Handle[]
   );
 }
 
-function problemOf(hello: Int32Array, length: number, fds: readonly IpcFd[], channels: number): IpcError | undefined {
+function problemOf(hello: Int32Array, length: number, fds: readonly IpcFd[], kind: ServerKind): IpcError | undefined {
   if (length !== HELLO || hello[0] !== MAGIC_LOW || hello[1] !== MAGIC_HIGH) {
     return new IpcError("Corrupt", "Cannot accept a client: what it sent is no greeting of this package");
   }
@@ -80,12 +114,16 @@ function problemOf(hello: Int32Array, length: number, fds: readonly IpcFd[], cha
       `Cannot accept a client of format ${hello[2]}: this version of the package speaks format ${FORMAT_VERSION}`,
     );
   }
-  if (hello[3] !== channels || fds.length !== channels * HANDLE_FDS) {
+  const channels = hello[3]!;
+  if (fds.length !== channels * HANDLE_FDS) {
     return new IpcError(
       "Incompatible",
-      `Cannot accept a client: it brings ${hello[3]} channels with ${fds.length} descriptors, this kind of server ` +
-        `takes ${channels}; connect with the class that belongs to the server's`,
+      `Cannot accept a client: it brings ${channels} channels with ${fds.length} descriptors, and each takes ${HANDLE_FDS}`,
     );
+  }
+  if (channels !== kind.channels) {
+    return wrongKind(kind, channels) ??
+      new IpcError("Incompatible", `Cannot accept a client: it brings ${channels} channels, not ${kind.channels}`);
   }
   return undefined;
 }
@@ -96,6 +134,7 @@ function clientGone(): IpcError {
 
 /** Makes a channel and hands its receiving end to a one-shot server. */
 export function connectChannel(serverName: string): SenderPort {
+  requireKind(serverName, ONE_SHOT);
   const parts = createChannel(undefined);
   try {
     sendHello(serverName, [{ memory: parts.memory.fd, bell: parts.listen, descriptors: parts.receiveDescriptors }]);
@@ -114,6 +153,7 @@ export function connectChannel(serverName: string): SenderPort {
 
 /** Makes a channel each way and hands the far ends to a server. */
 export function connectDuplex(serverName: string, capacity: number | undefined): [SenderPort, RingReceiver] {
+  requireKind(serverName, MANY);
   const there = createChannel(capacity);
   let back: NewChannel;
   try {

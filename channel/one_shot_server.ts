@@ -4,7 +4,6 @@ import { libc } from "../ffi/libc.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
-import { freshAbstractName } from "../ffi/socket_address.ts";
 import { isTableFull } from "../ffi/socket_message.ts";
 import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
 import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
@@ -12,6 +11,7 @@ import type { Handle } from "./handle.ts";
 import { receiveHello } from "./hello.ts";
 import { IpcReceiver } from "./receiver.ts";
 import type { ReceiverArrival } from "./receiver_base.ts";
+import { freshServerName, ONE_SHOT } from "./server_kind.ts";
 
 /** Options of {@linkcode IpcOneShotServer}. */
 export interface ServerOptions {
@@ -72,7 +72,7 @@ export class IpcOneShotServer<T> implements Disposable {
    * @throws {IpcError} `AlreadyExists` if a living server has that path; a dead one's is taken over.
    */
   constructor(options: ServerOptions = {}) {
-    this.name = options.path ?? freshAbstractName();
+    this.name = options.path ?? freshServerName(ONE_SHOT);
     this.#allow = options.allow ?? sameUser;
     // With a queue of none, Linux lets one client wait and refuses the second at once.
     this.#socket = UnixSocket.listen(this.name, { backlog: 0 });
@@ -83,8 +83,10 @@ export class IpcOneShotServer<T> implements Disposable {
    *
    * @param options How long to wait at most, for both together, and how to call it off.
    * @returns The receiver, and the first message.
-   * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Closed`; `System` if
-   * this process has no descriptor left for the client: close some and accept again, the client goes on waiting.
+   * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Incompatible` if it
+   * came by {@linkcode IpcServer.connect}, after which the server takes another; `Corrupt` if it is none of this package;
+   * `Closed`; `Deadlock` if an accept is waiting already; `System` if this process has no descriptor left for the client:
+   * close some and accept again, the client goes on waiting.
    */
   async accept(options?: WaitOptions): Promise<[IpcReceiver<T>, T]> {
     const left = this.#begin(options);
@@ -101,8 +103,7 @@ export class IpcOneShotServer<T> implements Disposable {
       this.#socket.close();
       return this.#handOver(await this.#receiver.recv({ ...options, ...left() }));
     } catch (error) {
-      this.#giveUp(error);
-      throw error;
+      throw this.#giveUp(error, options);
     } finally {
       this.#accepting = false;
     }
@@ -132,8 +133,7 @@ export class IpcOneShotServer<T> implements Disposable {
       this.#socket.close();
       return this.#handOver(this.#receiver.recvSync(left()));
     } catch (error) {
-      this.#giveUp(error);
-      throw error;
+      throw this.#giveUp(error, options);
     } finally {
       this.#accepting = false;
     }
@@ -150,12 +150,21 @@ export class IpcOneShotServer<T> implements Disposable {
     return [receiver, first];
   }
 
-  /** Lets go of a client that could not be accepted, unless it only has to wait until there is a descriptor for it. */
-  #giveUp(error: unknown): void {
-    if (isTableFull(error)) return;
+  /**
+   * Lets go of a client that could not be accepted, unless it only has to wait until there is a descriptor for it.
+   * Returns the error, which says how far it came if the time has run out: each step has waited for a part of it only.
+   */
+  #giveUp(error: unknown, options: SyncWaitOptions | undefined): unknown {
+    if (isTableFull(error)) return error;
+    const hasConnected = this.#connection !== undefined, hasJoined = this.#receiver !== undefined;
     this.#dropConnection();
     this.#receiver?.close();
     this.#receiver = undefined;
+    if (!(error instanceof IpcError) || error.code !== "Timeout" || hasConnected) return error;
+    const found = hasJoined
+      ? "a client connected, but sent nothing"
+      : "nobody connected; see whether the process that was to connect has ended";
+    return new IpcError("Timeout", `Cannot accept a client within ${options?.timeout} ms at "${this.name}": ${found}`);
   }
 
   /** Checks the state; returns a function that says how much of the time-out is left. */
@@ -174,7 +183,7 @@ export class IpcOneShotServer<T> implements Disposable {
   }
 
   #welcome(connection: UnixSocket): IpcReceiver<T> {
-    const handles: Handle[] | undefined = receiveHello(connection, 1);
+    const handles: Handle[] | undefined = receiveHello(connection, ONE_SHOT);
     if (handles === undefined) throw new IpcError("Corrupt", "Cannot accept a client: its connection misbehaves");
     const arrival: ReceiverArrival = { handle: handles[0]!, early: [] };
     return new IpcReceiver<T>(arrival);

@@ -51,6 +51,12 @@ function checkPath(path: string): void {
   if (typeof path !== "string" || path === "" || path.includes("\0") || path.endsWith("/")) {
     throw new TypeError(`Cannot use ${JSON.stringify(path)} as the path of a channel: ${rule}`);
   }
+  if (path.startsWith("@")) {
+    throw new TypeError(
+      `Cannot use ${JSON.stringify(path)} as the path of a channel: names with "@" are those of servers, which are ` +
+        `connected to; the path of a file begins with a folder, such as ${JSON.stringify(`./${path}`)}`,
+    );
+  }
   if (new TextEncoder().encode(path).length > PATH_LIMIT) {
     throw new TypeError(`Cannot use the path "${path.slice(0, 40)}…" for a channel: ${rule}`);
   }
@@ -79,7 +85,12 @@ function attach(path: string, what: string): RingFile | undefined {
   const { c, errnoCell } = libc();
   const status = fileStatus(path);
   if (status === undefined) return undefined;
-  if (!status.regular) throw new IpcError("Incompatible", `${what}: the path is not a regular file, so not a channel`);
+  if (!status.regular) {
+    const found = status.socket
+      ? "the path is the socket of a server; use IpcServer.connect() or IpcSender.connect()"
+      : `the path is ${status.folder ? "a folder" : "not a regular file"}, so not a channel; name a file`;
+    throw new IpcError("Incompatible", `${what}: ${found}`);
+  }
   const opened: IpcFd[] = [];
   let memory: RingMemory | undefined;
   const open = (name: string): IpcFd => {
@@ -125,6 +136,12 @@ function create(path: string, what: string, cells: number, mode: number): void {
   for (const suffix of [BELL, ROOM]) {
     const made = c.mkfifo(cString(path + suffix), mode);
     const errno = errnoCell[0]!;
+    if (made < 0 && errno === ENOENT) {
+      throw new IpcError("NotFound", `${what}: its folder does not exist; make it first, or use another`, {
+        errno,
+        syscall: "mkfifo",
+      });
+    }
     if (made < 0 && errno !== EEXIST) throw systemError(`${what}, "${path}${suffix}"`, "mkfifo", errno);
     if (made === 0) setMode(path + suffix, mode); // whatever the umask says
   }

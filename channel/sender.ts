@@ -36,7 +36,9 @@ export class IpcSender<T> extends SenderBase<T> {
    * @typeParam T What the server receives.
    * @param serverName The server's `name`.
    * @returns A sender to the server. A server takes one client.
-   * @throws {IpcError} `NotFound` if no such server waits (any more), `AlreadyExists` if it has a client already.
+   * @throws {IpcError} `NotFound` if no such server waits (any more), `AlreadyExists` if it has a client already,
+   * `Incompatible` if the name is that of an {@linkcode IpcServer}, or the path is some other file. An `IpcServer` at a
+   * path turns the client away: sending is `Disconnected`.
    */
   static connect<T>(serverName: string): IpcSender<T> {
     return new IpcSender<T>(connectChannel(serverName));

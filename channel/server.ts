@@ -3,7 +3,6 @@ import { IpcError } from "../ffi/error.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
-import { freshAbstractName } from "../ffi/socket_address.ts";
 import { isTableFull } from "../ffi/socket_message.ts";
 import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
 import {
@@ -21,6 +20,7 @@ import { HANDSHAKE_TIMEOUT, sameUser, type ServerOptions } from "./one_shot_serv
 import { capacityOf } from "./ring_memory.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
+import { freshServerName, MANY } from "./server_kind.ts";
 
 /** Options of {@linkcode IpcServer}. */
 export interface IpcServerOptions extends ServerOptions {
@@ -36,6 +36,13 @@ const ACCEPT = "accept a client";
 const CAPACITY_MARK = "#";
 /** Clients that may wait in the kernel's queue. */
 const BACKLOG = 511;
+
+function notAllowed({ pid, uid }: PeerCredentials): IpcError {
+  return new IpcError(
+    "Permission",
+    `Cannot accept process ${pid} of user ${uid}: "allow" says no, which without one admits the same user alone`,
+  );
+}
 
 /** A client that has connected and not introduced itself yet. */
 interface Guest {
@@ -77,6 +84,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   readonly #guests = new Set<UnixSocket>();
   /** Guests that this process had no descriptors for, when their turn came; they get another with the next accept. */
   readonly #stalled: UnixSocket[] = [];
+  /** Why the last client was turned away, if none was accepted since: for whoever waits in vain. */
+  #turnedAway: IpcError | undefined;
   #stopPump: AbortController | undefined;
   /** Ends the handshakes that go on. */
   readonly #closing = new AbortController();
@@ -90,21 +99,22 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   constructor(options: IpcServerOptions = {}) {
     const { path, capacity } = options;
     if (capacity !== undefined) capacityOf(capacity); // says what is wrong with it
-    this.name = path ?? freshAbstractName() + (capacity === undefined ? "" : CAPACITY_MARK + capacity);
+    this.name = path ?? freshServerName(MANY) + (capacity === undefined ? "" : CAPACITY_MARK + capacity);
     this.#allow = options.allow ?? sameUser;
     this.#socket = UnixSocket.listen(this.name, { backlog: BACKLOG });
   }
 
   /**
-   * Connects to a server. Does not wait for it to accept; messages can be sent at once. A client that the server does
-   * not allow learns of it by `Disconnected`.
+   * Connects to a server. Does not wait for it to accept; messages can be sent at once. A client that is not allowed,
+   * or that came to an {@linkcode IpcOneShotServer} at a path, learns of it by `Disconnected`.
    *
    * @typeParam Out What the client sends.
    * @typeParam In What the client receives.
    * @param name The server's `name`.
    * @param options The capacity of each direction.
    * @returns The client's end.
-   * @throws {IpcError} `NotFound` if no server listens there.
+   * @throws {IpcError} `NotFound` if no server listens there; `Incompatible` if the name is that of an
+   * {@linkcode IpcOneShotServer}, or the path is some other file; `AlreadyExists` if too many clients wait already.
    */
   static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
     const asked = name.startsWith("@") && name.includes(CAPACITY_MARK)
@@ -124,8 +134,9 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    *
    * @param options How long to wait at most, and how to call it off; no client is lost by either.
    * @returns The server's end of the conversation with it.
-   * @throws {IpcError} `Timeout`; `Closed`; `System` if this process has no descriptor left for a client: close some and
-   * accept again, the client goes on waiting.
+   * @throws {IpcError} `Timeout`, whose message and `cause` say why the last client was turned away, if one came;
+   * `Closed`; `System` if this process has no descriptor left for a client: close some and accept again, the client
+   * goes on waiting.
    */
   accept(options?: WaitOptions): Promise<IpcDuplex<Out, In>> {
     try {
@@ -134,17 +145,28 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       this.#requireOpen();
       const ready = this.#ready.shift() ?? this.#nextQueued();
       if (ready !== undefined) return Promise.resolve(ready);
-      if (timeout === 0) throw timeoutError(ACCEPT, timeout);
+      if (timeout === 0) throw this.#explained(timeoutError(ACCEPT, timeout));
       const wait = new PendingWait<IpcDuplex<Out, In>>(ACCEPT, options, (given) => {
         this.#waits.splice(this.#waits.indexOf(given), 1);
         this.#restIfIdle();
       });
       this.#waits.push(wait);
       if (this.#stopPump === undefined) void this.#pump(this.#stopPump = new AbortController());
-      return wait.promise;
+      return wait.promise.catch((error) => {
+        throw this.#explained(error);
+      });
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** With the reason why nobody was accepted, if somebody came. */
+  #explained(error: unknown): unknown {
+    const reason = this.#turnedAway;
+    if (reason === undefined || !(error instanceof IpcError) || error.code !== "Timeout") return error;
+    return new IpcError("Timeout", `${error.message}; the last one that came was turned away: ${reason.message}`, {
+      cause: reason,
+    });
   }
 
   /** A client that has connected before it was waited for. */
@@ -190,7 +212,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     let keep = false;
     try {
       const peer = connection.peer;
-      if (!this.#allow(peer)) return;
+      if (!this.#allow(peer)) {
+        this.#turnedAway = notAllowed(peer);
+        return;
+      }
       // As a rule the greeting came with the connection.
       const client = this.#welcome(connection, peer) ??
         (await pollEventually(connection, POLLIN, ACCEPT, {
@@ -212,7 +237,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         keep = true;
         this.#stalled.push(connection);
         this.#rejectAll(error);
-      } else if (!(error instanceof IpcError)) { // else a client's own fault, or its end
+      } else if (error instanceof IpcError) {
+        this.#turnedAway = error; // the client's own fault, or its end
+    
+      } else {
         this.#waits.shift()?.reject(error); // what `allow` threw
       }
     } finally {
@@ -223,10 +251,12 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   /** The client behind a connection; `undefined` if it has not introduced itself yet. */
   #welcome(connection: UnixSocket, peer: PeerCredentials): IpcDuplex<Out, In> | undefined {
-    const handles = receiveHello(connection, 2);
+    const handles = receiveHello(connection, MANY);
     if (handles === undefined) return undefined;
     const receiver = new IpcReceiver<In>({ handle: handles[0]!, early: [] });
-    return new IpcDuplex(new IpcSender<Out>(handles[1]!), receiver, peer);
+    const client = new IpcDuplex<Out, In>(new IpcSender<Out>(handles[1]!), receiver, peer);
+    this.#turnedAway = undefined;
+    return client;
   }
 
   /**
@@ -259,7 +289,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
           if (patience <= now) connection.close();
           return !connection.closed;
         });
-        if (now >= deadline) throw timeoutError(ACCEPT, timeout);
+        if (now >= deadline) throw this.#explained(timeoutError(ACCEPT, timeout));
         const wanted = [this.#socket.fd, ...guests.map(({ connection }) => connection.fd)];
         const pollfds = new Int32Array(wanted.flatMap((fd) => [fd, POLLIN]));
         pollMany(pollfds, guests.reduce((soonest, { patience }) => Math.min(soonest, patience), deadline));
@@ -282,7 +312,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     let keep = false;
     try {
       const peer = connection.peer;
-      if (!this.#allow(peer)) return undefined;
+      if (!this.#allow(peer)) {
+        this.#turnedAway = notAllowed(peer);
+        return undefined;
+      }
       const client = this.#welcome(connection, peer);
       keep = client === undefined;
       return client;
@@ -293,6 +326,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         throw error;
       }
       if (!(error instanceof IpcError)) throw error;
+      this.#turnedAway = error;
       return undefined;
     } finally {
       if (!keep) connection.close();

@@ -33,7 +33,7 @@ export function socketAddress(name: string): Uint8Array<ArrayBuffer> {
   return address;
 }
 
-/** A fresh abstract name that nobody can guess. */
-export function freshAbstractName(): string {
-  return `@isthmus-${crypto.randomUUID()}`;
+/** A fresh abstract name that nobody can guess; it says what it is for. */
+export function freshAbstractName(use: string): string {
+  return `@isthmus-${use}-${crypto.randomUUID()}`;
 }

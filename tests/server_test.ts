@@ -46,7 +46,8 @@ for (const [name, accept] of Object.entries(ACCEPT)) {
   });
 
   test(`${name} is not held up by clients that stay silent, talk nonsense or vanish during the handshake`, async () => {
-    using server: Server = new IpcServer();
+    // Not the name that it would get by itself, by which a client of the other kind of server would know better.
+    using server: Server = new IpcServer({ path: `@isthmus-test-${crypto.randomUUID()}` });
     const silent = [UnixSocket.connect(server.name), UnixSocket.connect(server.name)];
     UnixSocket.connect(server.name).close();
     const rude = UnixSocket.connect(server.name);
