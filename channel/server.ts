@@ -239,7 +239,6 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         this.#rejectAll(error);
       } else if (error instanceof IpcError) {
         this.#turnedAway = error; // the client's own fault, or its end
-    
       } else {
         this.#waits.shift()?.reject(error); // what `allow` threw
       }
