@@ -12,6 +12,8 @@ interface Target {
   /** The other side, and how many times its time ours may take at most. */
   readonly peer?: string;
   readonly ratio?: number;
+  /** Title of the row of the other side, if it is another row. */
+  readonly peerRow?: string;
 }
 
 const TARGETS: readonly Target[] = [
@@ -39,6 +41,13 @@ const TARGETS: readonly Target[] = [
   { row: "round trip, 64 B", ours: "isthmus-bytes-async", peer: "ipc-channel-bytes", ratio: 0.6 },
   { row: "round trip, 64 B", ours: "isthmus-bytes-sync", peer: "ipc-channel-bytes", ratio: 0.5 },
   {
+    row: "one way, 64 B, 4 senders",
+    ours: "isthmus-bytes-sync",
+    peer: "isthmus-bytes-sync",
+    peerRow: "one way, 64 B",
+    ratio: 1 / 0.8,
+  },
+  {
     row: "send and receive a message with 64 senders",
     ours: "isthmus-operations",
     peer: "ipc-channel-operations",
@@ -50,9 +59,10 @@ const TARGETS: readonly Target[] = [
 /** One line for each target that this run says something about. */
 export function verdicts(rows: readonly Row[]): { reached: boolean; text: string }[] {
   const found: { reached: boolean; text: string }[] = [];
-  for (const { row: title, ours, atMostNs, peer, ratio } of TARGETS) {
-    const row = rows.find(({ workload }) => titleOf(workload) === title);
-    const mine = row?.cells[ours]?.ns.median;
+  const median = (title: string, side: string) =>
+    rows.find(({ workload }) => titleOf(workload) === title)?.cells[side]?.ns.median;
+  for (const { row: title, ours, atMostNs, peer, ratio, peerRow = title } of TARGETS) {
+    const mine = median(title, ours);
     if (mine === undefined) continue;
     if (atMostNs !== undefined) {
       found.push({
@@ -61,13 +71,13 @@ export function verdicts(rows: readonly Row[]): { reached: boolean; text: string
       });
       continue;
     }
-    const theirs = row!.cells[peer!]?.ns.median;
+    const theirs = median(peerRow, peer!);
     if (theirs === undefined) continue;
     found.push({
       reached: mine <= ratio! * theirs,
-      text: `${title}: ${ours} takes ${(mine / theirs).toFixed(3)} × the time of ${peer}, at most ${
-        ratio!.toFixed(3)
-      } × wanted`,
+      text: `${title}: ${ours} takes ${(mine / theirs).toFixed(3)} × the time of ${peer}${
+        peerRow === title ? "" : ` (${peerRow})`
+      }, at most ${ratio!.toFixed(3)} × wanted`,
     });
   }
   return found;

@@ -1,9 +1,12 @@
 // Makes channels.
 import { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { IpcBytesSender } from "./bytes_sender.ts";
+import { createChannel } from "./handle.ts";
 import { IpcReceiver } from "./receiver.ts";
+import { RingReceiver } from "./ring_receiver.ts";
+import { RingSender } from "./ring_sender.ts";
 import { IpcSender } from "./sender.ts";
-import { UnusedChannel } from "./unused_channel.ts";
+import { SenderPort } from "./sender_port.ts";
 
 /** Options of a new channel. */
 export interface ChannelOptions {
@@ -14,18 +17,29 @@ export interface ChannelOptions {
   capacity?: number;
 }
 
+/** Both ends of a new ring, in this isolate. */
+export function createEnds(options: ChannelOptions | undefined): [SenderPort, RingReceiver] {
+  const parts = createChannel(options?.capacity);
+  let ring: RingSender;
+  try {
+    ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors);
+  } catch (error) {
+    parts.memory.release();
+    parts.listen.close();
+    parts.receiveDescriptors.close();
+    throw error;
+  }
+  return [SenderPort.of(ring), RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors)];
+}
+
 /**
  * Makes a channel for values. Both ends are here; put one into a message, or use a server, to bring it to another
  * process. The channel has no name and no file: when the last end is closed or killed, nothing of it remains.
  *
- * It takes its five descriptors and its memory when one of the ends is used for the first time. If there are none left,
- * that use throws `System`; nothing is lost then, and it may be tried again.
- *
  * @typeParam T What is sent.
  * @param options The capacity.
  * @returns The sender and the receiver.
- * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
- * @throws {RangeError} If the capacity is not such a number.
+ * @throws {IpcError} `System` if there are no descriptors or no memory for it, `Permission` without `--allow-ffi`.
  *
  * @example
  * ```ts
@@ -39,8 +53,8 @@ export interface ChannelOptions {
  * ```
  */
 export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
-  const unused = new UnusedChannel(options?.capacity);
-  return [new IpcSender<T>(unused), new IpcReceiver<T>(unused)];
+  const [port, ring] = createEnds(options);
+  return [new IpcSender<T>(port), new IpcReceiver<T>(ring)];
 }
 
 /**
@@ -62,6 +76,6 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
  * ```
  */
 export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
-  const unused = new UnusedChannel(options?.capacity);
-  return [new IpcBytesSender(unused), new IpcBytesReceiver(unused)];
+  const [port, ring] = createEnds(options);
+  return [new IpcBytesSender(port), new IpcBytesReceiver(ring)];
 }

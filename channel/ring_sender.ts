@@ -3,6 +3,7 @@
 // One object an isolate and ring, shared by all clones of a sender there.
 import { BellListener, createDoorbell, hasListener, ring, ringToGive } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
+import { libc } from "../ffi/libc.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { hasEnded, ownThread } from "../ffi/liveness.ts";
 import { O_WRONLY, POLLIN } from "../ffi/platform.ts";
@@ -53,6 +54,12 @@ const WARM_CELLS = (256 << 10) / CELL;
 /** Spins before a wait for room blocks, of some 50 ns each. */
 const SPINS = 400;
 
+/**
+ * Bounds of a nap, in milliseconds, and the part of the ring that a receiver at work may empty meanwhile. A shorter one
+ * is not worth it: the kernel wakes up to 0.05 ms late.
+ */
+const MIN_NAP = 0.05, MAX_NAP = 2, NAP_SHARE = 1 / 4;
+
 /** Longest sleep of a wait for room, in milliseconds, where the receiver could not be given a bell to ring. */
 const BLIND_SLEEP = 5;
 
@@ -84,6 +91,9 @@ export class RingSender {
   #lookScheduled = false;
   #gone = false;
   #spaceBell: BellListener | undefined;
+  /** How fast the receiver works, from the first wait for room on; and whether the last wait was over after a nap. */
+  #progress: Progress | undefined;
+  #napped = false;
   readonly #lookAgain = () => {
     this.#lookScheduled = false;
     this.#untilLook = 0;
@@ -401,11 +411,14 @@ export class RingSender {
    * @returns `false` if the deadline passed.
    */
   waitSync(ready: () => boolean, deadline: number): boolean {
-    for (let i = 0; i < SPINS; i++) {
+    const progress = this.#progress ??= new Progress(this.#words);
+    for (let i = this.#napped ? SPINS : 0; i < SPINS; i++) {
       if (ready()) return true;
       pause();
     }
     for (;;) {
+      this.#napped = this.#nap(progress, ready, deadline);
+      if (this.#napped) return true;
       const armed = this.armSpaceBell();
       if (ready()) return true;
       const now = performance.now();
@@ -418,6 +431,23 @@ export class RingSender {
         pollUntil(this.#bellFd, POLLIN, Math.min(deadline, now + BLIND_SLEEP)); // nothing to read there: a sleep
       }
       this.#requireListener();
+      if (ready()) return true;
+    }
+  }
+
+  /**
+   * Sleeps by the clock while the receiver is at work, as long as it takes to empty part of the ring. A bell would ring
+   * for the first cell that it releases, in every sender that waits, and each would fill it and wait again: with more
+   * of them than processors the receiver would hardly get to run.
+   *
+   * @returns Whether what is waited for is there. If not, the receiver rests, or nearly so, or the time is over.
+   */
+  #nap(progress: Progress, ready: () => boolean, deadline: number): boolean {
+    for (;;) {
+      const nap = Math.min(progress.timeFor(this.#memory.cells * NAP_SHARE), MAX_NAP, deadline - performance.now());
+      // NaN where nothing moved.
+      if (!(nap >= MIN_NAP)) return false;
+      libc().c.usleep(Math.ceil(nap * 1000));
       if (ready()) return true;
     }
   }
@@ -495,6 +525,27 @@ export class RingSender {
   /** Declares cells at the end of a claim padding; they are seen when what precedes them is committed. */
   pad(index: number, cells: number): void {
     Atomics.store(this.#words, W_COMMIT + (index & this.#mask), paddingWord(cells));
+  }
+}
+
+/** How fast a receiver releases cells. */
+class Progress {
+  readonly #words: Int32Array<ArrayBuffer>;
+  #head: number;
+  #at = performance.now();
+
+  constructor(words: Int32Array<ArrayBuffer>) {
+    this.#words = words;
+    this.#head = Atomics.load(words, W_HEAD);
+  }
+
+  /** Milliseconds in which it releases so many, by what it did since the last look; `NaN` if it did nothing. */
+  timeFor(cells: number): number {
+    const head = Atomics.load(this.#words, W_HEAD), at = performance.now();
+    const released = (head - this.#head) | 0, time = at - this.#at;
+    this.#head = head;
+    this.#at = at;
+    return released > 0 ? cells / released * time : NaN;
   }
 }
 

@@ -129,6 +129,8 @@ const SYMBOLS = {
   unlink: { parameters: ["buffer"], result: "i32" },
   // int unlinkat(int dir, const char *path, int flags)
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // int usleep(useconds_t microseconds)
+  usleep: { parameters: ["u32"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t count)
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
