@@ -321,7 +321,7 @@ export class IpcArc<T> implements Disposable {
    *
    * @param options How long to block at most.
    * @returns The guard. Bind it with `using`.
-   * @throws {IpcError} `Deadlock` if this isolate holds the lock itself; `Timeout`.
+   * @throws {IpcError} `Deadlock` if this isolate holds the lock itself; `Timeout`; `Closed`.
    */
   acquireSync(options?: SyncWaitOptions): IpcArcGuard<T> {
     this.#mustBeOpen("acquire");
@@ -341,6 +341,7 @@ export class IpcArc<T> implements Disposable {
    * Takes the lock if it is free.
    *
    * @returns The guard, or `undefined` if somebody holds the lock, be it this program.
+   * @throws {IpcError} `Closed`.
    */
   tryAcquire(): IpcArcGuard<T> | undefined {
     this.#mustBeOpen("acquire");
@@ -368,7 +369,21 @@ export class IpcArc<T> implements Disposable {
    *
    * @param fn Gets the value and returns the new one. If it throws, the value stays.
    * @param options How long to wait for the lock at most, and how to call it off.
-   * @returns The new value.
+   * @returns What `fn` returned. Others, and {@linkcode IpcArc.read}, get it as it is stored: an instance of a class as a
+   * plain object.
+   * @throws {IpcError} `Timeout` or `Closed` while waiting for the lock; `TooLarge` or `Serialization` if the new value
+   * cannot be stored, `Corrupt` if the old one cannot be read. The value stays then.
+   * @throws {TypeError} If the new value does not fit the layout; the value stays.
+   *
+   * @example Counting
+   * ```ts
+   * import { IpcArc } from "@isthmus/ipc";
+   * import { assertEquals } from "@std/assert";
+   *
+   * using visits = IpcArc.create(`visits-${crypto.randomUUID()}`, { count: 0 });
+   * const now = await visits.update(({ count }) => ({ count: count + 1 }), { timeout: 1000 });
+   * assertEquals(now, { count: 1 });
+   * ```
    */
   async update(fn: (value: T) => T, options?: WaitOptions): Promise<T> {
     using guard = await this.acquire(options);
@@ -380,7 +395,9 @@ export class IpcArc<T> implements Disposable {
    *
    * @param fn Gets the value and returns the new one. If it throws, the value stays.
    * @param options How long to block for the lock at most.
-   * @returns The new value.
+   * @returns What `fn` returned, as {@linkcode IpcArc.update}.
+   * @throws {IpcError} As {@linkcode IpcArc.update}, and `Deadlock` if this isolate holds the lock itself.
+   * @throws {TypeError} If the new value does not fit the layout; the value stays.
    */
   updateSync(fn: (value: T) => T, options?: SyncWaitOptions): T {
     using guard = this.acquireSync(options);
@@ -409,6 +426,7 @@ export class IpcArc<T> implements Disposable {
    *
    * @param options What ends it.
    * @returns The changes; the iteration ends on abort and when the cell is closed.
+   * @throws {IpcError} `Closed`; the iteration: `Corrupt` or `Serialization` if the bytes make no value.
    *
    * @example Following a setting
    * ```ts
@@ -435,6 +453,7 @@ export class IpcArc<T> implements Disposable {
    * Atomic operations on a cell whose layout is `i32`, `u32`, `i64` or `u64`.
    *
    * @throws {TypeError} If the cell has another layout.
+   * @throws {IpcError} `Closed`.
    */
   get atomic(): AtomicCell<T> {
     if (this.#atomic === undefined) {
@@ -448,6 +467,7 @@ export class IpcArc<T> implements Disposable {
    * Another reference to the same cell, to be closed on its own.
    *
    * @returns The reference.
+   * @throws {IpcError} `Closed`; `System` if there is no descriptor or memory left for it.
    */
   clone(): IpcArc<T> {
     this.#mustBeOpen("clone");

@@ -82,7 +82,8 @@ export class IpcArcGuard<T> implements Disposable {
   /**
    * The value. A change made inside it counts.
    *
-   * Of a cell with CBOR values, it is decoded once, and encoded again when the guard is released. Of a cell with a
+   * Of a cell with CBOR values, it is decoded once, and encoded again when the guard is released; an instance of a class
+   * that was set is one here, and a plain object for everybody else. Of a cell with a
    * layout, it is a view on shared memory: a struct whose fields, an array whose elements are read and written there,
    * typed arrays for arrays of numbers. Such views end with the guard; using one later is an error.
    *

@@ -1,12 +1,9 @@
 // Makes channels.
 import { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { IpcBytesSender } from "./bytes_sender.ts";
-import { createChannel } from "./handle.ts";
 import { IpcReceiver } from "./receiver.ts";
-import { RingReceiver } from "./ring_receiver.ts";
-import { RingSender } from "./ring_sender.ts";
 import { IpcSender } from "./sender.ts";
-import { SenderPort } from "./sender_port.ts";
+import { UnusedChannel } from "./unused_channel.ts";
 
 /** Options of a new channel. */
 export interface ChannelOptions {
@@ -17,29 +14,18 @@ export interface ChannelOptions {
   capacity?: number;
 }
 
-/** Both ends of a new ring, in this isolate. */
-export function createEnds(options: ChannelOptions | undefined): [SenderPort, RingReceiver] {
-  const parts = createChannel(options?.capacity);
-  let ring: RingSender;
-  try {
-    ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors);
-  } catch (error) {
-    parts.memory.release();
-    parts.listen.close();
-    parts.receiveDescriptors.close();
-    throw error;
-  }
-  return [SenderPort.of(ring), RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors)];
-}
-
 /**
  * Makes a channel for values. Both ends are here; put one into a message, or use a server, to bring it to another
  * process. The channel has no name and no file: when the last end is closed or killed, nothing of it remains.
  *
+ * It takes its five descriptors and its memory when one of the ends is used for the first time. If there are none left,
+ * that use throws `System`; nothing is lost then, and it may be tried again.
+ *
  * @typeParam T What is sent.
  * @param options The capacity.
  * @returns The sender and the receiver.
- * @throws {IpcError} `System` if there are no descriptors or no memory for it, `Permission` without `--allow-ffi`.
+ * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
+ * @throws {RangeError} If the capacity is not such a number.
  *
  * @example
  * ```ts
@@ -53,8 +39,8 @@ export function createEnds(options: ChannelOptions | undefined): [SenderPort, Ri
  * ```
  */
 export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
-  const [port, ring] = createEnds(options);
-  return [new IpcSender<T>(port), new IpcReceiver<T>(ring)];
+  const unused = new UnusedChannel(options?.capacity);
+  return [new IpcSender<T>(unused), new IpcReceiver<T>(unused)];
 }
 
 /**
@@ -76,6 +62,6 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
  * ```
  */
 export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
-  const [port, ring] = createEnds(options);
-  return [new IpcBytesSender(port), new IpcBytesReceiver(ring)];
+  const unused = new UnusedChannel(options?.capacity);
+  return [new IpcBytesSender(unused), new IpcBytesReceiver(unused)];
 }

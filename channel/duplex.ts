@@ -162,6 +162,17 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
     return this.#receiver.borrow(options);
   }
 
+  /**
+   * Says for how long a wait of this end may look for a message before it sleeps; see {@linkcode IpcReceiver.limitSpins}.
+   *
+   * @param microseconds Microseconds at most, 0 to 10,000; 0 turns looking off.
+   * @throws {IpcError} `Closed`.
+   * @throws {RangeError} If the number is no such number.
+   */
+  limitSpins(microseconds: number): void {
+    this.#receiver.limitSpins(microseconds);
+  }
+
   /** Iterates over the messages until the other end is gone. */
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
     return this.#receiver[Symbol.asyncIterator]();

@@ -13,6 +13,7 @@ import type { Borrowed } from "./borrowed.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import type { Arrivals, Luggage } from "./transfer.ts";
+import { UnusedChannel } from "./unused_channel.ts";
 
 /**
  * What {@linkcode IpcReceiver.tryRecv} found: a message, nothing yet, or nothing ever again as every sender is gone.
@@ -55,13 +56,15 @@ interface Waiting {
 /** The connection of a receiver object to its channel, apart from the object; attached at first use. */
 class ReceiverSeat {
   #ring: RingReceiver | undefined;
+  #unused: UnusedChannel | undefined;
   #handle: Handle | undefined;
   #early: EarlyDescriptors = [];
   /** Why it cannot be used, if so. */
   state: "open" | "in transit" | "closed" = "open";
 
-  constructor(from: RingReceiver | Handle, early: EarlyDescriptors) {
-    if (from instanceof RingReceiver) this.#ring = from;
+  constructor(from: RingReceiver | UnusedChannel | Handle, early: EarlyDescriptors) {
+    if (from instanceof UnusedChannel) this.#unused = from;
+    else if (from instanceof RingReceiver) this.#ring = from;
     else this.#handle = from;
     this.#early = early;
   }
@@ -75,6 +78,11 @@ class ReceiverSeat {
           ? "Cannot receive: this receiver was closed or sent away"
           : "Cannot receive: this receiver is on its way in a message that waits for room",
       );
+    }
+    if (this.#unused !== undefined) {
+      this.#ring = this.#unused.takeReceiver();
+      this.#unused = undefined;
+      return this.#ring;
     }
     const handle = this.#handle!;
     this.#handle = undefined;
@@ -103,6 +111,8 @@ class ReceiverSeat {
   }
 
   #closeAll(): void {
+    this.#unused?.closeReceiver();
+    this.#unused = undefined;
     this.#ring?.close();
     if (this.#handle !== undefined) closeHandle(this.#handle);
     for (const { fds } of this.#early) for (const fd of fds) fd.close();
@@ -110,8 +120,8 @@ class ReceiverSeat {
 
   /** Puts the receiving end into a message: it moves, once the message is sent. */
   pack(luggage: Luggage, sent: () => void, kept: () => void): unknown[] {
+    if (this.state !== "open" || this.#unused !== undefined) this.ring(); // throws, or makes the channel
     const ring = this.#ring;
-    if (this.state !== "open") this.ring(); // throws
     if (ring?.named) {
       throw new IpcError(
         "Serialization",
@@ -213,7 +223,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   /** Not for programs: receivers come from `channel()`, servers and messages. */
   constructor(from: unknown) {
     if (from instanceof ReceiverSeat) this.#seat = from;
-    else if (from instanceof RingReceiver) this.#seat = new ReceiverSeat(from, []);
+    else if (from instanceof RingReceiver || from instanceof UnusedChannel) this.#seat = new ReceiverSeat(from, []);
     else {
       const arrival = from as ReceiverArrival;
       this.#seat = new ReceiverSeat(arrival.handle, arrival.early);

@@ -5,6 +5,7 @@ import { closeHandle, type Handle, handleFds } from "./handle.ts";
 import { outgoing } from "./message.ts";
 import { SenderPort } from "./sender_port.ts";
 import type { Luggage } from "./transfer.ts";
+import { UnusedChannel } from "./unused_channel.ts";
 
 // A backstop for senders that were forgotten: without it the receiver would never see the end of them.
 const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat));
@@ -15,11 +16,13 @@ const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat
  */
 class SenderSeat {
   #port: SenderPort | undefined;
+  #unused: UnusedChannel | undefined;
   #handle: Handle | undefined;
   #left = false;
 
-  constructor(from: SenderPort | Handle) {
-    if (from instanceof SenderPort) this.#port = from;
+  constructor(from: SenderPort | UnusedChannel | Handle) {
+    if (from instanceof UnusedChannel) this.#unused = from;
+    else if (from instanceof SenderPort) this.#port = from;
     else this.#handle = from;
   }
 
@@ -31,6 +34,11 @@ class SenderSeat {
   port(): SenderPort {
     if (this.#port !== undefined) return this.#port;
     if (this.#left) throw new IpcError("Closed", "Cannot send: this sender was closed");
+    if (this.#unused !== undefined) {
+      this.#port = this.#unused.takeSender();
+      this.#unused = undefined;
+      return this.#port;
+    }
     const handle = this.#handle!;
     this.#handle = undefined;
     try {
@@ -50,9 +58,10 @@ class SenderSeat {
   leave(owner: object): void {
     if (this.#left) return;
     this.#left = true;
+    this.#unused?.closeSender();
     this.#port?.release(owner);
     if (this.#handle !== undefined) closeHandle(this.#handle);
-    this.#port = this.#handle = undefined;
+    this.#unused = this.#port = this.#handle = undefined;
   }
 }
 
@@ -78,7 +87,7 @@ export abstract class SenderBase<T> implements Disposable {
 
   /** Not for programs: senders come from `channel()`, `connect()`, `clone()` and messages. */
   constructor(from: unknown) {
-    this.#seat = new SenderSeat(from as SenderPort | Handle);
+    this.#seat = new SenderSeat(from as SenderPort | UnusedChannel | Handle);
     forgotten.register(this, this.#seat, this);
   }
 

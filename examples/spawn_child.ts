@@ -19,7 +19,11 @@ async function parent(): Promise<void> {
     args: ["run", "--allow-ffi", import.meta.filename!, server.name],
   }).spawn();
 
-  const [receiver, { pid, orders }] = await server.accept({ timeout: 10_000 });
+  // A child that fails to start never connects: whichever comes first ends the wait.
+  const ended = new AbortController();
+  process.status.then(({ code }) => ended.abort(new Error(`the child ended with ${code} before it had connected`)));
+
+  const [receiver, { pid, orders }] = await server.accept({ signal: ended.signal });
   console.log(`parent ${Deno.pid}: child ${pid} has connected to ${server.name}`);
   await orders.send("count to three");
   orders.close(); // no more orders

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { channel, duplex, IpcDuplex } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
@@ -182,6 +182,17 @@ processTest("run() in another process answers, and ends with it when the other e
   }
   here.close();
   assertEquals((await soon(child.status)).code, 0);
+});
+
+test("An end that may not spin receives all the same, and says what is no time", async () => {
+  const [left, right] = duplex<number, number>();
+  left.limitSpins(0);
+  const pending = left.recv();
+  right.sendSync(1);
+  assertEquals(await soon(pending), 1);
+  assertThrows(() => left.limitSpins(-1), RangeError, "from 0 to 10000");
+  left.close(), right.close();
+  assertIpcErrorSync("Closed", () => left.limitSpins(0));
 });
 
 /** Says that it is there and stays. */

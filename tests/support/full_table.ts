@@ -6,6 +6,7 @@ import {
   duplex,
   type IpcFd,
   IpcOneShotServer,
+  type IpcReceiver,
   IpcReceiverSet,
   IpcSender,
   IpcServer,
@@ -16,7 +17,8 @@ import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf } from "./leftovers.ts";
 import { patience } from "./patience.ts";
 
-const [spare] = createDoorbell();
+const [spare, unneeded] = createDoorbell();
+unneeded.close(); // or the garbage collector does, in the middle of a count
 
 // Half a second after the start Deno listens for a signal, and panics if it finds no descriptor for that.
 const listener = () => {};
@@ -81,10 +83,61 @@ async function creating(what: string, most: number, make: () => { close(): void 
   console.log("ok", what);
 }
 
+/** Ends of a channel that are in use, or closed if they cannot be. */
+function used<A extends { sendSync(value: number): void; close(): void }, B extends { close(): void }>(
+  [one, other]: [A, B],
+  bothWays = false,
+): (A | B)[] {
+  try {
+    one.sendSync(1);
+    if (bothWays) (other as unknown as A).sendSync(2);
+  } catch (error) {
+    one.close(), other.close();
+    throw error;
+  }
+  return [one, other];
+}
+
+/** A channel that has its descriptors. */
+function inUse<T>(): [IpcSender<T>, IpcReceiver<T>] {
+  const [sender, receiver] = channel<T>();
+  receiver.tryRecv();
+  return [sender, receiver];
+}
+
+/** A channel takes its descriptors at its first use. One that fails changes nothing, with however much room. */
+async function firstUses(): Promise<void> {
+  const [carrier, arrivals] = channel<unknown>();
+  carrier.sendSync(0), arrivals.recvSync();
+  const before = await count();
+  for (let free = 0; free < 5; free++) {
+    const [sender, receiver] = channel<unknown>();
+    await withRoomFor(free, async () => {
+      await fails("send()", () => sender.send(1));
+      await fails("sendSync()", () => sender.sendSync(1));
+      await fails("recv()", () => receiver.recv());
+      await fails("recvSync()", () => receiver.recvSync());
+      await fails("clone()", () => sender.clone());
+      await fails("a sender in a message", () => carrier.sendSync({ sender }));
+      await fails("a receiver in a message", () => carrier.sendSync([receiver]));
+    });
+    assertEquals(await count(), before, `first uses with room for ${free} leave something open`);
+    assertEquals(arrivals.tryRecv(), { state: "empty" });
+    carrier.sendSync([receiver]);
+    sender.sendSync(free);
+    const [moved] = arrivals.recvSync() as [typeof receiver];
+    assertEquals(moved.recvSync({ timeout: 0 }), free);
+    for (const end of [sender, receiver, moved]) end.close();
+  }
+  carrier.close(), arrivals.close();
+  console.log("ok first uses");
+}
+
 const TESTS: Record<string, () => Promise<void>> = {
   async create() {
-    await creating("channel()", 8, () => channel());
-    await creating("duplex()", 14, () => duplex());
+    await creating("a channel at its first use", 8, () => used(channel<number>()));
+    await creating("a duplex at its first uses", 14, () => used(duplex<number, number>(), true));
+    await firstUses();
     await creating("IpcSharedMemory", 1, () => [IpcSharedMemory.filled(1, 10)]);
     await creating("IpcServer", 2, () => [new IpcServer()]);
     using server = new IpcServer<number, number>();
@@ -124,7 +177,7 @@ const TESTS: Record<string, () => Promise<void>> = {
 
     // A send that has to wait needs a bell of its own, and duplicates of what it carries.
     const [full, fullReceiver] = channel<unknown>({ capacity: 65_536 });
-    const [other, otherReceiver] = channel<number>();
+    const [other, otherReceiver] = inUse<number>();
     while (full.trySend(0));
     const now = await count();
     for (let free = 0; free <= 6; free++) {
@@ -173,7 +226,7 @@ const TESTS: Record<string, () => Promise<void>> = {
     assertEquals(await pending, [{ id, type: "message", value: 3 }]);
 
     // Nor is a receiver lost that is added while there is no room to listen to it.
-    const [late, lateReceiver] = channel<number>();
+    const [late, lateReceiver] = inUse<number>();
     const waiting = set.select({ timeout: 60_000 });
     let lateId = 0;
     await withRoomFor(0, () => {
