@@ -5,16 +5,19 @@
 //      0  magic (8)              "ISTHRING"
 //      8  format version (4)
 //     12  cells (4)              capacity in cells of 64 bytes, a power of two
+//     16  namespace (4)          PID namespace of all that ever attached; 0: of several, or a named ring
 //     64  TAIL (4)               next position to claim                 senders, by compare-and-swap
 //    128  HEAD (4)               first position not released            receiver
 //    192  BELL (4)               0 receiver busy · n > 0 it waits, ticket n · -1 it closed the channel
 //    256  SPACE (4)              1: a sender waits for room             senders set, receiver clears
 //    320  receiver               thread id (4) · start time (4) · PID namespace (4) · process id (4)
 //    336  READ (4)               first position not received yet; from HEAD to here cells are about to be released
+//    348  receiver's lock (4)    1: it holds a lock on byte 1024 of the file
 //   4096  slots                  1024 of 64 bytes, one for each thread that sends:
 //            0  owner            thread id (4), 0 = free · start time (4) · PID namespace (4) · process id (4)
 //           16  journal          position (4) · cells (4), 0 = no claim
 //           24  counter (4)      messages with descriptors sent through this slot, ever
+//           28  lock (4)         1: the owner holds a lock on the byte of the file that has the slot's number
 //  69632  commit words           4 bytes a cell, see below
 //      …  data                   64 bytes a cell, from a multiple of 64 KiB on; mapped twice in a row
 // ```
@@ -44,8 +47,15 @@ export const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x474e4952;
 export const FORMAT_VERSION = 1;
 
 /** Word (not byte) indices. */
-export const W_MAGIC = 0, W_VERSION = 2, W_CELLS = 3, W_TAIL = 16, W_HEAD = 32, W_BELL = 48, W_SPACE = 64;
-/** Word indices of the receiver's identity, in the order of {@linkcode O_TID}, and of what only it uses. */
+export const W_MAGIC = 0,
+  W_VERSION = 2,
+  W_CELLS = 3,
+  W_NAMESPACE = 4,
+  W_TAIL = 16,
+  W_HEAD = 32,
+  W_BELL = 48,
+  W_SPACE = 64;
+/** Word indices of the receiver's identity, laid out as {@linkcode O_TID} and {@linkcode O_LOCK} say, and of READ. */
 export const W_RECEIVER = 80, W_READ = 84;
 
 /** Value of BELL once the receiver has closed the channel for good. */
@@ -56,7 +66,7 @@ export const SLOTS = 1024;
 /** Word index of the first slot, and words of a slot. */
 export const W_SLOTS = 1024, SLOT_WORDS = 16;
 /** Word offsets of an identity, in a slot and in the receiver's. */
-export const O_TID = 0, O_START = 1, O_NAMESPACE = 2, O_PID = 3;
+export const O_TID = 0, O_START = 1, O_NAMESPACE = 2, O_PID = 3, O_LOCK = 7;
 /** Word offsets in a slot. */
 export const O_POSITION = 4, O_CELLS = 5, O_COUNTER = 6;
 

@@ -1,6 +1,7 @@
 // The mapped memory of a ring: made, or taken over from a peer and checked.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { ownThread } from "../ffi/liveness.ts";
 import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/mapping.ts";
 import {
   CELL,
@@ -14,6 +15,7 @@ import {
   ringSize,
   W_CELLS,
   W_MAGIC,
+  W_NAMESPACE,
   W_VERSION,
 } from "./ring_layout.ts";
 
@@ -62,7 +64,7 @@ export class RingMemory {
     const fd = sealedMemory("isthmus-ring", ringSize(cells));
     try {
       const memory = new RingMemory(fd, cells);
-      writeHeader(memory.words, cells);
+      writeHeader(memory.words, cells, ownThread().namespace);
       return memory;
     } catch (error) {
       fd.close();
@@ -97,7 +99,7 @@ export class RingMemory {
   /** Writes the header of a ring into a file that nobody else sees yet. */
   static format(fd: number, cells: number, headerBytes: number): void {
     const mapping = Mapping.shared(fd, headerBytes);
-    writeHeader(new Int32Array(mapping.buffer), cells);
+    writeHeader(new Int32Array(mapping.buffer), cells, 0);
     mapping.unmap();
   }
 
@@ -136,11 +138,12 @@ export class RingMemory {
   }
 }
 
-function writeHeader(words: Int32Array, cells: number): void {
+function writeHeader(words: Int32Array, cells: number, namespace: number): void {
   words[W_MAGIC] = MAGIC_LOW;
   words[W_MAGIC + 1] = MAGIC_HIGH;
   words[W_VERSION] = FORMAT_VERSION;
   words[W_CELLS] = cells;
+  words[W_NAMESPACE] = namespace;
 }
 
 function attachSized(memory: RingMemory): RingMemory {
@@ -160,7 +163,10 @@ function attachSized(memory: RingMemory): RingMemory {
       `Cannot attach to a channel: its header says ${words[W_CELLS]} cells, its size says ${cells}`,
     );
   }
-  if (problem === undefined) return memory;
+  if (problem === undefined) {
+    if (words[W_NAMESPACE] !== ownThread().namespace) Atomics.store(words, W_NAMESPACE, 0); // senders, hold locks
+    return memory;
+  }
   memory.release();
   throw problem;
 }

@@ -284,6 +284,6 @@ function noChannel(what: string, found: string): IpcError {
 /** The process of an identity, if its thread lives and its numbers mean something here. */
 function pidOf(words: Int32Array, at: number): number | undefined {
   const tid = words[at + O_TID]!, pid = words[at + O_PID]!, namespace = words[at + O_NAMESPACE]!;
-  if (tid <= 0 || pid <= 0 || namespace !== ownThread().namespace) return undefined;
+  if (tid <= 0 || pid <= 0 || namespace === 0 || namespace !== ownThread().namespace) return undefined;
   return isAlive({ tid, start: words[at + O_START]!, namespace }) ? pid : undefined;
 }

@@ -148,8 +148,9 @@ export class RingReceiver {
    * @throws {IpcError} `AlreadyExists` if another living thread receives from it.
    */
   static open(file: RingFile): RingReceiver {
-    const { memory } = file;
-    if (!claimIdentity(memory.words, W_RECEIVER, true)) {
+    const { memory, lock } = file;
+    // Without the lock where the file system has none: then a dead owner in another PID namespace is not known as such.
+    if (!claimIdentity(memory.words, W_RECEIVER, true, lock) && !claimIdentity(memory.words, W_RECEIVER, true)) {
       memory.release();
       leaveRingFile(file);
       throw new IpcError("AlreadyExists", `Cannot receive from "${file.path}": this channel has a receiver already`);
@@ -356,7 +357,7 @@ export class RingReceiver {
         if (cells <= 0) continue;
         // From the head on; a claim that began before it is not in the gap.
         const from = (Atomics.load(words, slot + O_POSITION) - this.#head) | 0;
-        if (from < 0 || from >= skip || !isIdentityAlive(words, slot)) continue;
+        if (from < 0 || from >= skip || !isIdentityAlive(words, slot, this.#memory.fd)) continue;
         skip = from;
       }
     }
@@ -580,7 +581,7 @@ export class RingReceiver {
   detach(): void {
     this.#publish();
     this.disarm();
-    clearIdentity(this.#words, W_RECEIVER);
+    clearIdentity(this.#words, W_RECEIVER, this.#file?.lock);
   }
 
   /** Takes a {@linkcode detach} back. */

@@ -10,7 +10,6 @@ import { O_WRONLY, POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { step } from "../ffi/step_hook.ts";
 import { writeMemoryFile } from "../ffi/memory_file.ts";
-import { claimIdentity, clearIdentity } from "./identity.ts";
 import { sendDescriptors, sendSpaceBell } from "./descriptor_queue.ts";
 import { type Handle, openHandle } from "./handle.ts";
 import {
@@ -28,19 +27,17 @@ import {
   O_POSITION,
   O_TID,
   paddingWord,
-  SLOT_WORDS,
-  SLOTS,
   W_BELL,
   W_COMMIT,
   W_HEAD,
   W_RECEIVER,
-  W_SLOTS,
   W_SPACE,
   W_TAIL,
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import type { Message } from "./message.ts";
 import type { RingMemory } from "./ring_memory.ts";
+import { SenderSlots } from "./sender_slots.ts";
 
 /** What {@linkcode RingSender.tryClaim} returns when there is no room. */
 export const FULL = -1;
@@ -80,10 +77,9 @@ export class RingSender {
   readonly #descriptors: IpcFd;
   /** The files of a named ring. */
   #file: RingFile | undefined;
+  readonly #slots: SenderSlots;
   /** Word index of this isolate's slot. */
   readonly #slot: number;
-  /** Slots of loans that are out, and free ones of earlier loans. */
-  readonly #spareSlots: number[] = [];
   /** Positions before this are free, as far as this sender knows. */
   #limit = 0;
   /** Sends left until the next look whether the receiver lives. */
@@ -99,14 +95,15 @@ export class RingSender {
     this.#untilLook = 0;
   };
 
-  private constructor(memory: RingMemory, bell: IpcFd, descriptors: IpcFd) {
+  private constructor(memory: RingMemory, bell: IpcFd, descriptors: IpcFd, lock?: IpcFd) {
     this.#memory = memory;
     this.#words = memory.words;
     this.#mask = memory.cells - 1;
     this.#bell = bell;
     this.#bellFd = bell.fd;
     this.#descriptors = descriptors;
-    this.#slot = claimSlot(memory.words);
+    this.#slots = new SenderSlots(memory, lock);
+    this.#slot = this.#slots.claim();
     this.#limit = Atomics.load(this.#words, W_TAIL);
   }
 
@@ -132,7 +129,7 @@ export class RingSender {
   static open(file: RingFile): RingSender {
     let sender: RingSender;
     try {
-      sender = new RingSender(file.memory, file.bell, file.room);
+      sender = new RingSender(file.memory, file.bell, file.room, file.lock);
     } catch (error) {
       file.memory.release();
       leaveRingFile(file);
@@ -172,7 +169,7 @@ export class RingSender {
   /** Gives up the slot and releases the memory and the descriptors. */
   close(): void {
     this.#gone = true;
-    for (const slot of [this.#slot, ...this.#spareSlots]) releaseSlot(this.#words, slot);
+    this.#slots.close();
     this.#spaceBell?.close();
     this.#memory.release();
     this.#bell.close();
@@ -337,6 +334,7 @@ export class RingSender {
     // And no older than this, or the positions could come round to it.
     this.#limit = Atomics.load(this.#words, W_TAIL);
     this.#untilLook = SENDS_PER_LOOK;
+    this.#slots.lock();
     if (this.#lookScheduled) return;
     this.#lookScheduled = true;
     queueMicrotask(this.#lookAgain);
@@ -350,7 +348,8 @@ export class RingSender {
     if (this.#file !== undefined) return false; // another may come, and gets what is sent until then
     const words = this.#words;
     const tid = Atomics.load(words, W_RECEIVER + O_TID), pid = Atomics.load(words, W_RECEIVER + O_PID);
-    if (tid <= 0 || pid <= 0 || words[W_RECEIVER + O_NAMESPACE] !== ownThread().namespace) return false;
+    const { namespace } = ownThread();
+    if (tid <= 0 || pid <= 0 || namespace === 0 || words[W_RECEIVER + O_NAMESPACE] !== namespace) return false;
     return hasEnded(pid, tid) && Atomics.load(words, W_RECEIVER + O_TID) === tid;
   }
 
@@ -472,6 +471,7 @@ export class RingSender {
       if (!sent) return false;
       this.#spaceBell = new BellListener(listen);
     }
+    this.#slots.lock();
     const words = this.#words;
     Atomics.store(words, W_SPACE, 1);
     // What fills the ring may be a claim whose sender died before it rang: a receiver that sleeps has to step over it.
@@ -508,13 +508,12 @@ export class RingSender {
 
   /** A slot for a claim that stays open while others are made. */
   borrowSlot(): number {
-    return this.#spareSlots.pop() ?? claimSlot(this.#words);
+    return this.#slots.borrow();
   }
 
   /** Gives a slot back after its claim was committed. */
   returnSlot(slot: number): void {
-    this.#words[slot + O_CELLS] = 0;
-    this.#spareSlots.push(slot);
+    this.#slots.giveBack(slot);
   }
 
   /** A buffer of its own over claimed cells. */
@@ -555,20 +554,3 @@ function disconnected(): IpcError {
 
 /** Lets the other hardware thread of the core run, where there is one. */
 const pause: () => void = (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => {});
-
-/** Finds a slot for this thread: a free one, or, if there is none, one whose owner is dead. */
-function claimSlot(words: Int32Array<ArrayBuffer>): number {
-  for (const takeOver of [false, true]) {
-    for (let i = 0; i < SLOTS; i++) {
-      const slot = W_SLOTS + i * SLOT_WORDS;
-      // A dead owner's journal would be taken for a claim of ours.
-      if (claimIdentity(words, slot, takeOver, () => words[slot + O_CELLS] = 0)) return slot;
-    }
-  }
-  throw new IpcError("System", `Cannot send: ${SLOTS} threads send through this channel already; close some senders`);
-}
-
-function releaseSlot(words: Int32Array<ArrayBuffer>, slot: number): void {
-  words[slot + O_CELLS] = 0;
-  clearIdentity(words, slot);
-}

@@ -9,7 +9,7 @@ export interface ThreadIdentity {
   readonly tid: number;
   /** Start time in clock ticks since boot, low 32 bits; 0 if unknown. */
   readonly start: number;
-  /** Low 32 bits of the PID namespace's inode: numbers of another namespace mean nothing here. */
+  /** Low 32 bits of the PID namespace's inode: numbers of another namespace mean nothing here. 0 if unknown. */
   readonly namespace: number;
 }
 
@@ -18,8 +18,8 @@ let own: ThreadIdentity | undefined;
 /** The thread of this isolate. */
 export function ownThread(): ThreadIdentity {
   if (own === undefined) {
-    const tid = libc().c.gettid();
-    own = { tid, start: startOf(tid) ?? 0, namespace: ownNamespace() };
+    const tid = libc().c.gettid(), namespace = ownNamespace();
+    own = { tid, start: namespace === 0 ? 0 : startOf(tid) ?? 0, namespace };
   }
   return own;
 }
@@ -34,7 +34,8 @@ export function ownPid(): number {
  * PID namespace, no /proc) the answer is `true`, as a living thread must never be taken for dead.
  */
 export function isAlive(thread: ThreadIdentity): boolean {
-  if (thread.tid <= 0 || thread.namespace !== ownThread().namespace) return true;
+  const { namespace } = ownThread();
+  if (thread.tid <= 0 || namespace === 0 || thread.namespace !== namespace) return true;
   const start = startOf(thread.tid);
   if (start === undefined) return false;
   return start === 0 || thread.start === 0 || start === thread.start;
@@ -80,7 +81,11 @@ function readProc(path: string): string | undefined {
   return new TextDecoder().decode(statBuffer.subarray(0, length));
 }
 
+/** 0 if it cannot be told, or /proc is that of another namespace: there a number is that of another thread. */
 function ownNamespace(): number {
+  const number = new Uint8Array(16);
+  const length = libc().c.readlink(cString("/proc/self"), number, BigInt(number.length));
+  if (length < 0 || new TextDecoder().decode(number.subarray(0, length)) !== `${libc().c.getpid()}`) return 0;
   const statx = new Uint8Array(STATX.size);
   if (libc().c.statx(AT_FDCWD, cString("/proc/self/ns/pid"), 0, STATX_INO, statx) < 0) return 0;
   return new DataView(statx.buffer).getInt32(STATX.stx_ino, true);

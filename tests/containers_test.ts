@@ -14,18 +14,9 @@ import {
 import { createDoorbell } from "../ffi/doorbell.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
-import { type Folder, folderTest } from "./support/folder.ts";
+import { containerTest } from "./support/containers.ts";
 import { patience } from "./support/patience.ts";
-import { mayContain, type Processes } from "./support/processes.ts";
 import { setTrap } from "./support/step_trap.ts";
-
-const possible = mayContain();
-
-function containerTest(name: string, body: (folder: Folder, processes: Processes) => Promise<void>): void {
-  if (possible) return folderTest(name, body);
-  console.log(`Ignored, as it needs the right to make namespaces (root, and unshare): ${name}`);
-  Deno.test({ name, ignore: true, fn: () => {} });
-}
 
 /** Everything that can travel. */
 interface Parcel {
@@ -193,35 +184,3 @@ containerTest("A sender alone on its channel, killed in a container between clai
   await assertIpcError("Disconnected", () => receiver.recv({ timeout: patience(20_000) }));
   receiver.close();
 });
-
-/** Sends through a sender that it is given, and is killed at a step of the last message. */
-export function shared({ sender, count }: { sender: IpcSender<string>; count: number }, self: Self): void {
-  for (let n = 0; n < count; n++) sender.sendSync(`theirs ${n}`);
-  self.say("sent");
-  self.hear();
-  setTrap({ step: "claimed", occurrence: 1, signal: "SIGKILL" });
-  sender.sendSync("never");
-}
-
-// A known limit: a process in another PID namespace has no number here by which its death could be told from a stop, and
-// what cannot be known counts as alive. The end of the senders, which the kernel tells, is exact all the same.
-containerTest(
-  "A sender killed in a container between claim and commit holds up those that share its channel, and loses nothing",
-  async ({ path: folder }, { startContained }) => {
-    const [sender, receiver] = channel<string>({ capacity: 65_536 });
-    const child = await startContained(import.meta.url, shared, { sender, count: 2 }, folder);
-    assertEquals(await child.said(), "sent");
-    await child.tell();
-    await child.status;
-    sender.sendSync("ours 0");
-    assertEquals([await receiver.recv(), await receiver.recv()], ["theirs 0", "theirs 1"]);
-    await assertIpcError("Timeout", () => receiver.recv({ timeout: 300 }));
-    sender.sendSync("ours 1");
-    assertEquals(receiver.tryRecv(), { state: "empty" });
-    sender.close();
-    assertEquals(await soon(receiver.recv()), "ours 0");
-    assertEquals(await soon(receiver.recv()), "ours 1");
-    await assertIpcError("Disconnected", () => receiver.recv());
-    receiver.close();
-  },
-);

@@ -1,8 +1,11 @@
 // Who owns a slot: several that come for the same one at the same moment, and one that dies while it takes it.
 import { assertEquals } from "@std/assert";
 import { IpcReceiver } from "../mod.ts";
+import { O_LOCK, SLOTS } from "../channel/ring_layout.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "../channel/identity.ts";
+import { ownDescription, tryLockByte } from "../ffi/file_lock.ts";
 import { ownPid, ownThread } from "../ffi/liveness.ts";
+import { sealedMemory } from "../ffi/mapping.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { folderTest } from "./support/folder.ts";
@@ -34,11 +37,12 @@ function self(): number[] {
 }
 
 test("Of two that come for a dead owner's slot one gets it, and leaves its whole identity, wherever they meet", () => {
+  using file = sealedMemory("test", 4096);
   let met = 0;
   for (let nth = 1;; nth++) {
     const words = new Int32Array(16);
     words.set([1, 12_345, ownThread().namespace, 1]); // thread 1 did not start then
-    assertEquals(isIdentityAlive(words, 0), false);
+    assertEquals(isIdentityAlive(words, 0, file), false);
     let second: boolean | undefined;
     const restore = beforeAtomic(nth, () => second = claimIdentity(words, 0, true));
     const first = claimIdentity(words, 0, true);
@@ -47,19 +51,73 @@ test("Of two that come for a dead owner's slot one gets it, and leaves its whole
     met++;
     assertEquals([first, second].filter((got) => got).length, 1, `met before operation ${nth}`);
     assertEquals([...words.subarray(0, 4)], self(), `met before operation ${nth}`);
-    assertEquals(isIdentityAlive(words, 0), true);
+    assertEquals(isIdentityAlive(words, 0, file), true);
   }
   assertEquals(met >= 3, true, `${met} places to meet`);
 });
 
 test("A slot that its owner gave up is free, and one of a living owner is not taken over", () => {
+  using file = sealedMemory("test", 4096);
   const words = new Int32Array(16);
   assertEquals(claimIdentity(words, 0, false), true);
   assertEquals(claimIdentity(words, 0, true), false);
   clearIdentity(words, 0);
-  assertEquals(isIdentityAlive(words, 0), false);
+  assertEquals(isIdentityAlive(words, 0, file), false);
   assertEquals([...words], Array.from({ length: 16 }, () => 0));
   assertEquals(claimIdentity(words, 0, false), true);
+});
+
+test("An owner in another PID namespace is dead when its lock is gone, and not before", () => {
+  using file = sealedMemory("test", 4096);
+  using theirs = ownDescription(file.fd)!;
+  using ours = ownDescription(file.fd)!;
+  assertEquals(tryLockByte(theirs.fd, SLOTS), true);
+  const words = new Int32Array(16);
+  words.set([1, 12_345, ownThread().namespace ^ 1, 1]);
+  // One that holds no lock may live, whatever else is locked.
+  assertEquals(isIdentityAlive(words, 0, file), true);
+  assertEquals(claimIdentity(words, 0, true), false);
+  words[O_LOCK] = 1;
+  assertEquals(isIdentityAlive(words, 0, file), true);
+  assertEquals(claimIdentity(words, 0, true, ours), false);
+  theirs.close(); // as the kernel does
+  assertEquals(isIdentityAlive(words, 0, file), false);
+  assertEquals(claimIdentity(words, 0, true), false); // by who could not keep others off meanwhile
+  assertEquals(claimIdentity(words, 0, false, ours), false);
+  assertEquals(claimIdentity(words, 0, true, ours), true);
+  assertEquals([...words.subarray(0, 4), words[O_LOCK]], [...self(), 1]);
+  assertEquals(isIdentityAlive(words, 0, file), true);
+  clearIdentity(words, 0, ours);
+  assertEquals(words[O_LOCK], 0);
+  using others = ownDescription(file.fd)!;
+  assertEquals(claimIdentity(words, 0, false, others), true);
+});
+
+test("One that took a dead owner's slot in another PID namespace, and died before it was done, is dead as well", () => {
+  using file = sealedMemory("test", 4096);
+  using theirs = ownDescription(file.fd)!;
+  using ours = ownDescription(file.fd)!;
+  const words = new Int32Array(16);
+  const namespace = ownThread().namespace ^ 1;
+  for (const lock of [theirs, undefined]) {
+    // The state in which `claimIdentity` leaves it meanwhile, with what the dead owner had written.
+    words.set([-(lock === undefined ? 7 : 7 | 0x4000_0000), namespace, ownThread().namespace, 1]);
+    words[O_LOCK] = 0;
+    if (lock !== undefined) assertEquals(tryLockByte(lock.fd, SLOTS), true);
+    assertEquals(isIdentityAlive(words, 0, file), true);
+    assertEquals(claimIdentity(words, 0, true, ours), false);
+    lock?.close();
+    assertEquals(isIdentityAlive(words, 0, file), lock === undefined);
+    assertEquals(claimIdentity(words, 0, true, ours), lock !== undefined);
+    clearIdentity(words, 0, ours);
+  }
+});
+
+test("What holds the locks is closed in programs that this one starts", () => {
+  using file = sealedMemory("test", 4096);
+  using own = ownDescription(file.fd)!;
+  const flags = /flags:\s+(\d+)/.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${own.fd}`))![1]!;
+  assertEquals((parseInt(flags, 8) & 0o2000000) !== 0, true, `flags ${flags}`);
 });
 
 /** Is killed before an atomic operation of receiving from a channel; says so if it is not. */

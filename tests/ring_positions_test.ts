@@ -1,8 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
-import { O_CELLS, O_POSITION, SLOT_WORDS, SLOTS, W_HEAD, W_READ, W_SLOTS, W_TAIL } from "../channel/ring_layout.ts";
+import {
+  O_CELLS,
+  O_POSITION,
+  SLOT_WORDS,
+  SLOTS,
+  W_HEAD,
+  W_NAMESPACE,
+  W_READ,
+  W_SLOTS,
+  W_TAIL,
+} from "../channel/ring_layout.ts";
 import { IpcBytesSender } from "../channel/bytes_sender.ts";
-import { SenderPort } from "../channel/sender_port.ts";
 import { openChannel } from "./support/open_channel.ts";
+import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { test } from "./support/test.ts";
 
 for (const claimed of [2 ** 31 - 500, 2 ** 31 + 1000, 2 ** 32 - 2000]) {
@@ -27,8 +37,8 @@ for (const claimed of [2 ** 31 - 500, 2 ** 31 + 1000, 2 ** 32 - 2000]) {
 }
 
 test("A loan that loses the race back to the first cells leaves no note in the journal but its own", async () => {
-  const { ring, receiver, memory, close } = openChannel<number>(4 << 20);
-  const sender = new IpcBytesSender(SenderPort.of(ring)); // the same port a second time: closed by the first
+  const { port, receiver, memory, close } = openChannel<number>(4 << 20);
+  const sender = new IpcBytesSender(port.retain());
   const { compareExchange } = Atomics;
   try {
     for (let i = 0; i < 4100; i++) sender.sendSync(Uint8Array.of(1)), receiver.recvSync();
@@ -53,6 +63,30 @@ test("A loan that loses the race back to the first cells leaves no note in the j
     loan[Symbol.dispose]();
   } finally {
     Atomics.compareExchange = compareExchange;
-    close();
+    sender.close(), close();
   }
 });
+
+for (const namespaces of ["one PID namespace", "several PID namespaces"]) {
+  test(`All slots of a ring in ${namespaces} can be lent, one more is refused, and each is used by one loan`, () => {
+    const { port, receiver, memory, close } = openChannel<number>(1 << 20);
+    const sender = new IpcBytesSender(port.retain());
+    try {
+      if (namespaces !== "one PID namespace") memory.words[W_NAMESPACE] = 0;
+      const loans = Array.from({ length: SLOTS - 1 }, () => sender.reserveSync(1));
+      assertIpcErrorSync("System", () => sender.reserveSync(1));
+      const noted = new Set<number>();
+      for (let slot = W_SLOTS; slot < W_SLOTS + SLOTS * SLOT_WORDS; slot += SLOT_WORDS) {
+        if (memory.words[slot + O_CELLS]! > 0) noted.add(memory.words[slot + O_POSITION]!);
+      }
+      assertEquals(noted.size, loans.length);
+      for (const loan of loans) {
+        loan.bytes[0] = 0;
+        loan.commit();
+      }
+      assertEquals(receiver.recvMany().length, loans.length);
+    } finally {
+      sender.close(), close();
+    }
+  });
+}

@@ -13,6 +13,8 @@ export interface OpenChannel<T> {
   readonly sender: IpcSender<T>;
   readonly receiver: IpcReceiver<T>;
   readonly ring: RingSender;
+  /** What the sender sends by; `retain()` it for another. */
+  readonly port: SenderPort;
   readonly memory: RingMemory;
   /** What senders ring: the write end of a pipe; and its read end, which whoever made the channel may have kept. */
   readonly bell: IpcFd;
@@ -29,12 +31,14 @@ export function openChannel<T>(capacity = 65_536): OpenChannel<T> {
   const bell = parts.ring.clone(), listen = parts.listen.clone(), socket = parts.sendDescriptors.clone();
   const memory = parts.memory.retain();
   const ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors);
-  const sender = new IpcSender<T>(SenderPort.of(ring));
+  const port = SenderPort.of(ring);
+  const sender = new IpcSender<T>(port);
   const receiver = new IpcReceiver<T>(RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors));
   return {
     sender,
     receiver,
     ring,
+    port,
     memory,
     bell,
     listen,

@@ -61,17 +61,20 @@ export class Processes {
    * As {@linkcode start}, in namespaces of its own: other process ids, another network, nothing shared but files.
    *
    * @param folder Where the two meet, by path.
+   * @param without Of what a container usually has.
    */
   readonly startContained = async <Job>(
     module: string,
     actor: Actor<Job>,
     job: Job,
     folder: string,
+    without?: "--mount-proc",
   ): Promise<Child> => {
     using server = new IpcOneShotServer<IpcSender<Job>>({ path: `${folder}/${crypto.randomUUID().slice(0, 8)}.job` });
     const deno = [Deno.execPath(), "run", "--quiet", "-A", MAIN, module, actor.name, server.name];
     // Another program is the first process there: the kernel does not let that one be killed from inside.
-    const args = [...CONTAINER, "--kill-child", "timeout", "--foreground", "600", ...deno];
+    const own = CONTAINER.filter((namespace) => namespace !== without);
+    const args = [...own, "--kill-child", "timeout", "--foreground", "600", ...deno];
     const child = new Child(
       new Deno.Command("unshare", { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn(),
     );
@@ -152,6 +155,23 @@ export class Child {
   /** Tells the process something. */
   async tell(word: unknown = null): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(JSON.stringify(word) + "\n"));
+  }
+
+  /** The number of the innermost process below it, as it is here: of what runs in a container. */
+  innermost(): number {
+    const parents = new Map<number, number>();
+    for (const { name } of Deno.readDirSync("/proc")) {
+      if (!/^\d+$/.test(name)) continue;
+      try {
+        const text = Deno.readTextFileSync(`/proc/${name}/stat`);
+        parents.set(Number(text.slice(text.lastIndexOf(")") + 4).split(" ")[0]), Number(name));
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+    let pid = this.pid;
+    while (parents.has(pid)) pid = parents.get(pid)!;
+    return pid;
   }
 
   /** Sends a signal. */
