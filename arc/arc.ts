@@ -42,13 +42,27 @@ import { Watch } from "./watch.ts";
 /** Bytes of the largest CBOR value unless told. */
 const DEFAULT_CAPACITY = 64 * 1024;
 
-/** How a cell is made, and what its values are. */
+/**
+ * How a cell is made, and what its values are.
+ *
+ * @example A cell of one number, for a group
+ * ```ts
+ * import { type ArcOptions, IpcArc, u32 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: ArcOptions<number> = { layout: u32, mode: 0o660 };
+ * const name = `visits-${crypto.randomUUID()}`;
+ * using visits = IpcArc.createOrLoad(name, 0, options);
+ * visits.atomic.add(1);
+ * assertEquals(visits.read(), 1);
+ * ```
+ */
 export interface ArcOptions<T> {
   /** How values lie in memory; CBOR without it. Every program that uses the cell must name the same layout. */
   layout?: Layout<T>;
   /** Bytes of the largest CBOR value, for the one who creates the cell; 64 KiB unless told. */
   capacity?: number;
-  /** Permissions of the cell, for the one who creates it; 0o600, for this user alone, unless told. */
+  /** Permission bits of the cell, for the one who creates it; 0o600, for this user alone, unless told. */
   mode?: number;
 }
 
@@ -129,7 +143,8 @@ export class IpcArc<T> implements Disposable {
    * @throws {IpcError} `AlreadyExists` if a living cell has the name (one whose holders are all dead is replaced),
    * `Incompatible` if something else has it, `TooLarge` or `Serialization` for the value, `System` if shared memory has
    * no room.
-   * @throws {TypeError} If the name or the value cannot be used.
+   * @throws {TypeError} If the name cannot be used, or the value does not fit the layout.
+   * @throws {RangeError} If the capacity or the mode cannot be used, or a number does not fit the layout.
    */
   static create<T>(name: string, value: T, options?: ArcOptions<T>): IpcArc<T> {
     const made = IpcArc.#create(name, value, settingsOf(options));
@@ -247,7 +262,7 @@ export class IpcArc<T> implements Disposable {
   }
 
   /**
-   * How many hold the cell now, in all processes, this object included. The kernel counts them, so it is exact even
+   * The number of holders that the cell has now, in all processes, this object included. The kernel counts them, so it is exact even
    * after kills.
    *
    * @throws {IpcError} `Closed`.

@@ -87,6 +87,9 @@ export class AtomicCell<T> {
    * Replaces the value.
    *
    * @param value The new value.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   store(value: T): void {
     const operand = this.#operand(value);
@@ -94,10 +97,13 @@ export class AtomicCell<T> {
   }
 
   /**
-   * Adds to the value.
+   * Adds to the value; what is too large begins again at the lowest.
    *
    * @param value What to add.
    * @returns The value before.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   add(value: T): T {
     const operand = this.#operand(value);
@@ -105,10 +111,13 @@ export class AtomicCell<T> {
   }
 
   /**
-   * Subtracts from the value.
+   * Subtracts from the value; what is too small begins again at the highest.
    *
    * @param value What to subtract.
    * @returns The value before.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   sub(value: T): T {
     const operand = this.#operand(value);
@@ -120,6 +129,9 @@ export class AtomicCell<T> {
    *
    * @param value The mask.
    * @returns The value before.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   and(value: T): T {
     const operand = this.#operand(value);
@@ -131,6 +143,9 @@ export class AtomicCell<T> {
    *
    * @param value The mask.
    * @returns The value before.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   or(value: T): T {
     const operand = this.#operand(value);
@@ -142,6 +157,9 @@ export class AtomicCell<T> {
    *
    * @param value The mask.
    * @returns The value before.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   xor(value: T): T {
     const operand = this.#operand(value);
@@ -153,6 +171,9 @@ export class AtomicCell<T> {
    *
    * @param value The new value.
    * @returns The value before.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   exchange(value: T): T {
     const operand = this.#operand(value);
@@ -165,6 +186,9 @@ export class AtomicCell<T> {
    * @param expected The value that is to be replaced.
    * @param replacement The new value.
    * @returns The value before: equal to `expected` if it was replaced.
+   * @throws {IpcError} As {@linkcode AtomicCell.load}.
+   * @throws {TypeError} If the operand is of another type.
+   * @throws {RangeError} If the operand does not fit the layout.
    */
   compareExchange(expected: T, replacement: T): T {
     const from = this.#operand(expected), to = this.#operand(replacement);

@@ -54,7 +54,20 @@ export interface Layout<T> {
   write(memory: DataView, offset: number, value: T): void;
 }
 
-/** The type of the values of a {@linkcode Layout}. */
+/**
+ * The type of the values of a {@linkcode Layout}.
+ *
+ * @example The values of a layout
+ * ```ts
+ * import { f64, i32, type LayoutValue, struct } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const point = struct({ id: i32, x: f64 });
+ * type Point = LayoutValue<typeof point>;
+ * const origin: Point = { id: 0, x: 0 };
+ * assertEquals(Object.keys(origin), ["id", "x"]);
+ * ```
+ */
 export type LayoutValue<L> = L extends Layout<infer T> ? T : never;
 
 /** What this package's layouts add for themselves. */

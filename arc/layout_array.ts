@@ -122,7 +122,7 @@ class ElementArray<E> extends PodLayout<E[]> {
  * An array of a fixed length, C's `E[length]`. Of numbers, it is the typed array itself; of anything else, an array.
  *
  * @param element The layout of one element.
- * @param length How many, from 1.
+ * @param length Elements, from 1.
  * @returns The layout of the array.
  * @throws {RangeError} If the length is not an integer from 1.
  *
@@ -144,7 +144,7 @@ export function array<T extends number | bigint, A extends NumericArray>(
  * An array of a fixed length of anything but numbers.
  *
  * @param element The layout of one element.
- * @param length How many, from 1.
+ * @param length Elements, from 1.
  * @returns The layout of the array.
  */
 export function array<E>(element: Layout<E>, length: number): Layout<E[]>;

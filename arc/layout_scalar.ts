@@ -2,7 +2,25 @@
 import { at, type Layout, PodLayout, show } from "./layout.ts";
 import type { LiveScope } from "./live_scope.ts";
 
-/** A typed array of any kind that a scalar can have. */
+/**
+ * A typed array of any kind that a scalar can have.
+ *
+ * @example What an array of numbers is in a guard
+ * ```ts
+ * import { array, f64, IpcArc, type NumericArray } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const clear = (numbers: NumericArray) => void new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength).fill(0);
+ *
+ * const layout = array(f64, 3);
+ * using samples = IpcArc.create(`samples-${crypto.randomUUID()}`, new Float64Array([1, 2, 3]), { layout });
+ * {
+ *   using guard = await samples.acquire();
+ *   clear(guard.value);
+ * }
+ * assertEquals(samples.read(), new Float64Array(3));
+ * ```
+ */
 export type NumericArray =
   | Uint8Array
   | Int8Array
@@ -20,6 +38,17 @@ export type NumericArray =
  *
  * @typeParam T `number` or `bigint`.
  * @typeParam A The typed array.
+ *
+ * @example A function for every kind of number
+ * ```ts
+ * import { f32, type NumericArray, type ScalarLayout, u64 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * function bytesOf<T extends number | bigint, A extends NumericArray>(layout: ScalarLayout<T, A>, count: number): number {
+ *   return layout.arrayOn(new ArrayBuffer(count * layout.size), 0, count).byteLength;
+ * }
+ * assertEquals([bytesOf(f32, 3), bytesOf(u64, 3)], [12, 24]);
+ * ```
  */
 export interface ScalarLayout<T extends number | bigint, A extends NumericArray> extends Layout<T> {
   /**

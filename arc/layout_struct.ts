@@ -4,7 +4,20 @@ import { at, type Layout, type LayoutValue, PodLayout, podLayout, show } from ".
 import { isScalar } from "./layout_scalar.ts";
 import type { LiveScope } from "./live_scope.ts";
 
-/** The values of a struct with these fields. */
+/**
+ * The values of a struct with these fields.
+ *
+ * @example The values of some fields
+ * ```ts
+ * import { bool, struct, type StructValue, u16 } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const fields = { port: u16, open: bool };
+ * const closed: StructValue<typeof fields> = { port: 443, open: false };
+ * struct(fields).check(closed);
+ * assertEquals(closed.port, 443);
+ * ```
+ */
 export type StructValue<S> = { [K in keyof S]: LayoutValue<S[K]> };
 
 interface Field {

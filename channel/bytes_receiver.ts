@@ -35,7 +35,9 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    * @param options Capacity and permission bits, for a channel that does not exist yet.
    * @returns The receiver.
    * @throws {IpcError} `AlreadyExists` if the channel has a living receiver, `Incompatible` if the path is something
-   * else, `Permission`.
+   * else, `NotFound` if its folder does not exist, `Permission`, `System` if there is no room for it.
+   * @throws {TypeError} If the path is none, or the name of a server (`@name`).
+   * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static create(path: string, options: NamedChannelOptions = {}): IpcBytesReceiver {
     return new IpcBytesReceiver(RingReceiver.open(openRingFile(path, options)));

@@ -27,11 +27,14 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * Attaches to a named channel, which is made if there is none. Senders and the receiver come and go in any order;
    * what is sent while no receiver runs waits for one, as far as there is room.
    *
-   * A named channel carries data only, and no message larger than itself. Nobody is told of the other side's end.
+   * A named channel carries data only, and no message larger than itself. Nobody is told of the other side's end. Its
+   * file does not say what the messages are: for a receiver of values, bytes that are no CBOR are `Serialization`.
    *
    * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`.
    * @returns A sender to it.
-   * @throws {IpcError} `Incompatible` if the path is something else, `Permission`.
+   * @throws {IpcError} `Incompatible` if the path is something else, `NotFound` if its folder does not exist,
+   * `Permission`, `System` if there is no room for it.
+   * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    */
   static open(path: string): IpcBytesSender {
     return new IpcBytesSender(SenderPort.open(openRingFile(path, {})));
@@ -41,6 +44,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * Another sender to the same channel.
    *
    * @returns The clone; it is closed by itself.
+   * @throws {IpcError} `Closed`.
    */
   clone(): IpcBytesSender {
     return new IpcBytesSender(this.share());
@@ -53,6 +57,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * @param options How long to wait at most, and how to call it off.
    * @returns The room.
    * @throws {IpcError} `Disconnected`, `Timeout`, `Closed`; `TooLarge` if the ring can never hold it.
+   * @throws {RangeError} If the length is not an integer from 0.
    */
   reserve(length: number, options?: WaitOptions): Promise<Loan> {
     try {
@@ -81,7 +86,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * Reserves room for a message if there is some now.
    *
    * @param length Bytes, at most the channel's capacity.
-   * @returns The room, or `undefined`.
+   * @returns The room, or `undefined` if there is none now.
    * @throws {IpcError} `Disconnected`, `Closed`; `TooLarge` if the ring can never hold it.
    */
   tryReserve(length: number): Loan | undefined {

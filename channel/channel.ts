@@ -5,7 +5,23 @@ import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
 import { UnusedChannel } from "./unused_channel.ts";
 
-/** Options of a new channel. */
+/**
+ * Options of a new channel.
+ *
+ * @example A small channel is full soon
+ * ```ts
+ * import { channel, type ChannelOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: ChannelOptions = { capacity: 64 * 1024 };
+ * const [sender, receiver] = channel<string>(options);
+ * let sent = 0;
+ * while (sender.trySend("x".repeat(1000))) sent++;
+ * assertEquals(sent < 70, true);
+ * assertEquals(receiver.recvMany().length, sent);
+ * sender.close(), receiver.close();
+ * ```
+ */
 export interface ChannelOptions {
   /**
    * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. 4 MiB unless told.

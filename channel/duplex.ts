@@ -10,7 +10,26 @@ import { claimReceiver, type TryRecvResult } from "./receiver_base.ts";
 import { IpcSender } from "./sender.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
 
-/** Options of {@linkcode IpcDuplex.run}. */
+/**
+ * Options of {@linkcode IpcDuplex.run}.
+ *
+ * @example Answering until told to stop
+ * ```ts
+ * import { duplex, type RunOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [asking, answering] = duplex<string, number>();
+ * const stop = new AbortController();
+ * const options: RunOptions = { signal: stop.signal };
+ * const running = answering.run((question) => question.length, options);
+ * await asking.send("how long?");
+ * assertEquals(await asking.recv(), 9);
+ *
+ * stop.abort();
+ * await running; // the other end is still there
+ * asking.close(), answering.close();
+ * ```
+ */
 export interface RunOptions {
   /** Ends the loop after the message that is being handled; the promise resolves. */
   signal?: AbortSignal;
@@ -133,7 +152,7 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
   /**
    * Takes the next message if one is there.
    *
-   * @returns The message, or why there is none.
+   * @returns The message, or why there is none: `empty` for now, or `disconnected` for good.
    * @throws {IpcError} `Closed`, `Serialization`, `Corrupt`.
    */
   tryRecv(): TryRecvResult<In> {
@@ -143,7 +162,7 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
   /**
    * Takes all messages that are there; never waits.
    *
-   * @param max How many at most.
+   * @param max Messages to take at most; all unless told.
    * @returns The messages, possibly none.
    * @throws {IpcError} As {@linkcode tryRecv}.
    */
@@ -167,7 +186,7 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
    *
    * @param microseconds Microseconds at most, 0 to 10,000; 0 turns looking off.
    * @throws {IpcError} `Closed`.
-   * @throws {RangeError} If the number is no such number.
+   * @throws {RangeError} If it is not such a number.
    */
   limitSpins(microseconds: number): void {
     this.#receiver.limitSpins(microseconds);
@@ -184,6 +203,8 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
    * @param handler Called with each message. What it returns, or resolves with, is sent back; `undefined` is not.
    * @param options How to end it.
    * @returns Resolves at the end; rejects with what a handler throws.
+   * @throws {IpcError} `Closed` if this end was closed; `Serialization` for a message that cannot be decoded, or an answer
+   * that cannot be encoded; `Corrupt`.
    */
   async run(handler: (message: In) => Out | void | Promise<Out | void>, options: RunOptions = {}): Promise<void> {
     const { signal } = options;

@@ -13,7 +13,26 @@ import { IpcReceiver } from "./receiver.ts";
 import type { ReceiverArrival } from "./receiver_base.ts";
 import { freshServerName, ONE_SHOT } from "./server_kind.ts";
 
-/** Options of {@linkcode IpcOneShotServer}. */
+/**
+ * Options of {@linkcode IpcOneShotServer}.
+ *
+ * @example A server that clients find by a path
+ * ```ts
+ * import { IpcOneShotServer, IpcSender, type ServerOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: ServerOptions = {
+ *   path: `/dev/shm/greetings-${crypto.randomUUID()}.sock`,
+ *   allow: ({ uid, pid }) => uid === 0 || pid === Deno.pid,
+ * };
+ * using server = new IpcOneShotServer<string>(options);
+ * using sender = IpcSender.connect<string>(options.path!); // in another process, usually
+ * await sender.send("hello");
+ * const [receiver, first] = await server.accept();
+ * assertEquals(first, "hello");
+ * receiver.close();
+ * ```
+ */
 export interface ServerOptions {
   /**
    * Where to listen: a path, which clients in other containers can reach if they share the folder. Without it the
@@ -69,7 +88,9 @@ export class IpcOneShotServer<T> implements Disposable {
    * Starts to listen.
    *
    * @param options Where to listen, and whom to allow.
-   * @throws {IpcError} `AlreadyExists` if a living server has that path; a dead one's is taken over.
+   * @throws {IpcError} `AlreadyExists` if a living server has that path (a dead one's is taken over) or it is some other
+   * file; `NotFound` if its folder does not exist; `Permission`.
+   * @throws {TypeError} If the path is longer than 107 bytes, or contains NUL.
    */
   constructor(options: ServerOptions = {}) {
     this.name = options.path ?? freshServerName(ONE_SHOT);

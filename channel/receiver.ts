@@ -40,7 +40,9 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
    * @param options Capacity and permission bits, for a channel that does not exist yet.
    * @returns The receiver.
    * @throws {IpcError} `AlreadyExists` if the channel has a living receiver, `Incompatible` if the path is something
-   * else, `Permission`.
+   * else, `NotFound` if its folder does not exist, `Permission`, `System` if there is no room for it.
+   * @throws {TypeError} If the path is none, or the name of a server (`@name`).
+   * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static create<T>(path: string, options: NamedChannelOptions = {}): IpcReceiver<T> {
     return new IpcReceiver<T>(RingReceiver.open(openRingFile(path, options)));
@@ -51,7 +53,8 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
    *
    * @param path Where the channel's file is.
    * @param options With `force`, also if somebody is attached; they go on with each other, without a name.
-   * @returns Whether it was there, and was removed.
+   * @returns Whether it was removed: `false` if it is not there, or, without `force`, if somebody is attached.
+   * @throws {IpcError} `Incompatible` if the path is something else, which stays; `Permission`.
    */
   static remove(path: string, options: { force?: boolean } = {}): boolean {
     return removeRingFile(path, options.force ?? false);
@@ -61,6 +64,7 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
    * This receiver without its type, for sets of different ones. It moves: this object is closed.
    *
    * @returns The opaque receiver.
+   * @throws {IpcError} `Closed`.
    */
   toOpaque(): OpaqueIpcReceiver {
     return new OpaqueIpcReceiver(new IpcReceiver<unknown>(this[MOVE_OUT]()));
@@ -106,7 +110,11 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
 export class OpaqueIpcReceiver implements Disposable {
   readonly #receiver: IpcReceiver<unknown>;
 
-  /** Not for programs: use {@linkcode IpcReceiver.toOpaque}. */
+  /**
+   * Not for programs: use {@linkcode IpcReceiver.toOpaque}.
+   *
+   * @param receiver The receiver, which belongs to this object from now on.
+   */
   constructor(receiver: IpcReceiver<unknown>) {
     this.#receiver = receiver;
   }
@@ -121,6 +129,7 @@ export class OpaqueIpcReceiver implements Disposable {
    *
    * @typeParam T What the senders send; nobody checks.
    * @returns The typed receiver.
+   * @throws {IpcError} `Closed`.
    */
   to<T>(): IpcReceiver<T> {
     return this.#receiver.retyped<T>();

@@ -19,6 +19,23 @@ import { UnusedChannel } from "./unused_channel.ts";
  * What {@linkcode IpcReceiver.tryRecv} found: a message, nothing yet, or nothing ever again as every sender is gone.
  *
  * @typeParam T The type of the messages.
+ *
+ * @example Telling nothing yet from nothing ever again
+ * ```ts
+ * import { channel, type TryRecvResult } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<number>();
+ * const text = (result: TryRecvResult<number>) => result.state === "message" ? `got ${result.value}` : result.state;
+ *
+ * const seen = [text(receiver.tryRecv())];
+ * sender.sendSync(7);
+ * seen.push(text(receiver.tryRecv()));
+ * sender.close();
+ * seen.push(text(receiver.tryRecv()));
+ * assertEquals(seen, ["empty", "got 7", "disconnected"]);
+ * receiver.close();
+ * ```
  */
 export type TryRecvResult<T> =
   | { state: "message"; value: T }
@@ -220,7 +237,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   readonly #take = (ring: RingReceiver) => this.take(ring);
   readonly #lend = (ring: RingReceiver) => this.lend(ring);
 
-  /** Not for programs: receivers come from `channel()`, servers and messages. */
+  /**
+   * Not for programs: receivers come from `channel()`, servers and messages.
+   *
+   * @param from What the receiver receives from.
+   */
   constructor(from: unknown) {
     if (from instanceof ReceiverSeat) this.#seat = from;
     else if (from instanceof RingReceiver || from instanceof UnusedChannel) this.#seat = new ReceiverSeat(from, []);
@@ -241,8 +262,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * Unless set, a blocking wait spins for up to 160 µs and an awaited one for up to 40 µs, and only while messages come
    * in such quick succession that this pays: a receiver that waits for long uses no processor time either way.
    *
-   * @param microseconds About, from 0 to 10,000.
+   * @param microseconds Microseconds, about, from 0 to 10,000.
    * @throws {RangeError} If it is not such a number.
+   * @throws {IpcError} `Closed`.
    *
    * @example Leaving the processor to others
    * ```ts
@@ -269,7 +291,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * @param options How long to wait at most, and how to call it off; no message is lost by either.
    * @returns The message.
    * @throws {IpcError} `Disconnected` once every sender is gone and all messages are received; `Timeout`; `Closed`;
-   * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel.
+   * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel; `System` if
+   * descriptors or memory run out: nothing is lost then.
+   * @throws {TypeError} If the time-out is no number of milliseconds from 0.
    */
   recv(options?: WaitOptions): Promise<T> {
     return this.#receive(this.#take, options);
@@ -406,7 +430,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   /**
    * Takes the next message if one is there.
    *
-   * @returns The message, or why there is none.
+   * @returns The message, or why there is none: `empty` for now, or `disconnected` for good.
    * @throws {IpcError} `Closed`, `Serialization`, `Corrupt`.
    */
   tryRecv(): TryRecvResult<T> {
@@ -420,7 +444,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   /**
    * Takes all messages that are there; never waits.
    *
-   * @param max How many at most.
+   * @param max Messages to take at most; all unless told.
    * @returns The messages, possibly none. At the end of the senders it is always empty: ask {@linkcode tryRecv}.
    * @throws {IpcError} `Closed`; and for a message that cannot be decoded, after those before it were returned.
    */
@@ -440,7 +464,8 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   }
 
   /**
-   * Waits for the next message and reads it in place: its byte strings are views on the ring.
+   * Waits for the next message and reads it in place: its byte strings are views on the ring. (Of a message of values of
+   * up to 1 KiB they are copies, as those cost less: nothing has to be released, and nothing becomes empty.)
    *
    * @param options How long to wait at most, and how to call it off.
    * @returns The message, to be released soon.
@@ -499,6 +524,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * so back-pressure reaches the senders. Cancelling the stream closes the receiver.
    *
    * @returns The stream.
+   * @throws {IpcError} `Closed`.
    */
   toReadableStream(): ReadableStream<T> {
     const abort = new AbortController();

@@ -14,12 +14,49 @@ import { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 import { MEMBER, MOVE_OUT, type SetMember } from "./receiver_base.ts";
 
-/** What {@linkcode IpcReceiverSet} reports: a message of a member, or that a member's senders are all gone. */
+/**
+ * What {@linkcode IpcReceiverSet} reports: a message of a member, or that a member's senders are all gone.
+ *
+ * @example A message, and the end of a member
+ * ```ts
+ * import { channel, IpcReceiverSet, type SelectEvent } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const text = (event: SelectEvent) => event.type === "message" ? `message ${event.value}` : "closed";
+ *
+ * using set = new IpcReceiverSet();
+ * const [sender, receiver] = channel<number>();
+ * const id = set.add(receiver);
+ * sender.sendSync(7);
+ * const [message] = await set.select();
+ * assertEquals([message!.id, text(message!)], [id, "message 7"]);
+ * sender.close();
+ * assertEquals((await set.select()).map(text), ["closed"]);
+ * ```
+ */
 export type SelectEvent =
   | { id: number; type: "message"; value: unknown }
   | { id: number; type: "closed" };
 
-/** What a set takes in. */
+/**
+ * What a set takes in.
+ *
+ * @example Receivers of every kind
+ * ```ts
+ * import { bytesChannel, channel, IpcReceiverSet, type SetReceiver } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [words, wordReceiver] = channel<string>();
+ * const [packets, packetReceiver] = bytesChannel();
+ * const [hidden, hiddenReceiver] = channel<boolean>();
+ * const receivers: SetReceiver[] = [wordReceiver, packetReceiver, hiddenReceiver.toOpaque()];
+ *
+ * using set = new IpcReceiverSet();
+ * const ids = receivers.map((receiver) => set.add(receiver));
+ * assertEquals(new Set(ids).size, 3);
+ * for (const sender of [words, packets, hidden]) sender.close();
+ * ```
+ */
 export type SetReceiver = IpcReceiver<unknown> | IpcBytesReceiver | OpaqueIpcReceiver;
 
 /** Messages of one member in a row, before the others get their turn. */
@@ -75,7 +112,7 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
   #deferred: unknown;
   #closed = false;
 
-  /** How many receivers are in the set. */
+  /** The number of receivers in the set. */
   get size(): number {
     return this.#entries.size;
   }
@@ -92,6 +129,7 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
    * @param receiver The receiver.
    * @returns Its number, which the events carry.
    * @throws {IpcError} `Closed` if the receiver or the set is closed.
+   * @throws {TypeError} If it is no receiver.
    */
   add(receiver: SetReceiver): number {
     if (this.#closed) throw new IpcError("Closed", "Cannot add a receiver: the set was closed");
@@ -119,7 +157,7 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
    * Takes a receiver out and closes it.
    *
    * @param id Its number.
-   * @returns Whether it was in the set.
+   * @returns Whether it was in the set: `false` if no receiver of it has this number.
    */
   remove(id: number): boolean {
     const entry = this.#entries.get(id);

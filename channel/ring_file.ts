@@ -19,11 +19,30 @@ import { AT_FDCWD, AT_SYMLINK_FOLLOW, EEXIST, ENOENT, O_CLOEXEC, O_NONBLOCK, O_R
 import { CELL, DATA_START, HEADER_BYTES, ringSize, W_HEAD, W_TAIL } from "./ring_layout.ts";
 import { capacityOf, RingMemory } from "./ring_memory.ts";
 
-/** How a named ring is to be made if it does not exist. */
+/**
+ * How a named ring is to be made if it does not exist.
+ *
+ * @example A channel for all of a group
+ * ```ts
+ * import { IpcReceiver, IpcSender, type NamedChannelOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: NamedChannelOptions = { capacity: 1 << 20, mode: 0o660 };
+ * const path = `/dev/shm/jobs-${crypto.randomUUID()}`;
+ * using receiver = IpcReceiver.create<string>(path, options);
+ * using sender = IpcSender.open<string>(path); // in another process, usually
+ * sender.sendSync("a job");
+ * assertEquals(receiver.recvSync(), "a job");
+ * sender.close(); // before the receiver, which removes the files then
+ * ```
+ */
 export interface NamedChannelOptions {
-  /** Bytes, as for an unnamed channel. */
+  /**
+   * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. 4 MiB unless told.
+   * No message can be larger.
+   */
   capacity?: number;
-  /** Permission bits of the files. */
+  /** Permission bits of the files, whatever the umask; 0o600, for this user alone, unless told. */
   mode?: number;
 }
 
@@ -72,6 +91,13 @@ export function openRingFile(path: string, options: NamedChannelOptions): RingFi
   const what = `Cannot open the channel "${path}"`;
   const capacity = capacityOf(options.capacity);
   const mode = options.mode ?? 0o600;
+  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & 0o600) !== 0o600) {
+    throw new RangeError(
+      `Cannot make a channel with the mode ${
+        String(mode)
+      }: it is from 0o600 to 0o777, and its owner can read and write`,
+    );
+  }
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const found = attach(path, what);
     if (found !== undefined) return found;

@@ -5,7 +5,26 @@ import { discard } from "./discard.ts";
 import type { IpcReceiver } from "./receiver.ts";
 import { IpcReceiverSet } from "./receiver_set.ts";
 
-/** Options of {@linkcode IpcRouter}. */
+/**
+ * Options of {@linkcode IpcRouter}.
+ *
+ * @example Hearing of what goes wrong
+ * ```ts
+ * import { channel, IpcRouter, type RouterOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const heard = Promise.withResolvers<unknown>();
+ * const options: RouterOptions = { onError: (error) => heard.resolve(error) };
+ * using router = new IpcRouter(options);
+ * const [sender, receiver] = channel<string>();
+ * router.route(receiver, (word) => {
+ *   throw new Error(`I do not know "${word}"`);
+ * });
+ * sender.sendSync("hello");
+ * assertEquals(String(await heard.promise), 'Error: I do not know "hello"');
+ * sender.close();
+ * ```
+ */
 export interface RouterOptions {
   /**
    * Told of what a handler throws, or rejects with, and of messages that could not be decoded. The routes go on.
@@ -55,7 +74,7 @@ export class IpcRouter implements Disposable {
     this.#onError = options.onError ?? ((error) => console.error("IpcRouter:", error));
   }
 
-  /** How many routes exist. */
+  /** The number of routes, one for each receiver. */
   get size(): number {
     return this.#routes.size;
   }
@@ -66,7 +85,8 @@ export class IpcRouter implements Disposable {
    * @typeParam T The type of the messages.
    * @param receiver The channel's receiver.
    * @param handler Called with each message, in order; the next one does not wait for a promise that it returns.
-   * @throws {IpcError} `Closed` after {@linkcode shutdown}.
+   * @throws {IpcError} `Closed` after {@linkcode shutdown}, or if the receiver is closed.
+   * @throws {TypeError} If the handler is no function.
    */
   route<T>(receiver: IpcReceiver<T> | IpcBytesReceiver, handler: (value: T) => unknown): void {
     this.#add(receiver, handler, false);
@@ -78,7 +98,8 @@ export class IpcRouter implements Disposable {
    * @typeParam T The type of the message.
    * @param receiver The channel's receiver.
    * @param handler Called with the message.
-   * @throws {IpcError} `Closed` after {@linkcode shutdown}.
+   * @throws {IpcError} `Closed` after {@linkcode shutdown}, or if the receiver is closed.
+   * @throws {TypeError} If the handler is no function.
    */
   routeOnce<T>(receiver: IpcReceiver<T> | IpcBytesReceiver, handler: (value: T) => unknown): void {
     this.#add(receiver, handler, true);

@@ -48,12 +48,15 @@ export class IpcSender<T> extends SenderBase<T> {
    * Attaches to a named channel, which is made if there is none. Senders and the receiver come and go in any order;
    * what is sent while no receiver runs waits for one, as far as there is room.
    *
-   * A named channel carries data only, and no message larger than itself. Nobody is told of the other side's end.
+   * A named channel carries data only, and no message larger than itself. Nobody is told of the other side's end. Its
+   * file does not say what the messages are: a receiver of bytes gets the CBOR of what is sent here.
    *
    * @typeParam T What the receiver receives.
    * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`.
    * @returns A sender to it.
-   * @throws {IpcError} `Incompatible` if the path is something else, `Permission`.
+   * @throws {IpcError} `Incompatible` if the path is something else, `NotFound` if its folder does not exist,
+   * `Permission`, `System` if there is no room for it.
+   * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    */
   static open<T>(path: string): IpcSender<T> {
     return new IpcSender<T>(SenderPort.open(openRingFile(path, {})));
@@ -63,6 +66,7 @@ export class IpcSender<T> extends SenderBase<T> {
    * Another sender to the same channel.
    *
    * @returns The clone; it is closed by itself.
+   * @throws {IpcError} `Closed`.
    */
   clone(): IpcSender<T> {
     return new IpcSender<T>(this.share());
@@ -72,6 +76,7 @@ export class IpcSender<T> extends SenderBase<T> {
    * This sender without its type, for collections of different ones. It moves: this object is closed.
    *
    * @returns The opaque sender.
+   * @throws {IpcError} `Closed`.
    */
   toOpaque(): OpaqueIpcSender {
     const moved = this.clone();
@@ -113,7 +118,11 @@ onArrival("sender", (arrivals, first) => new IpcSender(handleFrom(arrivals.claim
 export class OpaqueIpcSender implements Disposable {
   readonly #sender: IpcSender<unknown>;
 
-  /** Not for programs: use {@linkcode IpcSender.toOpaque}. */
+  /**
+   * Not for programs: use {@linkcode IpcSender.toOpaque}.
+   *
+   * @param sender The sender, which belongs to this object from now on.
+   */
   constructor(sender: IpcSender<unknown>) {
     this.#sender = sender;
   }
@@ -128,6 +137,7 @@ export class OpaqueIpcSender implements Disposable {
    *
    * @typeParam T What the receiver at the other end expects; nobody checks.
    * @returns The typed sender.
+   * @throws {IpcError} `Closed`.
    */
   to<T>(): IpcSender<T> {
     const moved = this.#sender.clone();

@@ -85,7 +85,11 @@ class SenderSeat {
 export abstract class SenderBase<T> implements Disposable {
   readonly #seat: SenderSeat;
 
-  /** Not for programs: senders come from `channel()`, `connect()`, `clone()` and messages. */
+  /**
+   * Not for programs: senders come from `channel()`, `connect()`, `clone()` and messages.
+   *
+   * @param from What the sender sends through.
+   */
   constructor(from: unknown) {
     this.#seat = new SenderSeat(from as SenderPort | UnusedChannel | Handle);
     forgotten.register(this, this.#seat, this);
@@ -102,7 +106,11 @@ export abstract class SenderBase<T> implements Disposable {
    * @param value The value.
    * @param options How long to wait for room at most, and how to call it off; nothing was sent then.
    * @returns Resolves when the message is in the ring, which does not mean that it was received.
-   * @throws {IpcError} `Disconnected` if the receiver is gone, `Timeout`, `Serialization`, `Closed`.
+   * @throws {IpcError} `Disconnected` if the receiver is gone; `Timeout`; `Serialization` if the value cannot be encoded
+   * (the message says what in it), or a named channel cannot carry it; `TooLarge` for a named channel that cannot hold it;
+   * `Closed`; `Corrupt` if a peer damaged the channel; `System` if descriptors or memory run out, or 1024 threads send
+   * through this channel already. Nothing was sent then, and every endpoint in the value still belongs to the caller.
+   * @throws {TypeError} If the time-out is no number of milliseconds from 0, or a bytes channel is to send anything else.
    */
   send(value: T, options?: WaitOptions): Promise<void> {
     return this.#send(value, options, false);
@@ -165,7 +173,7 @@ export abstract class SenderBase<T> implements Disposable {
    *
    * @param value The value.
    * @returns `false` if the ring is full, or earlier sends are still waiting for room; nothing was sent then.
-   * @throws {IpcError} `Disconnected`, `Serialization`, `Closed`.
+   * @throws {IpcError} As {@linkcode send}, but `Timeout`.
    */
   trySend(value: T): boolean {
     const port = this.#seat.port();

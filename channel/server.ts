@@ -22,7 +22,22 @@ import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
 import { freshServerName, MANY } from "./server_kind.ts";
 
-/** Options of {@linkcode IpcServer}. */
+/**
+ * Options of {@linkcode IpcServer}.
+ *
+ * @example Little memory for each client
+ * ```ts
+ * import { IpcServer, type IpcServerOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: IpcServerOptions = { capacity: 64 * 1024 };
+ * using server = new IpcServer<string, string>(options);
+ * using client = IpcServer.connect<string, string>(server.name); // in another process, usually
+ * let sent = 0;
+ * while (client.trySend("x".repeat(1000))) sent++;
+ * assertEquals(sent < 70, true);
+ * ```
+ */
 export interface IpcServerOptions extends ServerOptions {
   /**
    * Bytes that can wait in each direction, for clients that do not say otherwise; as for `channel()`. It is part of the
@@ -94,7 +109,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * Starts to listen.
    *
    * @param options Where to listen, whom to allow, and how much may wait for each client.
-   * @throws {IpcError} `AlreadyExists` if a living server has that path; a dead one's is taken over.
+   * @throws {IpcError} `AlreadyExists` if a living server has that path (a dead one's is taken over) or it is some other
+   * file; `NotFound` if its folder does not exist; `Permission`.
+   * @throws {TypeError} If the path is longer than 107 bytes, or contains NUL.
+   * @throws {RangeError} If the capacity cannot be used.
    */
   constructor(options: IpcServerOptions = {}) {
     const { path, capacity } = options;
@@ -114,10 +132,13 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * @param options The capacity of each direction.
    * @returns The client's end.
    * @throws {IpcError} `NotFound` if no server listens there; `Incompatible` if the name is that of an
-   * {@linkcode IpcOneShotServer}, or the path is some other file; `AlreadyExists` if too many clients wait already.
+   * {@linkcode IpcOneShotServer}, or the path is some other file; `AlreadyExists` if too many clients wait already;
+   * `Permission`; `System` if there are no descriptors or no memory left.
+   * @throws {TypeError} If the name is empty, longer than 107 bytes, or contains NUL.
+   * @throws {RangeError} If the capacity cannot be used.
    */
   static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
-    const asked = name.startsWith("@") && name.includes(CAPACITY_MARK)
+    const asked = typeof name === "string" && name.startsWith("@") && name.includes(CAPACITY_MARK)
       ? Number(name.slice(name.lastIndexOf(CAPACITY_MARK) + 1))
       : undefined;
     const [port, ring] = connectDuplex(name, options?.capacity ?? asked);

@@ -47,8 +47,12 @@ export class IpcSharedMemory implements Disposable {
    * @param bytes What to copy.
    * @returns The memory.
    * @throws {IpcError} `System` if there is no room for it.
+   * @throws {TypeError} If it is no byte string.
    */
   static from(bytes: Uint8Array): IpcSharedMemory {
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError(`Cannot make shared memory from ${Deno.inspect(bytes, { depth: 0 })}: give a Uint8Array`);
+    }
     return IpcSharedMemory.#create(bytes.length, (memory) => memory.set(bytes));
   }
 
@@ -59,6 +63,7 @@ export class IpcSharedMemory implements Disposable {
    * @param length Bytes.
    * @returns The memory.
    * @throws {IpcError} `System` if there is no room for it.
+   * @throws {RangeError} If the byte or the length is not such a number.
    */
   static filled(byte: number, length: number): IpcSharedMemory {
     if (!Number.isInteger(byte) || byte < 0 || byte > 255) {
@@ -101,9 +106,11 @@ export class IpcSharedMemory implements Disposable {
   }
 
   /**
-   * The bytes themselves, shared by everyone who has this memory. Empty once it is closed.
+   * The bytes themselves, shared by everyone who has this memory: writing them changes them for all. What was taken from
+   * here before becomes empty when the memory is closed.
    *
-   * @throws {IpcError} `Closed` after {@linkcode IpcSharedMemory.close}.
+   * @throws {IpcError} `Closed` after {@linkcode IpcSharedMemory.close} and {@linkcode IpcSharedMemory.take}; `System` if
+   * there are no addresses left for it.
    */
   get bytes(): Uint8Array<ArrayBuffer> {
     if (this.#fd.closed) throw new IpcError("Closed", "Cannot use shared memory: it was closed or taken");
@@ -114,7 +121,7 @@ export class IpcSharedMemory implements Disposable {
     return this.#bytes;
   }
 
-  /** Bytes. */
+  /** Its length in bytes; known also once it is closed. */
   get length(): number {
     return this.#length;
   }
@@ -128,6 +135,7 @@ export class IpcSharedMemory implements Disposable {
    * Another object for the same memory.
    *
    * @returns The clone; it is closed by itself.
+   * @throws {IpcError} `Closed`; `System` if there is no descriptor left.
    */
   clone(): IpcSharedMemory {
     return new IpcSharedMemory(this.#fd.clone(), this.#length);
@@ -137,6 +145,7 @@ export class IpcSharedMemory implements Disposable {
    * The bytes as memory of this process alone; closes the shared memory here.
    *
    * @returns A copy.
+   * @throws {IpcError} `Closed`.
    */
   take(): Uint8Array<ArrayBuffer> {
     const copy = this.bytes.slice();
@@ -148,7 +157,8 @@ export class IpcSharedMemory implements Disposable {
    * Compares byte by byte.
    *
    * @param other Other memory, or the same.
-   * @returns Whether both hold the same bytes.
+   * @returns Whether both hold the same bytes: `false` also if they differ in length.
+   * @throws {IpcError} `Closed` if one of them was closed.
    */
   equals(other: IpcSharedMemory): boolean {
     if (this.#length !== other.#length) return false;

@@ -114,6 +114,9 @@ function namedOptions(call: Call): NamedChannelOptions {
   if (mode !== undefined && !/^0?[0-7]{3}$/.test(String(mode))) {
     throw new UsageError(`"--mode" takes three octal digits, such as 660, and not "${mode}"`);
   }
+  if (mode !== undefined && !/^0?[67][0-7]{2}$/.test(String(mode))) {
+    throw new UsageError(`"--mode=${mode}" would keep the channel's owner from reading or writing it: begin with 6`);
+  }
   return {
     ...(capacity === undefined ? {} : { capacity }),
     ...(mode === undefined ? {} : { mode: parseInt(String(mode), 8) }),

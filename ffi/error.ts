@@ -15,6 +15,23 @@
  * - `Permission`: Deno or the operating system refuses.
  * - `Unsupported`: this platform lacks what is needed.
  * - `System`: a system call failed for another reason; see `errno` and `syscall`.
+ *
+ * @example Deciding by the code
+ * ```ts
+ * import { channel, IpcError, type IpcErrorCode } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const harmless = new Set<IpcErrorCode>(["Disconnected", "Timeout"]);
+ *
+ * const [sender, receiver] = channel<string>();
+ * try {
+ *   receiver.recvSync({ timeout: 5 });
+ * } catch (error) {
+ *   if (!(error instanceof IpcError) || !harmless.has(error.code)) throw error;
+ *   assertEquals(error.code, "Timeout");
+ * }
+ * sender.close(), receiver.close();
+ * ```
  */
 export type IpcErrorCode =
   | "Disconnected"
@@ -31,11 +48,23 @@ export type IpcErrorCode =
   | "Unsupported"
   | "System";
 
-/** Details that may accompany an {@linkcode IpcError}. */
+/**
+ * Details that may accompany an {@linkcode IpcError}.
+ *
+ * @example An error with the one that it comes from
+ * ```ts
+ * import { IpcError, type IpcErrorOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: IpcErrorOptions = { cause: new SyntaxError("unexpected end") };
+ * const error = new IpcError("Serialization", "Cannot read the settings: they are cut off; write them again", options);
+ * assertEquals([error.code, (error.cause as Error).name, error.errno], ["Serialization", "SyntaxError", undefined]);
+ * ```
+ */
 export interface IpcErrorOptions {
   /** The error that this one wraps. */
   cause?: unknown;
-  /** The `errno` of the failed system call. */
+  /** The error number (`errno`) of the failed system call. */
   errno?: number;
   /** The name of the failed system call. */
   syscall?: string;
@@ -62,7 +91,7 @@ export interface IpcErrorOptions {
 export class IpcError extends Error {
   /** What went wrong, from a closed set. */
   readonly code: IpcErrorCode;
-  /** The `errno` of the system call that failed, if one did. */
+  /** The error number (`errno`) of the system call that failed, if one did. */
   readonly errno?: number;
   /** The name of the system call that failed, if one did. */
   readonly syscall?: string;

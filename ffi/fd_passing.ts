@@ -8,7 +8,23 @@ import { pollEventually } from "./readiness.ts";
 import { MAX_FDS_PER_MESSAGE, type ReceivedMessage, receiveMessage, sendMessage } from "./socket_message.ts";
 import type { UnixSocket } from "./unix_socket.ts";
 
-/** What {@linkcode recvFds} received. */
+/**
+ * What {@linkcode recvFds} received.
+ *
+ * @example Bytes and descriptors of one message
+ * ```ts
+ * import { type ReceivedFds, recvFdsSync, sendFdsSync, UnixSocket } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [here, there] = UnixSocket.pair();
+ * sendFdsSync(here, new Uint8Array([1, 2]), [0, 1]);
+ *
+ * const { data, fds }: ReceivedFds = recvFdsSync(there, 16);
+ * assertEquals([data.length, fds.length], [2, 2]);
+ * for (const fd of fds) fd.close();
+ * here.close(), there.close();
+ * ```
+ */
 export interface ReceivedFds {
   /** The bytes; empty at the end of the stream. */
   readonly data: Uint8Array<ArrayBuffer>;
@@ -50,7 +66,9 @@ function attemptSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[
  * @param data At least one byte if there are descriptors.
  * @param fds At most 253 open descriptors.
  * @returns Resolves when all is handed to the kernel.
- * @throws {IpcError} `Disconnected` if the peer is gone.
+ * @throws {IpcError} `Disconnected` if the peer is gone; `Closed`; `System` for a descriptor that is not open.
+ * @throws {TypeError} If the data is no byte string, or there are descriptors without any.
+ * @throws {RangeError} For more than 253 descriptors.
  *
  * @example Passing standard input on
  * ```ts
@@ -147,7 +165,9 @@ function receiveBuffer(maxBytes: number): Uint8Array<ArrayBuffer> {
  * @param maxBytes Bytes to take at most.
  * @param maxFds Descriptors to take at most, 253 unless told.
  * @returns The bytes (none at the end of the stream) and the descriptors.
- * @throws {IpcError} `Corrupt` for more descriptors than allowed (all are closed), `TooLarge` for a longer packet.
+ * @throws {IpcError} `Corrupt` for more descriptors than allowed (all are closed), `TooLarge` for a longer packet (its
+ * end and its descriptors are lost); `Closed`; `System` if this process has no descriptor left.
+ * @throws {RangeError} If the limit is not an integer from 1.
  *
  * @example Taking one descriptor
  * ```ts

@@ -30,7 +30,24 @@ import { isAbstract, socketAddress } from "./socket_address.ts";
 import { UCRED } from "./structs.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
 
-/** Who is at the other end of a socket, as the kernel vouches for it. */
+/**
+ * Who is at the other end of a socket, as the kernel vouches for it.
+ *
+ * @example Who is there
+ * ```ts
+ * import { IpcServer, type PeerCredentials } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const seen: PeerCredentials[] = [];
+ * using server = new IpcServer<string, string>({
+ *   allow: (peer) => seen.push(peer) > 0, // whoever may open the name; by default the same user alone
+ * });
+ * using client = IpcServer.connect<string, string>(server.name);
+ * using served = await server.accept();
+ * assertEquals([served.peer?.pid, seen[0]?.pid], [Deno.pid, Deno.pid]);
+ * client.sendSync("hello");
+ * ```
+ */
 export interface PeerCredentials {
   /** Process id of the peer when it connected, in this process's PID namespace (0 if it has none there). */
   readonly pid: number;
@@ -40,16 +57,60 @@ export interface PeerCredentials {
   readonly gid: number;
 }
 
-/** The kind of a {@linkcode UnixSocket}: a stream of bytes, or packets that keep their boundaries. */
+/**
+ * The kind of a {@linkcode UnixSocket}: a stream of bytes, or packets that keep their boundaries.
+ *
+ * @example Packets keep their boundaries
+ * ```ts
+ * import { recvFdsSync, sendFdsSync, UnixSocket, type UnixSocketType } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * function lengthOfFirst(type: UnixSocketType): number {
+ *   const [here, there] = UnixSocket.pair({ type });
+ *   sendFdsSync(here, new Uint8Array(3), []);
+ *   sendFdsSync(here, new Uint8Array(4), []);
+ *   const { data } = recvFdsSync(there, 100);
+ *   here.close(), there.close();
+ *   return data.length;
+ * }
+ * assertEquals([lengthOfFirst("seqpacket"), lengthOfFirst("stream")], [3, 7]);
+ * ```
+ */
 export type UnixSocketType = "stream" | "seqpacket";
 
-/** Options of {@linkcode UnixSocket}. */
+/**
+ * Options of {@linkcode UnixSocket}.
+ *
+ * @example Packets
+ * ```ts
+ * import { UnixSocket, type UnixSocketOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const packets: UnixSocketOptions = { type: "seqpacket" };
+ * const [here, there] = UnixSocket.pair(packets);
+ * assertEquals(here.type, "seqpacket");
+ * here.close(), there.close();
+ * ```
+ */
 export interface UnixSocketOptions {
   /** A stream of bytes (the default), or packets that keep their boundaries. */
   type?: UnixSocketType;
 }
 
-/** Options of {@linkcode UnixSocket.listen}. */
+/**
+ * Options of {@linkcode UnixSocket.listen}.
+ *
+ * @example Many clients at once
+ * ```ts
+ * import { UnixSocket } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using server = UnixSocket.listen("@isthmus-doc-backlog", { backlog: 500 });
+ * const clients = Array.from({ length: 200 }, () => UnixSocket.connect("@isthmus-doc-backlog"));
+ * assertEquals(clients.length, 200); // none was refused, though nobody has accepted yet
+ * for (const client of clients) client.close();
+ * ```
+ */
 export interface UnixListenOptions extends UnixSocketOptions {
   /** How many clients may wait to be accepted; 128 unless told. */
   backlog?: number;
@@ -122,7 +183,9 @@ export class UnixSocket implements Disposable {
    * @param name Its path, or `@name`.
    * @param options The type, which must be the listener's.
    * @returns The connected socket.
-   * @throws {IpcError} `NotFound` if nobody listens there, `AlreadyExists` if its queue of clients is full.
+   * @throws {IpcError} `NotFound` if nobody listens there, `AlreadyExists` if its queue of clients is full, `Permission`,
+   * `System` if the listener is of another type or there is no descriptor left.
+   * @throws {TypeError} If the name is empty, longer than 107 bytes, or contains NUL.
    */
   static connect(name: string, options: UnixSocketOptions = {}): UnixSocket {
     const { c, errnoCell } = libc();
@@ -158,7 +221,9 @@ export class UnixSocket implements Disposable {
    * @param name A path, or `@name`.
    * @param options The type, and how many clients may queue.
    * @returns The listening socket.
-   * @throws {IpcError} `AlreadyExists` if somebody listens there, or the path is some other file.
+   * @throws {IpcError} `AlreadyExists` if somebody listens there, or the path is some other file; `NotFound` if its
+   * folder does not exist; `Permission`; `System` if there is no descriptor left.
+   * @throws {TypeError} If the name is empty, longer than 107 bytes, or contains NUL.
    */
   static listen(name: string, options: UnixListenOptions = {}): UnixSocket {
     const type = options.type ?? "stream";
@@ -175,7 +240,11 @@ export class UnixSocket implements Disposable {
     }
   }
 
-  /** The descriptor; it stays owned by this socket. */
+  /**
+   * The number of the descriptor, which stays owned by this socket.
+   *
+   * @throws {IpcError} `Closed`.
+   */
   get fd(): number {
     return this.#fd.fd;
   }
@@ -185,13 +254,22 @@ export class UnixSocket implements Disposable {
     return this.#fd.closed;
   }
 
-  /** Gives the descriptor away; the socket counts as closed. A path that it listened at stays. */
+  /**
+   * Gives the descriptor away; the socket counts as closed. A path that it listened at stays.
+   *
+   * @returns The number of the descriptor, which the caller must close.
+   * @throws {IpcError} `Closed`.
+   */
   takeFd(): number {
     this.#stopAccepting(new IpcError("Closed", "Cannot accept: the socket's descriptor was taken"));
     return this.#fd.take();
   }
 
-  /** Who is at the other end of a connected socket. */
+  /**
+   * Who is at the other end of a connected socket.
+   *
+   * @throws {IpcError} `Closed`.
+   */
   get peer(): PeerCredentials {
     const { c, errnoCell } = libc();
     const ucred = new Uint8Array(UCRED.size), view = new DataView(ucred.buffer);
@@ -212,7 +290,8 @@ export class UnixSocket implements Disposable {
   /**
    * Takes the next client if one is waiting.
    *
-   * @returns The connection, or `undefined`.
+   * @returns The connection, or `undefined` if no client is waiting now.
+   * @throws {IpcError} `Closed`; `System` if this process has no descriptor left: the client goes on waiting.
    */
   tryAccept(): UnixSocket | undefined {
     const early = this.#early.shift() ?? this.#takeHeld();
@@ -235,7 +314,7 @@ export class UnixSocket implements Disposable {
    *
    * @param options How long to wait at most.
    * @returns The connection.
-   * @throws {IpcError} `Timeout`.
+   * @throws {IpcError} `Timeout`; otherwise as {@linkcode UnixSocket.tryAccept}.
    */
   acceptSync(options?: SyncWaitOptions): UnixSocket {
     const timeout = timeoutOf(options);

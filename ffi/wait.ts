@@ -1,7 +1,26 @@
 // Options of everything that waits, and the arithmetic of deadlines.
 import { IpcError } from "./error.ts";
 
-/** How long a waiting call may take, and how to call it off. */
+/**
+ * How long a waiting call may take, and how to call it off.
+ *
+ * @example Giving up
+ * ```ts
+ * import { channel, IpcError, type WaitOptions } from "@isthmus/ipc";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<string>();
+ * const inTime: WaitOptions = { timeout: 5 };
+ * const error = await assertRejects(() => receiver.recv(inTime), IpcError);
+ * assertEquals(error.code, "Timeout");
+ *
+ * const stop = new AbortController();
+ * const waiting = receiver.recv({ signal: stop.signal });
+ * stop.abort(new Error("not needed any more"));
+ * await assertRejects(() => waiting, Error, "not needed any more");
+ * sender.close(), receiver.close();
+ * ```
+ */
 export interface WaitOptions {
   /** Milliseconds to wait at most; 0 does not wait. Running out is an {@linkcode IpcError} with code `Timeout`. */
   timeout?: number;
@@ -9,7 +28,21 @@ export interface WaitOptions {
   signal?: AbortSignal;
 }
 
-/** How long a call that blocks the thread may take. */
+/**
+ * How long a call that blocks the thread may take.
+ *
+ * @example Waiting no longer than half a second
+ * ```ts
+ * import { channel, type SyncWaitOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const patience: SyncWaitOptions = { timeout: 500 };
+ * const [sender, receiver] = channel<string>();
+ * sender.sendSync("hello", patience);
+ * assertEquals(receiver.recvSync(patience), "hello");
+ * sender.close(), receiver.close();
+ * ```
+ */
 export interface SyncWaitOptions {
   /** Milliseconds to wait at most; 0 does not wait. Running out is an {@linkcode IpcError} with code `Timeout`. */
   timeout?: number;

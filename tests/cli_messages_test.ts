@@ -200,6 +200,10 @@ folderTest("isthmus send and recv exit with 2 if the arguments make no sense", a
     [["recv", path, "--json", "--raw"], '"--json" and "--raw" exclude each other'],
     [["recv", path, "--count=0"], '"--count" takes a whole number, from 1, and not "0"'],
     [["recv", path, "--capacity=1e9"], '"--capacity" takes a whole number, from 1 to 1073741824, and not "1e9"'],
+    [
+      ["recv", path, "--mode=060"],
+      '"--mode=060" would keep the channel\'s owner from reading or writing it: begin with 6',
+    ],
     [["recv", path, "--mode=rw"], '"--mode" takes three octal digits, such as 660, and not "rw"'],
     [["recv", path, "--timeout=soon"], '"--timeout" takes milliseconds'],
     [["send", path, "--timeuot=1"], 'did you mean "--timeout"?'],

@@ -197,4 +197,9 @@ test("The name of a server is no path of a channel, and no path is the name of a
     assertStringIncludes(assertThrows(open, TypeError).message, "servers");
   }
   assertThrows(() => IpcArc.load("/dev/shm/cell"), TypeError);
+  // An argument that is not there, as when a child is started without one.
+  const missing = undefined as unknown as string;
+  for (const connect of [() => IpcSender.connect(missing), () => IpcServer.connect(missing)]) {
+    assertThrows(connect, TypeError, "Cannot use undefined as the name");
+  }
 });

@@ -13,6 +13,13 @@ function modes(folder: Folder): number[] {
   return FILES.map((name) => Deno.statSync(`${folder.path}/${name}`).mode! & 0o777);
 }
 
+test("A mode that is none, or keeps the owner out, is a RangeError, and nothing is made", () => {
+  for (const mode of [0o400, 0o060, 0o1600, -1, 1.5, NaN, "600"]) {
+    const create = () => IpcReceiver.create("/dev/shm/isthmus-no-such-mode", { mode: mode as number });
+    assertThrows(create, RangeError, "from 0o600 to 0o777");
+  }
+});
+
 for (const [options, expected] of [[{}, 0o600], [{ mode: 0o660 }, 0o660], [{ mode: 0o666 }, 0o666]] as const) {
   for (const umask of [0, 0o077]) {
     const asked = "mode" in options ? `mode ${options.mode.toString(8)}` : "no mode";

@@ -90,7 +90,10 @@ test("The same memory twice in a value is one object; a closed one is refused wi
   for (const end of [one, sender, receiver]) end.close();
 });
 
-test("What is no byte and what is no length is a RangeError", () => {
+test("What is no byte and what is no length is a RangeError, and no byte string a TypeError", () => {
+  for (const bytes of ["text", [1, 2], new Uint16Array(2), undefined]) {
+    assertThrows(() => IpcSharedMemory.from(bytes as unknown as Uint8Array), TypeError, "give a Uint8Array");
+  }
   for (const byte of [-1, 256, 1.5, NaN]) assertThrows(() => IpcSharedMemory.filled(byte, 1), RangeError);
   for (const length of [-1, 0.5, NaN, Infinity]) assertThrows(() => IpcSharedMemory.filled(0, length), RangeError);
 });
