@@ -6,10 +6,14 @@ const NO_INSERTS: readonly Insert[] = [];
 
 /** A part of an array of up to this many bytes is copied faster by a loop than by a call, which needs a view of it. */
 const COPY_BY_LOOP = 80;
+/** The same by words; byte strings that are elsewhere are longer than this. */
+const COPY_BY_WORDS = 512;
 
 /** The first bytes of an array, with long byte strings among them that are still where the program has them. */
 export class Message {
   #bytes: Uint8Array = NO_BYTES;
+  /** The same as words, if what follows them in the last word is of no importance. */
+  #words: Int32Array | undefined;
   #end = 0;
   #inserts: readonly Insert[] = NO_INSERTS;
   #length = 0;
@@ -31,14 +35,16 @@ export class Message {
   /** Makes this object stand for bytes of the program's. */
   setBytes(bytes: Uint8Array): void {
     this.#bytes = bytes;
+    this.#words = undefined;
     this.#end = this.#length = bytes.length;
     this.#inserts = NO_INSERTS;
     this.#passing = false;
   }
 
   /** Makes this object stand for what an encoder has written, and will overwrite. */
-  setWritten({ bytes, end, inserts }: Written): void {
+  setWritten({ bytes, words, end, inserts }: Written): void {
     this.#bytes = bytes;
+    this.#words = words;
     this.#end = this.#length = end;
     this.#inserts = inserts;
     this.#passing = true;
@@ -53,9 +59,18 @@ export class Message {
   /**
    * Copies the message.
    *
+   * @param target Memory with room for whole words.
+   * @param targetWords The same memory.
+   * @param to The offset there in bytes, a multiple of 4.
    * @throws {TypeError} If memory that it lies in has another size by now.
    */
-  copyTo(target: Uint8Array, to: number): void {
+  copyTo(target: Uint8Array, targetWords: Int32Array, to: number): void {
+    const words = this.#words;
+    if (words !== undefined && this.#length <= COPY_BY_WORDS) {
+      const count = (this.#length + 3) >>> 2, first = to >>> 2;
+      for (let i = 0; i < count; i++) targetWords[first + i] = words[i]!;
+      return;
+    }
     let from = 0;
     for (let i = 0; i < this.#inserts.length; i++) {
       const { at, bytes, length } = this.#inserts[i]!;
@@ -95,8 +110,9 @@ export class Message {
 
   /** The same message, in memory of its own: whatever the program does with what it has sent. */
   snapshot(): Message {
-    const bytes = new Uint8Array(this.#length);
-    this.copyTo(bytes, 0);
+    const words = new Int32Array((this.#length + 3) >>> 2);
+    const bytes = new Uint8Array(words.buffer, 0, this.#length);
+    this.copyTo(bytes, words, 0);
     return Message.of(bytes);
   }
 }

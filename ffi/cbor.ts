@@ -45,7 +45,12 @@ export function encodeParts(value: unknown, gather: boolean, collect?: Collect):
     const { buffer, byteOffset, start, end } = rawEncode(prepared);
     encoding = false;
     // Not `subarray`: this is Node's Buffer, whose `slice` does not copy.
-    return { bytes: new Uint8Array(buffer, byteOffset + start, end - start), end: end - start, inserts: [] };
+    return {
+      bytes: new Uint8Array(buffer, byteOffset + start, end - start),
+      words: undefined,
+      end: end - start,
+      inserts: [],
+    };
   } catch (error) {
     throw encodeError(error);
   }

@@ -51,8 +51,9 @@ function someValue(below: (n: number) => number, depth: number): unknown {
 function flat(value: unknown, gather: boolean): Uint8Array<ArrayBuffer> {
   const message = new Message();
   message.setWritten(writePlain(value, gather)!);
-  const bytes = new Uint8Array(message.length);
-  message.copyTo(bytes, 0);
+  const words = new Int32Array((message.length + 3) >>> 2);
+  const bytes = new Uint8Array(words.buffer, 0, message.length);
+  message.copyTo(bytes, words, 0);
   return bytes;
 }
 
@@ -122,6 +123,43 @@ test("Objects that serve as tables, with ever new names, are read right when no 
     assertEquals(receiver.recvSync(), table);
   }
   sender.close(), receiver.close();
+});
+
+test("Objects of any number of properties are written in one go, with long byte strings in them at the right places", () => {
+  for (const count of [0, 1, 22, 23, 24, 25, 255, 256, 257, 65_535, 65_536]) {
+    const names = Array.from({ length: count }, (_, i) => `name ${i}`);
+    const inner = Object.fromEntries(names.map((name, i) => [name, i % 1000 === 7 ? new Uint8Array(2000).fill(i) : i]));
+    const value = { before: new Uint8Array(1500).fill(1), inner, after: new Uint8Array(1024).fill(2) };
+    for (const gather of [false, true]) {
+      const bytes = flat(value, gather);
+      assertEquals(rawDecode(bytes, bytes.length, false), value);
+      assertEquals(readPlain(bytes, 0, bytes.length), value);
+    }
+  }
+});
+
+test("Names of any length are written right, at first and when they are remembered", () => {
+  const names = Array.from({ length: 40 }, (_, i) => "n".repeat(i)).concat(
+    Array.from({ length: 20 }, (_, i) => "é".repeat(i + 1)),
+    ["日本語", "日本語日本", "日本語日本語", "\u{1f600}", "0", "17", "4294967295", "\ud800", "a\udc00b", "\0"],
+  );
+  for (let round = 0; round < 3; round++) {
+    for (const name of names) {
+      const bytes = flat({ [name]: 1, [`${name}2`]: 2 }, false);
+      // As text that UTF-8 can carry: half of a pair becomes the replacement character.
+      const written = name.toWellFormed();
+      assertEquals(rawDecode(bytes, bytes.length, false), { [written]: 1, [`${written}2`]: 2 });
+    }
+  }
+});
+
+test("Nothing of an earlier message goes along with the last word of a short one", () => {
+  for (let length = 0; length < 9; length++) {
+    flat("secret".repeat(100), false);
+    const { words, end } = writePlain("x".repeat(length), false)!;
+    const bytes = new Uint8Array(words!.buffer, 0, (end + 3) & ~3);
+    assertEquals([...bytes.subarray(end)], new Array(bytes.length - end).fill(0));
+  }
 });
 
 test("A name that means something to the engine is a property like any other, or is refused", () => {
