@@ -82,8 +82,9 @@ function settingsOf<T>(options: ArcOptions<T> | undefined): Settings<T> {
   }
   const mode = options?.mode ?? 0o600;
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & 0o600) !== 0o600) {
+    const found = Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : String(mode);
     throw new RangeError(
-      `Cannot use the mode ${String(mode)}: it is from 0o600 to 0o777, and its owner can read and write`,
+      `Cannot use the mode ${found}: it is from 0o600 to 0o777, and its owner can read and write`,
     );
   }
   return { layout, capacity, mode };

@@ -92,10 +92,9 @@ export function openRingFile(path: string, options: NamedChannelOptions): RingFi
   const capacity = capacityOf(options.capacity);
   const mode = options.mode ?? 0o600;
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & 0o600) !== 0o600) {
+    const found = Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : String(mode);
     throw new RangeError(
-      `Cannot make a channel with the mode ${
-        String(mode)
-      }: it is from 0o600 to 0o777, and its owner can read and write`,
+      `Cannot make a channel with the mode ${found}: it is from 0o600 to 0o777, and its owner can read and write`,
     );
   }
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
