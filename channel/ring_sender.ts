@@ -93,6 +93,9 @@ export class RingSender {
   readonly #lookAgain = () => {
     this.#lookScheduled = false;
     this.#untilLook = 0;
+    // What the last claim of the turn noted is committed. A note that stayed would be inside a gap again after 2^32
+    // cells, and hold it up. As with the next note, the load of BELL after the commit keeps this store behind it.
+    if (!this.#gone) this.#words[this.#slot + O_CELLS] = 0;
   };
 
   private constructor(memory: RingMemory, bell: IpcFd, descriptors: IpcFd, lock?: IpcFd) {

@@ -4,6 +4,7 @@ import {
   O_POSITION,
   SLOT_WORDS,
   SLOTS,
+  W_COMMIT,
   W_HEAD,
   W_NAMESPACE,
   W_READ,
@@ -12,7 +13,13 @@ import {
 } from "../channel/ring_layout.ts";
 import { IpcBytesSender } from "../channel/bytes_sender.ts";
 import { openChannel } from "./support/open_channel.ts";
-import { assertIpcErrorSync } from "./support/assert_ipc.ts";
+import { RingMemory } from "../channel/ring_memory.ts";
+import { IpcFd } from "../ffi/fd.ts";
+import { cString, libc } from "../ffi/libc.ts";
+import { O_CLOEXEC, O_RDWR } from "../ffi/platform.ts";
+import { IpcBytesReceiver } from "../mod.ts";
+import { folderTest } from "./support/folder.ts";
+import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { test } from "./support/test.ts";
 
 for (const claimed of [2 ** 31 - 500, 2 ** 31 + 1000, 2 ** 32 - 2000]) {
@@ -90,3 +97,23 @@ for (const namespaces of ["one PID namespace", "several PID namespaces"]) {
     }
   });
 }
+
+folderTest("A sender that is idle while 2^32 cells are claimed does not hold up the gap of one that died there", async (
+  { channel: path },
+) => {
+  const first = IpcBytesReceiver.create(path);
+  using idle = IpcBytesSender.open(path);
+  await idle.send(Uint8Array.of(1));
+  assertEquals(first.recvSync({ timeout: 0 }), Uint8Array.of(1));
+  first.close();
+
+  // Positions have come round, and another sender died with a claim of the cell that the idle one had, before a message.
+  const memory = RingMemory.attachFile(new IpcFd(libc().c.open(cString(path), O_RDWR | O_CLOEXEC, 0)), "Cannot test");
+  const { words } = memory;
+  for (const at of [W_HEAD, W_READ]) Atomics.store(words, at, 0);
+  Atomics.store(words, W_TAIL, 2);
+  Atomics.store(words, W_COMMIT + 1, 1);
+  using second = IpcBytesReceiver.create(path);
+  assertEquals(await soon(second.recv()), new Uint8Array(0));
+  memory.release();
+});
