@@ -533,9 +533,13 @@ function bind(fd: number, name: string, type: UnixSocketType): void {
   }
   if (result === 0) return;
   if (errno === EADDRINUSE) {
+    const status = isAbstract(name) ? undefined : fileStatus(name);
+    const found = status === undefined || status.socket
+      ? "somebody listens there already; connect to it, or use another name"
+      : `there is ${status.folder ? "a folder" : "some other file"}; use another path`;
     throw new IpcError(
       "AlreadyExists",
-      `Cannot listen at "${name}": somebody listens there already, or the path is some other file; use another name`,
+      `Cannot listen at "${name}": ${found}`,
       { errno, syscall: "bind" },
     );
   }

@@ -157,7 +157,10 @@ processTest(
       for (const connect of [() => IpcSender.connect(path), () => IpcServer.connect(path)]) {
         assertStringIncludes(assertIpcErrorSync("Incompatible", connect).message, "IpcSender.open()");
       }
-      assertIpcErrorSync("AlreadyExists", () => new IpcServer({ path }));
+      assertStringIncludes(
+        assertIpcErrorSync("AlreadyExists", () => new IpcServer({ path })).message,
+        "some other file",
+      );
       using sender = IpcSender.open<number>(path);
       sender.sendSync(1);
       assertEquals(receiver.recvSync(), 1);
@@ -169,6 +172,8 @@ processTest(
       ) {
         assertStringIncludes(assertIpcErrorSync("Incompatible", open).message, "IpcServer.connect()");
       }
+      const second = assertIpcErrorSync("AlreadyExists", () => new IpcServer({ path: socket }));
+      assertStringIncludes(second.message, "somebody listens there already");
       using client = IpcServer.connect<number, number>(socket);
       using served = await soon(server.accept());
       client.sendSync(2);

@@ -43,9 +43,12 @@ const COMMANDS = [
 ].map((text) => text.replace(/^npx -y /, "").trim().split(/\s+/)).filter(([program]) =>
   program === "deno" || program === "isthmus"
 );
-const config: { name: string; exports: Record<string, string>; tasks: Record<string, { command: string }> } = mayRead
-  ? JSON.parse(read("deno.json"))
-  : {};
+const config: {
+  name: string;
+  exports: Record<string, string>;
+  imports: Record<string, string>;
+  tasks: Record<string, { command: string }>;
+} = mayRead ? JSON.parse(read("deno.json")) : {};
 
 // --- The programs ----------------------------------------------------------------------------------------------------
 
@@ -200,9 +203,12 @@ processTest("Every command that the page names runs a program that exists, with 
       assert(hasFlag(help, flag), `README.md gives ${flag} to "deno ${sub}", which does not have it`);
     }
     const script = rest[at]!, given = rest.slice(at + 1);
-    if (script.startsWith("jsr:")) {
+    const isOwn = script.startsWith(`jsr:${config.name}`);
+    if (script.startsWith("jsr:") && !isOwn) {
+      assert(script.slice("jsr:".length) in config.imports, `README.md names ${script}, which its examples do not use`);
+    } else if (isOwn) {
       const entry = script.slice(`jsr:${config.name}`.length);
-      assert(script.startsWith(`jsr:${config.name}`) && `.${entry}` in config.exports, `${script} is no entry point`);
+      assert(`.${entry}` in config.exports, `README.md names ${script}, which is no entry point`);
       if (entry === "/cli") await checkIsthmus(given);
     } else if (script === "cli/mod.ts") {
       await checkIsthmus(given);
