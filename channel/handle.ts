@@ -1,5 +1,6 @@
 // What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
 import { createDoorbell, privateEnd } from "../ffi/doorbell.ts";
+import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
 import { RingMemory } from "./ring_memory.ts";
@@ -32,10 +33,16 @@ export function closeHandle(handle: Handle): void {
   for (const fd of handleFds(handle)) fd.close();
 }
 
+/** Whether a handle was refused, or closed; one that is in use has given its descriptors away. */
+export function isClosed(handle: Handle): boolean {
+  return handle.memory.closed;
+}
+
 /**
  * Puts an end that came from a peer to use: maps the ring, and makes the doorbell this process's own.
  *
- * @param handle Closed as a whole if it is refused; else its descriptors belong to what is returned.
+ * @param handle Its descriptors belong to what is returned. Closed as a whole if it is refused; where it is the system
+ * that has no memory left, it is as it was, for another try.
  * @param flags `O_RDONLY` for the receiver's bell, `O_WRONLY` for a sender's.
  */
 export function openHandle(handle: Handle, flags: number): { memory: RingMemory; bell: IpcFd; descriptors: IpcFd } {
@@ -46,7 +53,8 @@ export function openHandle(handle: Handle, flags: number): { memory: RingMemory;
     return { memory, bell: privateEnd(handle.bell, flags), descriptors };
   } catch (error) {
     memory?.release();
-    closeHandle(handle); // what was closed on the way is not closed twice
+    const another = memory === undefined && error instanceof IpcError && error.code === "System";
+    if (!another) closeHandle(handle); // what was closed on the way is not closed twice
     throw error;
   }
 }

@@ -10,7 +10,7 @@ import {
   type WaitOptions,
 } from "../ffi/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
-import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
+import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isClosed } from "./handle.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import type { Arrivals, Luggage } from "./transfer.ts";
 import { UnusedChannel } from "./unused_channel.ts";
@@ -102,14 +102,16 @@ class ReceiverSeat {
       return this.#ring;
     }
     const handle = this.#handle!;
-    this.#handle = undefined;
     try {
       this.#ring = RingReceiver.attach(handle);
     } catch (error) {
+      if (!isClosed(handle)) throw error; // there is no memory for it now
+      this.#handle = undefined;
       this.state = "closed";
       for (const { fds } of this.#early) for (const fd of fds) fd.close();
       throw error;
     }
+    this.#handle = undefined;
     this.#ring.descriptors.adopt(this.#early);
     this.#early = [];
     return this.#ring;

@@ -139,7 +139,7 @@ function attach(path: string, what: string): RingFile | undefined {
     }
     // Apart from the lock: a mapping keeps its open file alive, and that its locks. Looked at before the FIFOs are: a path
     // that is something else must not get any.
-    memory = RingMemory.attachFile(new IpcFd(open(path).take()), `${what}: the file is not a channel`);
+    memory = RingMemory.attachFile(open(path), `${what}: the file is not a channel`);
     const bell = open(path + BELL), room = open(path + ROOM);
     for (const fifo of [bell, room]) {
       if (fileStatus(fifo.fd)?.pipe !== true) {

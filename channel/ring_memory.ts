@@ -75,7 +75,7 @@ export class RingMemory {
   /**
    * A ring that came from a peer. Nothing in it is believed: the size decides the layout, and the header must agree.
    *
-   * @param fd The memory file; owned by the ring from now on, closed if it is refused.
+   * @param fd The memory file; owned by the ring from now on, and still the caller's if this throws.
    */
   static attach(fd: IpcFd): RingMemory {
     return RingMemory.#attachSized(fd, () => checkSealed(fd.fd), "Cannot attach to a channel");
@@ -84,7 +84,7 @@ export class RingMemory {
   /**
    * A ring in a file that has a name, and cannot be sealed: whoever may write to it can cut it short under its users.
    *
-   * @param fd The file; owned by the ring from now on, closed if it is refused.
+   * @param fd The file; owned by the ring from now on, and still the caller's if this throws.
    * @param what Begins the messages of errors.
    */
   static attachFile(fd: IpcFd, what: string): RingMemory {
@@ -104,19 +104,23 @@ export class RingMemory {
   }
 
   static #attachSized(fd: IpcFd, sizeOf: () => number, what: string): RingMemory {
-    try {
-      const size = sizeOf();
-      for (let cells = MIN_CAPACITY / CELL; cells <= MAX_CAPACITY / CELL; cells *= 2) {
-        if (ringSize(cells) === size) return attachSized(new RingMemory(fd, cells));
+    const size = sizeOf();
+    for (let cells = MIN_CAPACITY / CELL; cells <= MAX_CAPACITY / CELL; cells *= 2) {
+      if (ringSize(cells) !== size) continue;
+      const memory = new RingMemory(fd, cells);
+      const problem = problemOf(memory.words, cells);
+      if (problem !== undefined) {
+        memory.#mapping.unmap();
+        throw problem;
       }
-      throw new IpcError(
-        "Corrupt",
-        `${what}: its memory of ${size} bytes has not the size of a ring`,
-      );
-    } catch (error) {
-      fd.close();
-      throw error;
+      // Whoever looks at this from now on holds locks, see sender_slots.ts.
+      if (memory.words[W_NAMESPACE] !== ownThread().namespace) Atomics.store(memory.words, W_NAMESPACE, 0);
+      return memory;
     }
+    throw new IpcError(
+      "Corrupt",
+      `${what}: its memory of ${size} bytes has not the size of a ring`,
+    );
   }
 
   /** One more endpoint uses this memory. */
@@ -146,27 +150,23 @@ function writeHeader(words: Int32Array, cells: number, namespace: number): void 
   words[W_NAMESPACE] = namespace;
 }
 
-function attachSized(memory: RingMemory): RingMemory {
-  const { words, cells } = memory;
-  let problem: IpcError | undefined;
+/** What is wrong with the header of a ring of that many cells, if anything. */
+function problemOf(words: Int32Array, cells: number): IpcError | undefined {
   if (words[W_MAGIC] !== MAGIC_LOW || words[W_MAGIC + 1] !== MAGIC_HIGH) {
-    problem = new IpcError("Corrupt", "Cannot attach to a channel: its memory does not begin as a ring does");
-  } else if (words[W_VERSION] !== FORMAT_VERSION) {
-    problem = new IpcError(
+    return new IpcError("Corrupt", "Cannot attach to a channel: its memory does not begin as a ring does");
+  }
+  if (words[W_VERSION] !== FORMAT_VERSION) {
+    return new IpcError(
       "Incompatible",
       `Cannot attach to a channel of format ${words[W_VERSION]}: this version of the package speaks format ` +
         `${FORMAT_VERSION}; use the same version on both sides`,
     );
-  } else if (words[W_CELLS] !== cells) {
-    problem = new IpcError(
+  }
+  if (words[W_CELLS] !== cells) {
+    return new IpcError(
       "Corrupt",
       `Cannot attach to a channel: its header says ${words[W_CELLS]} cells, its size says ${cells}`,
     );
   }
-  if (problem === undefined) {
-    if (words[W_NAMESPACE] !== ownThread().namespace) Atomics.store(words, W_NAMESPACE, 0); // senders, hold locks
-    return memory;
-  }
-  memory.release();
-  throw problem;
+  return undefined;
 }

@@ -134,7 +134,7 @@ export class RingReceiver {
     return receiver;
   }
 
-  /** The receiving side of a ring that came from a peer. Owns the handle, also if it throws. */
+  /** The receiving side of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
   static attach(handle: Handle): RingReceiver {
     const { memory, bell, descriptors } = openHandle(handle, O_RDONLY);
     const receiver = RingReceiver.create(memory, bell, descriptors);

@@ -122,7 +122,7 @@ export class RingSender {
     }
   }
 
-  /** The sending side of a ring that came from a peer. Owns the handle, also if it throws. */
+  /** The sending side of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
   static attach(handle: Handle): RingSender {
     const { memory, bell, descriptors } = openHandle(handle, O_WRONLY);
     return RingSender.create(memory, bell, descriptors);

@@ -1,7 +1,7 @@
 // What typed and byte senders have in common: everything but the encoding.
 import { IpcError } from "../ffi/error.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
-import { closeHandle, type Handle, handleFds } from "./handle.ts";
+import { closeHandle, type Handle, handleFds, isClosed } from "./handle.ts";
 import { outgoing } from "./message.ts";
 import { SenderPort } from "./sender_port.ts";
 import type { Luggage } from "./transfer.ts";
@@ -40,13 +40,16 @@ class SenderSeat {
       return this.#port;
     }
     const handle = this.#handle!;
-    this.#handle = undefined;
     try {
-      return this.#port = SenderPort.attach(handle);
+      this.#port = SenderPort.attach(handle);
     } catch (error) {
-      this.#left = true; // what cannot be attached is closed by then
+      if (!isClosed(handle)) throw error; // there is no memory for it now
+      this.#handle = undefined;
+      this.#left = true;
       throw error;
     }
+    this.#handle = undefined;
+    return this.#port;
   }
 
   /** The descriptors, without attaching. */

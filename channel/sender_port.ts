@@ -46,7 +46,7 @@ export class SenderPort {
     return new SenderPort(sameFileKey(ring.memoryFd.fd), ring);
   }
 
-  /** The port of a ring that came from a peer; one that is in use here already is shared. Owns the handle. */
+  /** The port of a ring that came from a peer; one that is in use here already is shared. Owns the handle, as `openHandle` says. */
   static attach(handle: Handle): SenderPort {
     const key = sameFileKey(handle.memory.fd);
     const known = SenderPort.#ports.get(key);

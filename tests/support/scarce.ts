@@ -178,6 +178,11 @@ const TESTS: Record<string, () => Promise<void>> = {
     const [sender, receiver] = channel<unknown>({ capacity: 65_536 });
     const bytes = new Uint8Array(300 * MB);
     const shared = IpcSharedMemory.filled(0, 300 * MB); // mapped at first use
+    // As are ends that came in a message.
+    const ends = channel<number>({ capacity: 512 * MB }), [moved] = ends;
+    sender.sendSync(ends);
+    moved.close();
+    const arrived = receiver.recvSync({ timeout: 0 }) as typeof ends;
     const { size } = /VmSize:\s+(?<size>[0-9]+) kB/.exec(Deno.readTextFileSync("/proc/self/status"))!.groups!;
     await limited("as", Number(size) * 1024 + 250 * MB, async () => {
       const says = "out of memory";
@@ -187,6 +192,22 @@ const TESTS: Record<string, () => Promise<void>> = {
       await fails(ENOMEM, says, () => IpcSharedMemory.from(bytes));
       await fails(ENOMEM, says, () => IpcSharedMemory.filled(1, 300 * MB));
       await fails(ENOMEM, says, () => shared.bytes);
+      for (let times = 0; times < 2; times++) {
+        const [there, here] = arrived;
+        await fails(ENOMEM, says, () => there.sendSync(1));
+        await fails(ENOMEM, says, () => there.trySend(1));
+        await fails(ENOMEM, says, () => there.send(1));
+        await fails(ENOMEM, says, () => there.clone());
+        await fails(ENOMEM, says, () => here.recvSync({ timeout: 0 }));
+        await fails(ENOMEM, says, () => here.tryRecv());
+        await fails(ENOMEM, says, () => here.recv());
+        assert(!there.closed && !here.closed);
+        // They are still their owner's, who may pass them on.
+        sender.sendSync(arrived);
+        assert(!there.closed && here.closed);
+        there.close();
+        arrived.splice(0, 2, ...receiver.recvSync({ timeout: 0 }) as typeof ends);
+      }
       // What needs less goes on.
       using client = IpcServer.connect<number, number>(server.name);
       client.sendSync(1);
@@ -198,6 +219,10 @@ const TESTS: Record<string, () => Promise<void>> = {
       sender.sendSync("next");
       assertEquals(receiver.recvSync({ timeout: 0 }), "next");
     });
+    const [there, here] = arrived;
+    there.sendSync(7);
+    assertEquals(here.recvSync({ timeout: 0 }), 7);
+    there.close(), here.close();
     assertEquals(shared.bytes.length, 300 * MB);
     const [one, two] = channel<number>({ capacity: 512 * MB });
     for (const end of [shared, IpcSharedMemory.from(bytes), sender, receiver, one, two]) end.close();
