@@ -45,8 +45,11 @@ export const FULL = -1;
 /** Sends in one turn of the event loop between two looks whether the receiver lives (a look costs 0.4 µs). */
 const SENDS_PER_LOOK = 256;
 
-/** Cells after which a sender looks whether the ring is empty, and those that it then goes back to: the warm ones. */
+/** Cells after which a sender looks whether it can go back to the first cells: they are the warm ones. */
 const WARM_CELLS = (256 << 10) / CELL;
+
+/** Messages that the first cells must have room for, besides, if the receiver is not through with those behind them. */
+const WARM_MESSAGES = 4;
 
 /** Spins before a wait for room blocks, of some 50 ns each. */
 const SPINS = 400;
@@ -377,8 +380,9 @@ export class RingSender {
       );
     }
     const index = tail & this.#mask;
-    if (used === 0 && index > WARM_CELLS && cells <= index) {
-      // Empty: go back to the first cells, which are in the caches, instead of on to cold ones.
+    // Back to the first cells, which are in the caches, instead of on to cold ones. What lies behind them is free again
+    // when the receiver has passed the end, so there must be room for more until then, if it has something to receive.
+    if (index > WARM_CELLS && index - used >= (used === 0 ? cells : WARM_CELLS + WARM_MESSAGES * cells)) {
       const rest = capacity - index;
       words[this.#slot + O_POSITION] = tail;
       words[this.#slot + O_CELLS] = rest;

@@ -43,6 +43,27 @@ for (const claimed of [2 ** 31 - 500, 2 ** 31 + 1000, 2 ** 32 - 2000]) {
   });
 }
 
+for (const backlog of [0, 1, 30]) {
+  test(`With ${backlog} messages under way senders stay at the ring's first cells, and nothing is lost or out of order`, () => {
+    const { sender, memory, receiver, close } = openChannel<Uint8Array>(16 << 20);
+    try {
+      const message = new Uint8Array(10_000);
+      for (let i = 0; i < 4000; i++) {
+        new DataView(message.buffer).setUint32(message.length - 4, i);
+        sender.sendSync(message);
+        if (i < backlog) continue;
+        const got = receiver.recvSync();
+        assertEquals(new DataView(got.buffer, got.byteOffset).getUint32(got.length - 4), i - backlog);
+      }
+      const once = memory.dataWords.subarray(0, memory.dataWords.length / 2); // it is mapped twice
+      const used = once.findLastIndex((word) => word !== 0) * 4;
+      assert(used < 2 << 20, `memory up to ${used} was used, though 300 kB were under way at most`);
+    } finally {
+      close();
+    }
+  });
+}
+
 test("A loan that loses the race back to the first cells leaves no note in the journal but its own", async () => {
   const { port, receiver, memory, close } = openChannel<number>(4 << 20);
   const sender = new IpcBytesSender(port.retain());

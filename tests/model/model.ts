@@ -30,7 +30,7 @@ const SCENARIOS: readonly [name: string, defines: string][] = [
   ["more messages than room, both may die", ROOM],
   ["a loan that stays open while its sender goes on", "CELLS=4 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1 LOANS ONE_DIES"],
   ["a sender that takes the slot of a dead one over", TAKE_OVER],
-  ["an emptied ring goes back to its first cells", WARM],
+  ["a ring goes back to its first cells", WARM],
   ["memory is given back", "CELLS=2 POSITIONS=16 START=14 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 TRIM ONE_DIES"],
   ["a sender idles while positions go half-way round", IDLE],
   ["a receiver that is killed, and the next one", "CELLS=4 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 RECEIVER_DIES"],

@@ -167,7 +167,7 @@ proctype Sender(byte s) {
           od;
 #ifdef WARM
           if
-          :: atomic { tail == head && INDEX(tail) >= 2 && cells <= INDEX(tail) -> jposition[OWN] = tail };
+          :: atomic { INDEX(tail) >= 2 && WRAP(tail - head) + cells <= INDEX(tail) -> jposition[OWN] = tail };
             jcells[OWN] = CELLS - INDEX(tail); /* back to the first cells */
             if
             :: d_step {
