@@ -1,6 +1,6 @@
 // The byte sender: messages as they are, without an encoding.
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
-import { HANDLE_FDS, handleFrom } from "./handle.ts";
+import { claimSender } from "./handle.ts";
 import { type Loan, tryLoan } from "./loan.ts";
 import { outgoing } from "./message.ts";
 import { SenderBase } from "./sender_base.ts";
@@ -109,10 +109,9 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind] {
-    this.pack(luggage);
-    return ["bytes-sender"];
+  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
+    return ["bytes-sender", ...this.pack(luggage)];
   }
 }
 
-onArrival("bytes-sender", (arrivals, first) => new IpcBytesSender(handleFrom(arrivals.claim(first, HANDLE_FDS))));
+onArrival("bytes-sender", (arrivals, first, details) => new IpcBytesSender(claimSender(arrivals, first, details)));

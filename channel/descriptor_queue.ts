@@ -95,7 +95,7 @@ export function sendSpaceBell(socket: number, bell: number): boolean {
   return sendPacket(socket, [bell], ETOOMANYREFS);
 }
 
-/** Descriptors that came ahead of their record. */
+/** Descriptors that came ahead of their record; not watched, as the queue is. */
 export interface Arrived {
   readonly slot: number;
   readonly counter: number;
@@ -169,7 +169,7 @@ export class DescriptorQueue implements DescriptorSource {
   }
 
   /**
-   * Takes the descriptors of a record.
+   * Takes the descriptors of a record. They are not watched (see {@linkcode IpcFd.watch}): the caller closes them.
    *
    * @throws {IpcError} `Corrupt` if they are not there: a sender sends them before it commits.
    */
@@ -246,7 +246,7 @@ export class DescriptorQueue implements DescriptorSource {
 
   /** Reads one packet, if one is there. */
   #readPacket(): boolean {
-    const received = receiveMessage(this.#socket.fd, packet, MAX_FDS_PER_MESSAGE);
+    const received = receiveMessage(this.#socket.fd, packet, MAX_FDS_PER_MESSAGE, false);
     if (typeof received === "number") {
       if (received === -EAGAIN || received === -ECONNRESET) return false;
       throw systemError("Cannot receive descriptors", "recvmsg", -received);
@@ -273,7 +273,7 @@ function unbundle(bundle: IpcFd, count: number): IpcFd[] {
   const all: IpcFd[] = [];
   try {
     while (all.length < count) {
-      const received = receiveMessage(bundle.fd, packet, MAX_FDS_PER_MESSAGE);
+      const received = receiveMessage(bundle.fd, packet, MAX_FDS_PER_MESSAGE, false);
       if (typeof received === "number" || received.length !== PACKET || received.fds.length === 0) break;
       all.push(...received.fds);
     }

@@ -4,7 +4,7 @@ import type { PeerCredentials } from "../ffi/unix_socket.ts";
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
 import { channel, type ChannelOptions } from "./channel.ts";
-import { HANDLE_FDS, handleFrom } from "./handle.ts";
+import { claimSender, senderShape } from "./handle.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { claimReceiver, type TryRecvResult } from "./receiver_base.ts";
 import { IpcSender } from "./sender.ts";
@@ -258,10 +258,10 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
 
   /** @ignore */
   [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    this.#sender[PACK](luggage);
-    const [, ...details] = this.#receiver[PACK](luggage);
+    const [, ...ofSender] = this.#sender[PACK](luggage);
+    const [, ...ofReceiver] = this.#receiver[PACK](luggage);
     luggage.moves(() => this.#sender.close(), () => {});
-    return ["duplex", ...details];
+    return ["duplex", ...ofSender, ...ofReceiver];
   }
 }
 
@@ -270,9 +270,10 @@ function isDisconnected(error: unknown): boolean {
 }
 
 onArrival("duplex", (arrivals, first, details) => {
-  const sender = new IpcSender<unknown>(handleFrom(arrivals.claim(first, HANDLE_FDS)));
+  const sender = new IpcSender<unknown>(claimSender(arrivals, first, details));
+  const shape = senderShape(details);
   try {
-    const arrival = claimReceiver(arrivals, (first as number) + HANDLE_FDS, details);
+    const arrival = claimReceiver(arrivals, (first as number) + shape.fds, details.slice(shape.details));
     return new IpcDuplex(sender, new IpcReceiver<unknown>(arrival));
   } catch (error) {
     sender.close();

@@ -3,7 +3,9 @@ import { createDoorbell, privateEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
+import { PackedSender } from "./packed_sender.ts";
 import { RingMemory } from "./ring_memory.ts";
+import type { Arrivals, Luggage } from "./transfer.ts";
 
 /** The descriptors of one end: enough to use it, or to hand it to another process. */
 export interface Handle {
@@ -28,14 +30,47 @@ export function handleFrom(fds: readonly IpcFd[]): Handle {
   return { memory: fds[0]!, bell: fds[1]!, descriptors: fds[2]! };
 }
 
+/** A sender's end, packed or not. */
+export type SenderHandle = Handle | PackedSender;
+
+/** Among the details of a sender in a message: it is packed, and has one descriptor. */
+const PACKED = 1;
+
+/** Puts a sender's end into a message; returns the details that the other side must know. */
+export function packHandle(handle: SenderHandle, luggage: Luggage): unknown[] {
+  if (handle instanceof PackedSender) {
+    luggage.add([handle.socket]);
+    return [PACKED];
+  }
+  luggage.add(handleFds(handle));
+  return [];
+}
+
+/** How many descriptors a sender with these details has, and how many of the details are about that. */
+export function senderShape(details: readonly unknown[]): { fds: number; details: number } {
+  return details[0] === PACKED ? { fds: 1, details: 1 } : { fds: HANDLE_FDS, details: 0 };
+}
+
+/** Takes a sender's end out of a message. */
+export function claimSender(arrivals: Arrivals, first: unknown, details: readonly unknown[]): SenderHandle {
+  const fds = arrivals.claim(first, senderShape(details).fds);
+  return fds.length === 1 ? new PackedSender(fds[0]!) : handleFrom(fds);
+}
+
+/** Closes a sender's end that nobody uses. */
+export function closeSenderHandle(handle: SenderHandle): void {
+  if (handle instanceof PackedSender) handle.socket.close();
+  else closeHandle(handle);
+}
+
 /** Closes a handle that nobody uses. */
 export function closeHandle(handle: Handle): void {
   for (const fd of handleFds(handle)) fd.close();
 }
 
 /** Whether a handle was refused, or closed; one that is in use has given its descriptors away. */
-export function isClosed(handle: Handle): boolean {
-  return handle.memory.closed;
+export function isClosed(handle: SenderHandle): boolean {
+  return handle instanceof PackedSender ? handle.socket.closed : handle.memory.closed;
 }
 
 /**

@@ -43,8 +43,8 @@ export const CELL_SHIFT = 6;
 
 /** "ISTHRING", as two little-endian words. */
 export const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x474e4952;
-/** Of this layout. Another number means another layout. */
-export const FORMAT_VERSION = 1;
+/** Of this layout, and of what travels beside it. Another number means another one. */
+export const FORMAT_VERSION = 2;
 
 /** Word (not byte) indices. */
 export const W_MAGIC = 0,

@@ -11,7 +11,8 @@ import { pollUntil } from "../ffi/poll.ts";
 import { step } from "../ffi/step_hook.ts";
 import { writeMemoryFile } from "../ffi/memory_file.ts";
 import { sendDescriptors, sendSpaceBell } from "./descriptor_queue.ts";
-import { type Handle, openHandle } from "./handle.ts";
+import { type Handle, openHandle, type SenderHandle } from "./handle.ts";
+import { PackedSender, packSender, unpacked } from "./packed_sender.ts";
 import {
   BELL_CLOSED,
   CELL,
@@ -77,6 +78,11 @@ export class RingSender {
   readonly #bellFd: number;
   /** What others are given instead, as they could make it block. */
   #bellToGive: IpcFd | undefined;
+  /** The receiver's socket, if it was in this isolate when the ring was made. */
+  #receiverSocket: IpcFd | undefined;
+  /** For passing it on, once packed; and whether this isolate has packed it. */
+  #packed: PackedSender | undefined;
+  #packedHere = false;
   readonly #descriptors: IpcFd;
   /** The files of a named ring. */
   #file: RingFile | undefined;
@@ -113,10 +119,16 @@ export class RingSender {
     this.#limit = Atomics.load(this.#words, W_TAIL);
   }
 
-  /** The sending side of a ring of this process. Owns what it is given, also if it throws. */
-  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd): RingSender {
+  /**
+   * The sending side of a ring of this process. Owns what it is given, also if it throws.
+   *
+   * @param receiverSocket The other end of `descriptors`, if that is in this isolate; it stays the receiver's.
+   */
+  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd, receiverSocket?: IpcFd): RingSender {
     try {
-      return new RingSender(memory, bell, descriptors);
+      const sender = new RingSender(memory, bell, descriptors);
+      sender.#receiverSocket = receiverSocket;
+      return sender;
     } catch (error) {
       memory.release();
       bell.close();
@@ -126,9 +138,11 @@ export class RingSender {
   }
 
   /** The sending side of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
-  static attach(handle: Handle): RingSender {
+  static attach(handle: Handle, packed = false): RingSender {
     const { memory, bell, descriptors } = openHandle(handle, O_WRONLY);
-    return RingSender.create(memory, bell, descriptors);
+    const sender = RingSender.create(memory, bell, descriptors);
+    if (packed) sender.#packed = new PackedSender(descriptors);
+    return sender;
   }
 
   /** The sending side of a named ring. Owns the attachment, also if it throws. */
@@ -156,15 +170,26 @@ export class RingSender {
   }
 
   /** Still owned by this sender; for passing it on. */
-  get handle(): Handle {
+  get handle(): SenderHandle {
     if (this.#file !== undefined) {
       throw new IpcError(
         "Serialization",
         `Cannot send an end of the named channel "${this.#file.path}": send its path, and open it there`,
       );
     }
-    this.#bellToGive ??= ringToGive(this.#bell);
+    if (this.#packed !== undefined) return this.#packed;
+    if (this.#bellToGive === undefined) this.#bellToGive = ringToGive(this.#bell);
+    else if (this.#pack(this.#bellToGive)) return this.#packed!;
     return { memory: this.#memory.fd, bell: this.#bellToGive, descriptors: this.#descriptors };
+  }
+
+  /** Sent once already: from now on it travels as one descriptor, if that can be arranged here. */
+  #pack(bell: IpcFd): boolean {
+    const socket = this.#receiverSocket;
+    if (socket === undefined || socket.closed || !packSender(socket, this.#memory.fd, bell)) return false;
+    this.#receiverSocket = undefined;
+    this.#packed = new PackedSender(this.#descriptors);
+    return this.#packedHere = true;
   }
 
   /** Bytes that the ring holds. */
@@ -180,6 +205,7 @@ export class RingSender {
     this.#memory.release();
     this.#bell.close();
     this.#bellToGive?.close();
+    if (this.#packedHere) unpacked();
     this.#descriptors.close();
     if (this.#file !== undefined) leaveRingFile(this.#file);
   }

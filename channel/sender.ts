@@ -1,6 +1,6 @@
 // The typed sender, and the same without its type.
 import { encodeMessage } from "./codec.ts";
-import { HANDLE_FDS, handleFrom } from "./handle.ts";
+import { claimSender } from "./handle.ts";
 import { connectChannel } from "./hello.ts";
 import { SenderBase } from "./sender_base.ts";
 import { openRingFile } from "./ring_file.ts";
@@ -90,13 +90,12 @@ export class IpcSender<T> extends SenderBase<T> {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind] {
-    this.pack(luggage);
-    return ["sender"];
+  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
+    return ["sender", ...this.pack(luggage)];
   }
 }
 
-onArrival("sender", (arrivals, first) => new IpcSender(handleFrom(arrivals.claim(first, HANDLE_FDS))));
+onArrival("sender", (arrivals, first, details) => new IpcSender(claimSender(arrivals, first, details)));
 
 /**
  * A sender whose type nobody knows at the moment: for registries, and for sending on what came from elsewhere.
@@ -156,12 +155,12 @@ export class OpaqueIpcSender implements Disposable {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind] {
-    return packAs("opaque-sender", this.#sender, luggage) as [Kind];
+  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
+    return packAs("opaque-sender", this.#sender, luggage);
   }
 }
 
 onArrival(
   "opaque-sender",
-  (arrivals, first) => new OpaqueIpcSender(new IpcSender(handleFrom(arrivals.claim(first, HANDLE_FDS)))),
+  (arrivals, first, details) => new OpaqueIpcSender(new IpcSender(claimSender(arrivals, first, details))),
 );

@@ -1,7 +1,7 @@
 // What typed and byte senders have in common: everything but the encoding.
 import { IpcError } from "../ffi/error.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
-import { closeHandle, type Handle, handleFds, isClosed } from "./handle.ts";
+import { closeSenderHandle, isClosed, packHandle, type SenderHandle } from "./handle.ts";
 import { outgoing } from "./message.ts";
 import { SenderPort } from "./sender_port.ts";
 import type { Luggage } from "./transfer.ts";
@@ -17,10 +17,10 @@ const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat
 class SenderSeat {
   #port: SenderPort | undefined;
   #unused: UnusedChannel | undefined;
-  #handle: Handle | undefined;
+  #handle: SenderHandle | undefined;
   #left = false;
 
-  constructor(from: SenderPort | UnusedChannel | Handle) {
+  constructor(from: SenderPort | UnusedChannel | SenderHandle) {
     if (from instanceof UnusedChannel) this.#unused = from;
     else if (from instanceof SenderPort) this.#port = from;
     else this.#handle = from;
@@ -53,7 +53,7 @@ class SenderSeat {
   }
 
   /** The descriptors, without attaching. */
-  handle(): Handle {
+  handle(): SenderHandle {
     return this.#handle ?? this.port().ring.handle;
   }
 
@@ -63,7 +63,7 @@ class SenderSeat {
     this.#left = true;
     this.#unused?.closeSender();
     this.#port?.release(owner);
-    if (this.#handle !== undefined) closeHandle(this.#handle);
+    if (this.#handle !== undefined) closeSenderHandle(this.#handle);
     this.#unused = this.#port = this.#handle = undefined;
   }
 }
@@ -94,7 +94,7 @@ export abstract class SenderBase<T> implements Disposable {
    * @param from What the sender sends through.
    */
   constructor(from: unknown) {
-    this.#seat = new SenderSeat(from as SenderPort | UnusedChannel | Handle);
+    this.#seat = new SenderSeat(from as SenderPort | UnusedChannel | SenderHandle);
     forgotten.register(this, this.#seat, this);
   }
 
@@ -250,8 +250,8 @@ export abstract class SenderBase<T> implements Disposable {
     return this;
   }
 
-  /** Puts the descriptors of a clone into the `Luggage` of a message. @ignore */
-  protected pack(luggage: object): void {
-    (luggage as Luggage).add(handleFds(this.#seat.handle()));
+  /** Puts a clone into the `Luggage` of a message, and returns what the other side must know. @ignore */
+  protected pack(luggage: object): unknown[] {
+    return packHandle(this.#seat.handle(), luggage as Luggage);
   }
 }

@@ -2,7 +2,8 @@
 import { IpcError } from "../ffi/error.ts";
 import { sameFileKey } from "../ffi/mapping.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
-import { closeHandle, type Handle } from "./handle.ts";
+import { closeHandle, type Handle, type SenderHandle } from "./handle.ts";
+import { PackedSender } from "./packed_sender.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import type { Message } from "./message.ts";
 import { RingSender } from "./ring_sender.ts";
@@ -46,11 +47,25 @@ export class SenderPort {
     return new SenderPort(sameFileKey(ring.memoryFd.fd), ring);
   }
 
-  /** The port of a ring that came from a peer; one that is in use here already is shared. Owns the handle, as `openHandle` says. */
-  static attach(handle: Handle): SenderPort {
+  /**
+   * The port of a ring that came from a peer; one that is in use here already is shared. Owns the handle, as `openHandle`
+   * says.
+   */
+  static attach(from: SenderHandle): SenderPort {
+    if (!(from instanceof PackedSender)) return SenderPort.#attach(from, false);
+    const handle = from.unpack();
+    try {
+      return SenderPort.#attach(handle, true);
+    } catch (error) {
+      handle.memory.close(), handle.bell.close(); // copies: for another try they can be had again
+      throw error;
+    }
+  }
+
+  static #attach(handle: Handle, packed: boolean): SenderPort {
     const key = sameFileKey(handle.memory.fd);
     const known = SenderPort.#ports.get(key);
-    if (known === undefined) return new SenderPort(key, RingSender.attach(handle));
+    if (known === undefined) return new SenderPort(key, RingSender.attach(handle, packed));
     closeHandle(handle);
     return known.retain();
   }

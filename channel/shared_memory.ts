@@ -189,4 +189,4 @@ export class IpcSharedMemory implements Disposable {
   }
 }
 
-onArrival("shared-memory", (arrivals, first) => IpcSharedMemory.fromFd(arrivals.claim(first, 1)[0]!));
+onArrival("shared-memory", (arrivals, first) => IpcSharedMemory.fromFd(arrivals.claimOne(first)));

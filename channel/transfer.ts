@@ -136,7 +136,12 @@ export class Arrivals {
     this.#fds = [...fds];
   }
 
-  /** Takes over `count` descriptors from number `first` on. */
+  /** Takes over the descriptor of number `at`; it is closed should it be forgotten. */
+  claimOne(at: unknown): IpcFd {
+    return this.claim(at, 1)[0]!.watch();
+  }
+
+  /** Takes over `count` descriptors from number `first` on, for an endpoint that closes them should it be forgotten. */
   claim(first: unknown, count: number): IpcFd[] {
     const claimed: IpcFd[] = [];
     for (let i = 0; i < count; i++) {
@@ -167,7 +172,7 @@ export function onArrival(kind: Kind, unpack: Unpack): void {
   unpackers.set(kind, unpack);
 }
 
-onArrival("fd", (arrivals, first) => arrivals.claim(first, 1)[0]!);
+onArrival("fd", (arrivals, first) => arrivals.claimOne(first));
 
 /** Puts the travellers of one message together again. */
 export class Reviver {

@@ -73,7 +73,7 @@ function createEnds(capacity: number): [SenderPort, RingReceiver] {
   const parts = createChannel(capacity);
   let ring: RingSender;
   try {
-    ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors);
+    ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors, parts.receiveDescriptors);
   } catch (error) {
     parts.memory.release();
     parts.listen.close();

@@ -31,6 +31,7 @@ const forgotten = new FinalizationRegistry<{ fd: number; guard: Int32Array | und
 export class IpcFd implements Disposable {
   #fd: number;
   readonly #guard: Int32Array | undefined;
+  #watched: boolean;
 
   /**
    * Takes ownership: from now on only this object closes the descriptor.
@@ -38,13 +39,29 @@ export class IpcFd implements Disposable {
    * @param fd An open file descriptor of this process, an integer from 0.
    * @throws {TypeError} If `fd` is not such a number.
    */
-  constructor(fd: number) {
+  constructor(fd: number);
+  /** @ignore Not for programs: with `false` whoever owns this object closes it for certain, see {@linkcode watch}. */
+  constructor(fd: number, watched: boolean);
+  constructor(fd: number, watched = true) {
     if (!Number.isInteger(fd) || fd < 0 || fd > 0x7fffffff) {
       throw new TypeError(`Cannot own descriptor ${String(fd)}: it must be an integer from 0`);
     }
     this.#fd = fd;
     this.#guard = guardFd(fd);
-    forgotten.register(this, { fd, guard: this.#guard }, this);
+    this.#watched = false;
+    if (watched) this.watch();
+  }
+
+  /**
+   * Has the descriptor closed should this object be forgotten. Not done for those that belong to something which is
+   * watched itself: it takes as long as closing one.
+   *
+   * @ignore
+   */
+  watch(): this {
+    if (!this.#watched && this.#fd >= 0) forgotten.register(this, { fd: this.#fd, guard: this.#guard }, this);
+    this.#watched = true;
+    return this;
   }
 
   /**
@@ -72,7 +89,7 @@ export class IpcFd implements Disposable {
     const fd = this.fd;
     this.#fd = -1;
     unguardFd(this.#guard);
-    forgotten.unregister(this);
+    if (this.#watched) forgotten.unregister(this);
     return fd;
   }
 
@@ -94,7 +111,7 @@ export class IpcFd implements Disposable {
     const fd = this.#fd;
     this.#fd = -1;
     unguardFd(this.#guard);
-    forgotten.unregister(this);
+    if (this.#watched) forgotten.unregister(this);
     libc().c.close(fd); // Linux frees the number whatever it returns
   }
 

@@ -12,6 +12,7 @@ import {
   MSG_CTRUNC,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
+  MSG_PEEK,
   POLLNVAL,
   SCM_RIGHTS,
   SOL_SOCKET,
@@ -99,6 +100,8 @@ export interface ReceivedMessage {
  * @param socket A Unix socket.
  * @param data Where the bytes go.
  * @param maxFds Descriptors expected; what comes beyond is closed and an error.
+ * @param watched Whether the descriptors are closed should they be forgotten, see {@linkcode IpcFd.watch}.
+ * @param peek Whether the message stays where it is: what is received is a copy, of the descriptors, too.
  * @returns The message, or the error number, negative.
  * @throws {IpcError} `Corrupt` for more descriptors than expected; `System` where the descriptor table is full.
  */
@@ -106,13 +109,16 @@ export function receiveMessage(
   socket: number,
   data: Uint8Array,
   maxFds: number,
+  watched = true,
+  peek = false,
 ): ReceivedMessage | number {
   const { c, errnoCell } = libc();
   const frame = shared ??= new Frame();
+  const how = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0);
   let length: number;
   for (;;) {
     frame.prepare(data, CONTROL_LENGTH); // room for all that Linux lets a message carry, so none is cut off
-    length = c.recvmsg(socket, frame.header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    length = c.recvmsg(socket, frame.header, how);
     const errno = errnoCell[0]!;
     if (length >= 0) break;
     if (errno !== EINTR) return -errno;
@@ -128,7 +134,7 @@ export function receiveMessage(
       frame.controlWords.getInt32(at + CMSGHDR.cmsg_type, true) === SCM_RIGHTS
     ) {
       for (let i = at + CMSG_HEADER; i + 4 <= at + size; i += 4) {
-        fds.push(new IpcFd(frame.controlWords.getInt32(i, true)));
+        fds.push(new IpcFd(frame.controlWords.getInt32(i, true), watched));
       }
     }
     at += (size + 7) & ~7;

@@ -3,7 +3,7 @@ import { channel, IpcError, type IpcReceiver, type IpcSender } from "../mod.ts";
 import { closeHandle, createChannel, type Handle } from "../channel/handle.ts";
 import { RingReceiver } from "../channel/ring_receiver.ts";
 import { RingSender } from "../channel/ring_sender.ts";
-import { dataOffset, ringSize, W_BELL, W_CELLS, W_MAGIC, W_VERSION } from "../channel/ring_layout.ts";
+import { dataOffset, FORMAT_VERSION, ringSize, W_BELL, W_CELLS, W_MAGIC, W_VERSION } from "../channel/ring_layout.ts";
 import { encodeCbor } from "../ffi/cbor.ts";
 import { createDoorbell } from "../ffi/doorbell.ts";
 import { IpcFd } from "../ffi/fd.ts";
@@ -35,7 +35,10 @@ function ringFile(size: number, seals: number, change: (words: Int32Array) => vo
   c.ftruncate(fd.fd, BigInt(size));
   const mapping = Mapping.shared(fd.fd, 4096);
   const words = new Int32Array(mapping.buffer);
-  words[W_MAGIC] = 0x48545349, words[W_MAGIC + 1] = 0x474e4952, words[W_VERSION] = 1, words[W_CELLS] = CELLS;
+  words[W_MAGIC] = 0x48545349,
+    words[W_MAGIC + 1] = 0x474e4952,
+    words[W_VERSION] = FORMAT_VERSION,
+    words[W_CELLS] = CELLS;
   change(words);
   mapping.unmap();
   if (seals !== 0) assertEquals(c.fcntl(fd.fd, F_ADD_SEALS, seals), 0);
@@ -62,7 +65,7 @@ const HANDLES: readonly { what: string; make: () => IpcFd; code: "Corrupt" | "In
   { what: "another half magic", make: () => ringFile(SIZE, SEALED, (words) => words[1] = 0), code: "Corrupt" },
   {
     what: "a later version",
-    make: () => ringFile(SIZE, SEALED, (words) => words[W_VERSION] = 2),
+    make: () => ringFile(SIZE, SEALED, (words) => words[W_VERSION] = FORMAT_VERSION + 1),
     code: "Incompatible",
   },
   { what: "version 0", make: () => ringFile(SIZE, SEALED, (words) => words[W_VERSION] = 0), code: "Incompatible" },

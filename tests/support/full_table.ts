@@ -212,6 +212,23 @@ const TESTS: Record<string, () => Promise<void>> = {
     clone.sendSync(1);
     assertEquals(receiver.recvSync({ timeout: 0 }), 1);
     clone.close();
+
+    // Sent again it comes as one descriptor, and has two more in it, for which there must be room when it is used.
+    carrier.sendSync(sender);
+    const packed = arrivals.recvSync({ timeout: 0 }) as typeof sender;
+    const unused = await count();
+    for (let free = 0; free < 2; free++) {
+      await withRoomFor(free, async () => {
+        await fails("sendSync()", () => packed.sendSync(2));
+        await fails("send()", () => packed.send(2));
+        await fails("clone()", () => packed.clone());
+        assert(!packed.closed);
+      });
+      assertEquals(await count(), unused, `unpacking with room for ${free} leaves something open`);
+    }
+    packed.sendSync(2);
+    assertEquals(receiver.recvSync({ timeout: 0 }), 2);
+    packed.close();
     console.log("ok receiving");
 
     // A wait that cannot begin is no wait: it takes no message later on.

@@ -183,6 +183,11 @@ const TESTS: Record<string, () => Promise<void>> = {
     sender.sendSync(ends);
     moved.close();
     const arrived = receiver.recvSync({ timeout: 0 }) as typeof ends;
+    // And a sender that comes as one descriptor, as it was sent before.
+    const [twice, receiverOfTwice] = channel<number>({ capacity: 512 * MB });
+    sender.sendSync(twice), (receiver.recvSync({ timeout: 0 }) as typeof twice).close();
+    sender.sendSync(twice), twice.close();
+    const packed = receiver.recvSync({ timeout: 0 }) as typeof twice;
     const { size } = /VmSize:\s+(?<size>[0-9]+) kB/.exec(Deno.readTextFileSync("/proc/self/status"))!.groups!;
     await limited("as", Number(size) * 1024 + 250 * MB, async () => {
       const says = "out of memory";
@@ -193,6 +198,8 @@ const TESTS: Record<string, () => Promise<void>> = {
       await fails(ENOMEM, says, () => IpcSharedMemory.filled(1, 300 * MB));
       await fails(ENOMEM, says, () => shared.bytes);
       for (let times = 0; times < 2; times++) {
+        await fails(ENOMEM, says, () => packed.sendSync(1));
+        assert(!packed.closed);
         const [there, here] = arrived;
         await fails(ENOMEM, says, () => there.sendSync(1));
         await fails(ENOMEM, says, () => there.trySend(1));
@@ -223,6 +230,9 @@ const TESTS: Record<string, () => Promise<void>> = {
     there.sendSync(7);
     assertEquals(here.recvSync({ timeout: 0 }), 7);
     there.close(), here.close();
+    packed.sendSync(8);
+    assertEquals(receiverOfTwice.recvSync({ timeout: 0 }), 8);
+    packed.close(), receiverOfTwice.close();
     assertEquals(shared.bytes.length, 300 * MB);
     const [one, two] = channel<number>({ capacity: 512 * MB });
     for (const end of [shared, IpcSharedMemory.from(bytes), sender, receiver, one, two]) end.close();
