@@ -1,8 +1,9 @@
 // Who is killed in another PID namespace, where its number means nothing, costs its unfinished message and nothing else;
 // who is only stopped there is waited for.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, IpcBytesSender, IpcReceiver, IpcSender } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
+import { beforeAtomic, WRITES } from "./support/atomics.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { containerTest } from "./support/containers.ts";
 import { type Message, NAMED, receiveNumbers, sendNumbers, tryToReceive } from "./support/named.ts";
@@ -350,4 +351,39 @@ containerTest("A receiver in a container goes on when a sender was killed where 
   await child.status;
   sender.sendSync(["ours", 0]);
   for (const message of [...numbered("killed", 2), ["ours", 0]]) assertEquals(await soon(listening.said()), message);
+});
+
+/** Opens, sends and closes, and is killed before an atomic write of that; says so if it is not. */
+export function dieAnywhere({ path, nth }: { path: string; nth: number }, self: Self): void {
+  beforeAtomic(nth, () => Deno.kill(Deno.pid, "SIGKILL"), WRITES);
+  const sender = IpcSender.open<Message>(path);
+  sender.sendSync(["killed", nth]);
+  sender.close();
+  self.say("survived");
+}
+
+containerTest("A sender killed in a container at any moment from opening to closing holds up nobody", async (
+  { path: folder, channel: path },
+  { startContained },
+) => {
+  using sender = IpcSender.open<Message>(path);
+  using receiver = IpcReceiver.create<Message>(path);
+  let arrived = 0, deaths = 0;
+  for (let nth = 1;; nth++) {
+    const child = await startContained(import.meta.url, dieAnywhere, { path, nth }, folder);
+    const survived = await child.said().then(() => true, () => false);
+    await child.status;
+    sender.sendSync(["ours", nth]);
+    let message = await receiver.recv({ timeout: SOON });
+    if (message[0] === "killed") {
+      assertEquals(message, ["killed", nth]);
+      arrived++;
+      message = await receiver.recv({ timeout: SOON });
+    }
+    assertEquals(message, ["ours", nth]);
+    assertEquals(receiver.tryRecv(), { state: "empty" });
+    if (survived) break;
+    deaths++;
+  }
+  assert(arrived > 2 && deaths - arrived > 2, `${deaths} deaths, of which ${arrived} after the commit`);
 });

@@ -7,28 +7,10 @@ import { ownDescription, tryLockByte } from "../ffi/file_lock.ts";
 import { ownPid, ownThread } from "../ffi/liveness.ts";
 import { sealedMemory } from "../ffi/mapping.ts";
 import type { Self } from "./support/actor.ts";
+import { beforeAtomic } from "./support/atomics.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { folderTest } from "./support/folder.ts";
 import { test } from "./support/test.ts";
-
-type Atomic = (...args: unknown[]) => unknown;
-
-/** Calls `act` before the `nth` atomic operation of what follows; returns how to stop that. */
-function beforeAtomic(nth: number, act: () => void): () => void {
-  const all = Atomics as unknown as Record<string, Atomic>;
-  const originals = new Map(["load", "store", "compareExchange"].map((name) => [name, all[name]!]));
-  const restore = () => originals.forEach((original, name) => all[name] = original);
-  for (const [name, original] of originals) {
-    all[name] = (...args) => {
-      if (--nth === 0) {
-        restore();
-        act();
-      }
-      return original(...args);
-    };
-  }
-  return restore;
-}
 
 /** Thread id, start time, namespace and process id of this thread. */
 function self(): number[] {
