@@ -4,10 +4,12 @@
 // thread. Elsewhere the owner holds locks (see identity.ts): on a named ring by the open file of its attachment, on any
 // other by the memory opened anew, which costs 6 µs, and so is done only when an end of another namespace has been
 // attached: at once by who attaches after that, and by all others with the first send of their next turn of the event
-// loop, after 256 sends of the same, and before they wait for room.
+// loop, after 256 sends of the same, and before they wait for room. Slots of loans are locked in any case: a loan may be
+// out for long, and its sender do nothing meanwhile; they are kept for the next loans, so it costs that once a sender.
 //
-// Not known for dead in another namespace is, for this reason, an owner that died with a claim open which it had made
-// before that end was attached; and one that could not open the memory, as it has no /proc or is not allowed to.
+// Not known for dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
+// commit, in a turn that had begun before that end was attached; and one that could not open the memory, as it has no
+// /proc or is not allowed to.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { ownDescription } from "../ffi/file_lock.ts";
@@ -46,10 +48,11 @@ export class SenderSlots {
   /**
    * A slot for claims: one at a time.
    *
+   * @param locked Whether a claim may stay open while this sender does nothing.
    * @throws {IpcError} `System` if living threads have all of them.
    */
-  claim(): number {
-    const lock = this.#needed ? this.#open() : undefined;
+  claim(locked = false): number {
+    const lock = locked || this.#needed ? this.#open() : undefined;
     const slot = this.#find(lock) ?? (lock === undefined ? undefined : this.#find(undefined));
     if (slot === undefined) {
       if (this.#slots.length === 0) this.close();
@@ -103,7 +106,7 @@ export class SenderSlots {
 
   /** A slot for a claim that stays open while others are made. */
   borrow(): number {
-    return this.#spare.pop() ?? this.claim();
+    return this.#spare.pop() ?? this.claim(true);
   }
 
   /** Takes a slot back after its claim was committed. */

@@ -1,7 +1,7 @@
 // Who is killed in another PID namespace, where its number means nothing, costs its unfinished message and nothing else;
 // who is only stopped there is waited for.
 import { assert, assertEquals } from "@std/assert";
-import { bytesChannel, channel, IpcBytesSender, IpcReceiver, IpcSender } from "../mod.ts";
+import { bytesChannel, channel, type IpcBytesReceiver, IpcBytesSender, IpcReceiver, IpcSender } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { beforeAtomic, WRITES } from "./support/atomics.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
@@ -130,6 +130,40 @@ containerTest("A receiver in a container goes on when a sender was killed where 
   sender.close();
   assertEquals(await listening.said(), "the end");
 });
+
+/** Is killed with a loan out that was made before anybody was in a container. */
+export function lendEarly({ sender }: { sender: IpcBytesSender }, self: Self): void {
+  const loan = sender.reserveSync(10);
+  self.say("lent");
+  self.hear();
+  loan.bytes[0] = 1;
+  Deno.kill(Deno.pid, "SIGKILL");
+}
+
+/** Says the first byte of what it receives. */
+export async function sayBytes({ receiver }: { receiver: IpcBytesReceiver }, self: Self): Promise<void> {
+  for await (const [byte] of receiver) self.say(byte);
+}
+
+containerTest(
+  "A receiver that went to a container is not held up by a loan that was made before, and its killed owner",
+  async (
+    { path: folder },
+    { start, startContained },
+  ) => {
+    const [sender, receiver] = bytesChannel();
+    const child = await start(import.meta.url, lendEarly, { sender });
+    assertEquals(await child.said(), "lent");
+    sender.sendSync(Uint8Array.of(1));
+    const listening = await startContained(import.meta.url, sayBytes, { receiver }, folder);
+    await child.tell();
+    await child.status;
+    assertEquals(await soon(listening.said()), 1);
+    sender.sendSync(Uint8Array.of(2));
+    assertEquals(await soon(listening.said()), 2);
+    sender.close();
+  },
+);
 
 /** Sends a message a turn, the second one when it is told to. */
 export async function victimInTurns({ sender, trap }: { sender: IpcSender<Numbered>; trap: Trap }, self: Self) {
