@@ -83,6 +83,8 @@ export class IpcOneShotServer<T> implements Disposable {
    */
   #connection: UnixSocket | undefined;
   #receiver: IpcReceiver<T> | undefined;
+  /** The last client that was not allowed. */
+  #refused: PeerCredentials | undefined;
 
   /**
    * Starts to listen.
@@ -114,7 +116,10 @@ export class IpcOneShotServer<T> implements Disposable {
     try {
       while (this.#receiver === undefined) {
         const connection = this.#connection ??= await this.#socket.accept({ ...options, ...left() });
-        if (this.#allow(connection.peer)) {
+        const { peer } = connection;
+        if (!this.#allow(peer)) {
+          this.#refused = peer;
+        } else {
           const patience = { ...options, timeout: Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT) };
           await pollEventually(connection, POLLIN, "accept a client: it does not introduce itself", patience);
           this.#receiver = this.#welcome(connection);
@@ -142,7 +147,10 @@ export class IpcOneShotServer<T> implements Disposable {
     try {
       while (this.#receiver === undefined) {
         const connection = this.#connection ??= this.#socket.acceptSync(left());
-        if (this.#allow(connection.peer)) {
+        const { peer } = connection;
+        if (!this.#allow(peer)) {
+          this.#refused = peer;
+        } else {
           const patience = Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT);
           if (pollUntil(connection.fd, POLLIN, performance.now() + patience) === 0) {
             throw timeoutError("accept a client: it does not introduce itself", patience);
@@ -184,6 +192,8 @@ export class IpcOneShotServer<T> implements Disposable {
     if (!(error instanceof IpcError) || error.code !== "Timeout" || hasConnected) return error;
     const found = hasJoined
       ? "a client connected, but sent nothing"
+      : this.#refused !== undefined
+      ? `process ${this.#refused.pid} of user ${this.#refused.uid} connected, and "allow" did not admit it`
       : "nobody connected; see whether the process that was to connect has ended";
     return new IpcError("Timeout", `Cannot accept a client within ${options?.timeout} ms at "${this.name}": ${found}`);
   }

@@ -147,6 +147,11 @@ test("A one-shot server that waits in vain says for how long, and how far its cl
   const silent = assertIpcErrorSync("Timeout", () => server.acceptSync({ timeout: 22 }));
   for (const part of ["within 22 ms", server.name, "sent nothing"]) assertStringIncludes(silent.message, part);
   server.close();
+
+  using strict = new IpcOneShotServer<number>({ allow: () => false });
+  using _refused = IpcSender.connect<number>(strict.name);
+  const refused = await assertIpcError("Timeout", () => strict.accept({ timeout: 23 }));
+  for (const part of [`process ${Deno.pid} of user`, '"allow"']) assertStringIncludes(refused.message, part);
 });
 
 processTest(
