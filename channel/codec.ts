@@ -1,5 +1,5 @@
 // Typed messages: values to records and back.
-import { decodeCbor, encodeParts, NOT_PLAIN, readPlain } from "../ffi/cbor.ts";
+import { decodeCbor, encodeParts, NOT_PLAIN, readPlain, reviveAll } from "../ffi/cbor.ts";
 import { IpcError } from "../ffi/error.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { type Borrowed, BorrowedCopy, BorrowedMessage } from "./borrowed.ts";
@@ -8,10 +8,10 @@ import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "./ring_layout.ts";
 import type { Loan, RingReceiver } from "./ring_receiver.ts";
 import { takeByteStringsOut } from "./skeleton.ts";
-import { collect, collecting, type Luggage, Reviver } from "./transfer.ts";
+import { collect, collecting, type Luggage, MARK, Reviver, uncollect } from "./transfer.ts";
 
 let pending: unknown;
-const encodePending = () => outgoing.setWritten(encodeParts(pending, true, collect));
+const encodePending = () => outgoing.setWritten(encodeParts(pending, true, collect, uncollect));
 
 /** Encodes a value into {@linkcode outgoing}; returns what travels with it. */
 export function encodeMessage(value: unknown): Luggage | undefined {
@@ -68,10 +68,9 @@ function decodeParts(
   copy: boolean,
   reviver: Reviver | undefined,
 ): unknown {
-  if (reviver === undefined) {
-    const value = readPlain(source, offset, offset + length, copy ? copyBytes : viewOf);
-    if (value !== NOT_PLAIN) return value;
-  }
+  const mark = reviver === undefined ? undefined : MARK;
+  const value = readPlain(source, offset, offset + length, copy ? copyBytes : viewOf, mark);
+  if (value !== NOT_PLAIN) return reviver === undefined ? value : reviveAll(value, length, reviver.revive);
   const skeleton = takeByteStringsOut(source, offset, offset + length);
   const { places } = skeleton;
   const byteStrings: Uint8Array[] = [];

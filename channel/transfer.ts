@@ -8,7 +8,7 @@ import { PACK } from "../ffi/pack.ts";
 import { closeAll } from "./descriptor_queue.ts";
 
 /** First element of the array that stands for a traveller. */
-const MARK = "isthmus";
+export const MARK = "isthmus";
 
 export { PACK };
 
@@ -105,6 +105,13 @@ export function collect(object: object): unknown[] | undefined {
   const at = current.fds.length;
   const [kind, ...details] = pack.call(object, current);
   return [MARK, kind, at, ...details];
+}
+
+/** The encoder begins again: what was collected is still its owner's. */
+export function uncollect(): void {
+  const collected = current;
+  current = undefined;
+  collected?.kept();
 }
 
 /**

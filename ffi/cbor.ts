@@ -7,15 +7,14 @@
 // What is plain goes by code of this package's own (cbor_write.ts, cbor_read.ts), because it is the hot path; everything
 // else by cbor-x.
 import { onTag, rawDecode, rawEncode, resetSharing, Tag } from "./cbor_instance.ts";
-import { type Collect, GENERIC_OBJECT, normalize } from "./cbor_normalize.ts";
-import { NOT_PLAIN, readPlain } from "./cbor_read.ts";
-import { writePlain, type Written } from "./cbor_write.ts";
+import { normalize } from "./cbor_normalize.ts";
+import { NOT_PLAIN, readPlain, reviveMarked } from "./cbor_read.ts";
+import { type Collect, GENERIC_OBJECT, writePlain, type Written } from "./cbor_write.ts";
 import { IpcError } from "./error.ts";
 import { ERRORS } from "./standard_errors.ts";
 
-export type { Collect } from "./cbor_normalize.ts";
 export type { BytesOf } from "./cbor_read.ts";
-export type { Insert, Written } from "./cbor_write.ts";
+export type { Collect, Insert, Written } from "./cbor_write.ts";
 export { NOT_PLAIN, readPlain } from "./cbor_read.ts";
 
 let encoding = false;
@@ -26,19 +25,21 @@ let encoding = false;
  * @param value What structuredClone takes, and what `collect` takes charge of.
  * @param gather Whether long byte strings may be left out, as inserts, for the caller to copy where they are to go.
  * @param collect Asked for every object that is not plain.
+ * @param uncollect Called if everything has to be collected again, from the beginning.
  * @returns The message, valid until the next encoding.
  * @throws {IpcError} `Serialization`, with the path to what cannot be encoded.
  */
-export function encodeParts(value: unknown, gather: boolean, collect?: Collect): Written {
+export function encodeParts(value: unknown, gather: boolean, collect?: Collect, uncollect?: () => void): Written {
   if (encoding) {
     // Only a getter on a plain object can get here: toJSON and the getters of other objects ran before.
     throw new IpcError("Serialization", "Cannot encode a value from inside a getter of a value that is being encoded");
   }
   try {
     encoding = true;
-    const plain = writePlain(value, gather);
+    const plain = writePlain(value, gather, collect);
     encoding = false;
     if (plain !== undefined) return plain;
+    uncollect?.();
     const prepared = normalize(value, collect);
     resetSharing();
     encoding = true;
@@ -117,14 +118,32 @@ export function decodeCbor(
     const value = rawDecode(bytes, length, takenOut !== undefined);
     return hasCycle ? close(value) : value;
   } catch (cause) {
-    const why = (cause as Error)?.message ?? String(cause);
-    throw new IpcError("Serialization", `Cannot decode a message of ${length} bytes: ${why}`, { cause });
+    throw decodeError(length, cause);
   } finally {
     if (shared.length > 0) shared = [];
     hasCycle = false;
     revive = undefined;
     byteStrings = undefined;
   }
+}
+
+/**
+ * Gives back, in a value that {@linkcode readPlain} has read, what a collector wrote.
+ *
+ * @param length Bytes of the message.
+ * @throws {IpcError} As {@linkcode decodeCbor}.
+ */
+export function reviveAll(value: unknown, length: number, reviver: Revive): unknown {
+  try {
+    return reviveMarked(value, reviver);
+  } catch (cause) {
+    throw decodeError(length, cause);
+  }
+}
+
+function decodeError(length: number, cause: unknown): IpcError {
+  const why = (cause as Error)?.message ?? String(cause);
+  return new IpcError("Serialization", `Cannot decode a message of ${length} bytes: ${why}`, { cause });
 }
 
 // --- How tags are read ---------------------------------------------------------------------------------------------

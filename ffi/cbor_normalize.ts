@@ -3,20 +3,11 @@
 // Everything that runs code of the user's (toJSON, getters of classes) runs here, before cbor-x starts: cbor-x keeps its state in
 // its module, and a nested message would be written into the middle of the outer one.
 import { NegativeZero, Reference, Shareable, Tag } from "./cbor_instance.ts";
+import { type Collect, GENERIC_OBJECT } from "./cbor_write.ts";
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
 import { PACK } from "./pack.ts";
 import { ERRORS } from "./standard_errors.ts";
-
-/**
- * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
- *
- * @returns What to write in its place, inside tag 27; `undefined` for objects that are none of its business.
- */
-export type Collect = (object: object) => unknown[] | undefined;
-
-/** Tag 27: an object of a named class, `[name, ...arguments]`. */
-export const GENERIC_OBJECT = 27;
 
 const NEGATIVE_ZERO = new NegativeZero();
 

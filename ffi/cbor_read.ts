@@ -30,6 +30,9 @@ let depth = 0;
 let budget = 0;
 let plain = true;
 let bytesOf: BytesOf = copyOf;
+/** See {@linkcode readPlain}. */
+let mark: string | undefined;
+let marked = 0;
 
 function copyOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
   return source.slice(from, from + length);
@@ -39,6 +42,8 @@ function copyOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): 
  * Reads one item that fills the bytes from `start` to `stop`.
  *
  * @param byteStrings Called for each byte string; copies unless told.
+ * @param marking Arrays inside tag 27 that begin with this text are plain as well: follow it by
+ * {@linkcode reviveMarked}.
  * @returns The value, or {@linkcode NOT_PLAIN}.
  */
 export function readPlain(
@@ -46,7 +51,10 @@ export function readPlain(
   start: number,
   stop: number,
   byteStrings: BytesOf = copyOf,
+  marking?: string,
 ): unknown {
+  mark = marking;
+  marked = 0;
   source = bytes;
   at = start;
   end = stop;
@@ -119,6 +127,8 @@ function item(): unknown {
       return array(argument(info));
     case 5:
       return record(argument(info));
+    case 6:
+      return mark === undefined ? notPlain() : markedArray(info);
     case 7:
       switch (info) {
         case 20:
@@ -151,6 +161,47 @@ function array(length: number): unknown {
   for (let i = 0; i < length; i++) items[i] = item();
   depth--;
   return items;
+}
+
+/** Stands for what will be made of an array, once it is certain that the message is plain. */
+class Marked {
+  constructor(readonly content: readonly unknown[]) {}
+}
+
+function markedArray(info: number): unknown {
+  if (info !== 24 || at + 2 > end || source[at] !== 27) return notPlain();
+  const initial = source[at + 1]!;
+  at += 2;
+  if (initial >> 5 !== 4) return notPlain();
+  const content = array(argument(initial & 31)) as unknown[] | undefined;
+  if (content === undefined || content[0] !== mark) return notPlain();
+  marked++;
+  return new Marked(content);
+}
+
+/**
+ * Puts together what {@linkcode readPlain} found marked.
+ *
+ * @param value What it returned.
+ * @param revive Called with each marked array; what it returns takes its place.
+ */
+export function reviveMarked(value: unknown, revive: (content: readonly unknown[]) => unknown): unknown {
+  return marked === 0 ? value : revived(value, revive);
+}
+
+function revived(value: unknown, revive: (content: readonly unknown[]) => unknown): unknown {
+  if (value instanceof Marked) return revive(value.content);
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      if (typeof value[i] === "object") value[i] = revived(value[i], revive);
+    }
+  } else if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    const record = value as Record<string, unknown>;
+    for (const key in record) {
+      if (typeof record[key] === "object") record[key] = revived(record[key], revive);
+    }
+  }
+  return value;
 }
 
 function record(count: number): unknown {

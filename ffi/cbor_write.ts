@@ -8,6 +8,19 @@
 // A long byte string is not copied: only its head is written, and the place is noted, so that whoever copies the
 // message into shared memory copies the byte string straight from where the program has it.
 
+import { IpcFd } from "./fd.ts";
+import { PACK } from "./pack.ts";
+
+/**
+ * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
+ *
+ * @returns What to write in its place, inside tag 27; `undefined` for objects that are none of its business.
+ */
+export type Collect = (object: object) => unknown[] | undefined;
+
+/** Tag 27: an object of a named class, `[name, ...arguments]`. */
+export const GENERIC_OBJECT = 27;
+
 /** A byte string that belongs into an encoded message. */
 export interface Insert {
   /** Where in the written bytes it belongs. */
@@ -45,6 +58,7 @@ let view = new DataView(out.buffer);
 let words = new Int32Array(out.buffer);
 let at = 0;
 let gathering = false;
+let collector: Collect | undefined;
 const NO_INSERTS: Insert[] = [];
 let inserts = NO_INSERTS;
 const written: Written = { bytes: out, words, end: 0, inserts };
@@ -54,16 +68,20 @@ const utf8 = new TextEncoder();
  * Writes a value if it is plain.
  *
  * @param gather Whether long byte strings may be left out, as inserts.
+ * @param collect Asked for objects that are not plain; what it returns is written inside tag 27. If the value turns out
+ * not to be plain after that, it was asked in vain.
  * @returns The message, valid until the next one; `undefined` if the value is not plain.
  */
-export function writePlain(value: unknown, gather: boolean): Written | undefined {
+export function writePlain(value: unknown, gather: boolean, collect?: Collect): Written | undefined {
   if (out.length > KEEP) resize(FIRST_SIZE, 0);
   at = 0;
   gathering = gather;
+  collector = collect;
   inserts = NO_INSERTS;
   try {
     if (!item(value)) return undefined;
   } finally {
+    collector = undefined;
     forget();
   }
   ensure(4);
@@ -243,11 +261,23 @@ function object(value: object): boolean {
     byteString(value as Uint8Array);
     return true;
   }
+  if (collector !== undefined && (PACK in value || value instanceof IpcFd)) return collected(value, collector);
   const tag = ArrayBuffer.isView(value) ? TYPED_ARRAYS.get(prototype) : undefined;
   if (tag === undefined || !firstSight(value)) return false;
   head(TAG, tag);
   const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
   byteString(new Uint8Array(buffer, byteOffset, byteLength));
+  return true;
+}
+
+/** What stands for something outside the value: an endpoint, a descriptor. */
+function collected(value: object, collect: Collect): boolean {
+  if (!firstSight(value)) return false;
+  const content = collect(value);
+  if (content === undefined) return false;
+  head(TAG, GENERIC_OBJECT);
+  head(ARRAY, content.length);
+  for (let i = 0; i < content.length; i++) if (!item(content[i])) return false;
   return true;
 }
 

@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { Message } from "../channel/message.ts";
 import { rawDecode, rawEncode } from "../ffi/cbor_instance.ts";
-import { NOT_PLAIN, readPlain } from "../ffi/cbor_read.ts";
-import { writePlain } from "../ffi/cbor_write.ts";
+import { NOT_PLAIN, readPlain, reviveMarked } from "../ffi/cbor_read.ts";
+import { type Collect, writePlain } from "../ffi/cbor_write.ts";
+import { PACK } from "../ffi/pack.ts";
 import { channel } from "../mod.ts";
 import { test } from "./support/test.ts";
 
@@ -48,9 +49,9 @@ function someValue(below: (n: number) => number, depth: number): unknown {
   }
 }
 
-function flat(value: unknown, gather: boolean): Uint8Array<ArrayBuffer> {
+function flat(value: unknown, gather: boolean, collect?: Collect): Uint8Array<ArrayBuffer> {
   const message = new Message();
-  message.setWritten(writePlain(value, gather)!);
+  message.setWritten(writePlain(value, gather, collect)!);
   const words = new Int32Array((message.length + 3) >>> 2);
   const bytes = new Uint8Array(words.buffer, 0, message.length);
   message.copyTo(bytes, words, 0);
@@ -104,6 +105,58 @@ test("Of bytes that were damaged the plain reader makes nothing, or what cbor-x 
     }
     read++;
     assertEquals(value, rawDecode(damaged, damaged.length, false), damaged.toHex());
+  }
+  assert(read > 1000 && refused > 1000, `${read} read, ${refused} refused`);
+});
+
+/** Something to be collected; a plain object stands for it in what is written. */
+class Mark {
+  constructor(readonly content: readonly unknown[]) {}
+  get [PACK]() {
+    return true;
+  }
+}
+
+const collectMark = (object: object) => object instanceof Mark ? ["mark", ...object.content] : undefined;
+const revive = (content: readonly unknown[]) => new Mark(content.slice(1));
+
+test("What is collected is written in its place, as cbor-x would, and revived wherever it stands", () => {
+  for (
+    const value of [
+      new Mark([]),
+      [new Mark([1, "two"]), 3],
+      { a: { b: [[new Mark([7])], null, undefined] }, c: new Mark(["x".repeat(100), 70_000]) },
+      Array.from({ length: 100 }, (_, i) => ({ i, mark: new Mark([i, [i, -i]]) })),
+      { bytes: new Uint8Array(3000).fill(5), mark: new Mark([new Uint8Array([1])]) },
+    ]
+  ) {
+    const bytes = flat(value, true, collectMark);
+    assertEquals(readPlain(bytes, 0, bytes.length), NOT_PLAIN, "for those who do not know the mark");
+    assertEquals(readPlain(bytes, 0, bytes.length, undefined, "other"), NOT_PLAIN);
+    assertEquals(reviveMarked(readPlain(bytes, 0, bytes.length, undefined, "mark"), revive), value);
+    const tagged = rawDecode(bytes, bytes.length, false);
+    assert(Deno.inspect(tagged, { depth: 9 }).includes('[ "mark"'), Deno.inspect(tagged));
+  }
+  assertEquals(writePlain([new Mark([1]), new Date(0)], true, collectMark), undefined);
+  const twice = new Mark([2]);
+  assertEquals(writePlain([twice, twice], true, collectMark), undefined);
+  assertEquals(writePlain(new Mark([() => {}]), true, collectMark), undefined);
+});
+
+test("Of damaged bytes with marks the plain reader makes something or nothing, and never fails", () => {
+  const below = generator(5);
+  let read = 0, refused = 0;
+  for (let i = 0; i < 20_000; i++) {
+    const written = writePlain(
+      [1, { mark: new Mark(["sender", 0, 1]), more: [new Mark(["fd", 3])] }],
+      false,
+      collectMark,
+    )!;
+    const bytes = written.bytes.slice(0, written.end);
+    for (let n = below(3); n >= 0; n--) bytes[below(bytes.length)] = below(256);
+    const value = readPlain(bytes, 0, bytes.length, undefined, "mark");
+    if (value === NOT_PLAIN) refused++;
+    else reviveMarked(value, (content) => (assertEquals(content[0], "mark"), read++));
   }
   assert(read > 1000 && refused > 1000, `${read} read, ${refused} refused`);
 });

@@ -532,3 +532,38 @@ processTest("A second receiver of a channel that has a living one is refused wit
   assert(secondMemory.closed && secondListen.closed && secondSocket.closed);
   carrier.close(), sender.close();
 });
+
+test("Endpoints beside values of every kind arrive, and what is taken back on the way is still its owner's", () => {
+  const [to, from] = channel<Anything>();
+  // What comes behind an endpoint decides how the message is written, so the endpoint may be packed twice.
+  const others: (() => unknown)[] = [
+    () => 1,
+    () => new Map([[1, new Set([2])]]),
+    () => new Date(0),
+    () => Object.create(null, { a: { value: 1, enumerable: true } }),
+    () => ({ __proto__: null, x: -0 }),
+    () => JSON.parse('{"__proto__": 5}'),
+    () => [new Float16Array([1]), 2n ** 70n],
+  ];
+  for (const other of others) {
+    const [sender, receiver] = channel<Anything>();
+    const [inner, innerReceiver] = channel<number>();
+    sender.sendSync({ early: inner }); // so that the receiver has something to hand over
+    to.sendSync({ sender, receiver, other: other(), again: other() });
+    assert(receiver.closed);
+    const got = from.recvSync({ timeout: 0 }) as { sender: IpcSender<number>; receiver: IpcReceiver<Anything> };
+    got.sender.sendSync(2);
+    (got.receiver.recvSync({ timeout: 0 }) as { early: IpcSender<number> }).early.close();
+    assertEquals(got.receiver.recvSync({ timeout: 0 }), 2 as Anything);
+    for (const end of [sender, inner, innerReceiver, got.sender, got.receiver]) end.close();
+  }
+  // And where nothing can be written.
+  const [sender, receiver] = channel<number>();
+  for (const refused of [() => {}, Symbol("no"), new WeakMap(), Promise.resolve()]) {
+    assertIpcErrorSync("Serialization", () => to.sendSync({ sender, receiver, refused }));
+    sender.sendSync(3);
+    assertEquals(receiver.recvSync({ timeout: 0 }), 3);
+  }
+  assertEquals(from.tryRecv(), { state: "empty" });
+  for (const end of [to, from, sender, receiver]) end.close();
+});
