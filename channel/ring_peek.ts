@@ -196,9 +196,12 @@ export class RingPeek implements Disposable {
       };
     }
     const commits = this.#commitWords(read, (tail - read) | 0);
+    // What was taken meanwhile may have been cleared half-way, or be another record's by now, a lap later. What has not
+    // been taken yet was there all the time.
+    const taken = (this.counters().read - read) | 0;
     const messages: WaitingMessage[] = [];
     let unfinished = 0, damage: string | undefined;
-    for (let at = 0; at < commits.length;) {
+    for (let at = Math.max(0, taken); at < commits.length;) {
       const word = commits[at]!;
       if (word === 0) {
         unfinished++;
@@ -221,13 +224,7 @@ export class RingPeek implements Disposable {
       }
       at += cells;
     }
-    // The receiver clears the word of what it takes, so what it has taken meanwhile may have been seen half-way.
-    const now = this.counters();
-    const taken = (now.read - read) | 0;
-    if (taken <= 0) return { messages, unfinished, damage };
-    const left = messages.filter(({ position }) => ((position - now.read) | 0) >= 0);
-    for (let at = Math.min(taken, commits.length); at < commits.length && commits[at] === 0; at++) unfinished--;
-    return { messages: left, unfinished: Math.max(0, Math.min(unfinished, commits.length - taken)), damage };
+    return { messages, unfinished, damage };
   }
 
   #commitWords(from: number, count: number): Int32Array {
