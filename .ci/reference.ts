@@ -46,6 +46,7 @@ interface Member extends Signature {
   readonly kind?: string;
   readonly jsDoc?: Doc;
   readonly accessibility?: string;
+  readonly hasBody?: boolean;
   readonly tsType?: Type;
   readonly functionDef?: Signature;
 }
@@ -157,6 +158,7 @@ function isShown(member: Member): boolean {
 
 function checkMembers(where: string, { constructors = [], methods = [], properties = [] }: Definition): void {
   for (const member of constructors.filter(isShown)) {
+    if (constructors.length > 1 && member.hasBody) continue; // behind overloads, and not shown
     looked++;
     if (text(member.jsDoc) === "") problems.push(`${where}: the constructor has no description`);
     checkCall(`${where}, constructor`, member.jsDoc, member, true);
