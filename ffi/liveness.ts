@@ -9,9 +9,15 @@ export interface ThreadIdentity {
   readonly tid: number;
   /** Start time in clock ticks since boot, low 32 bits; 0 if unknown. */
   readonly start: number;
-  /** Low 32 bits of the PID namespace's inode: numbers of another namespace mean nothing here. 0 if unknown. */
+  /**
+   * Low 32 bits of the PID namespace's inode: numbers of another namespace mean nothing here. 0 if unknown. Another number
+   * where the time since boot is another as well, so that start times mean nothing either.
+   */
   readonly namespace: number;
 }
+
+/** The inode of the time namespace that Linux begins with, `PROC_TIME_INIT_INO`. */
+const FIRST_TIME_NAMESPACE = 0xefff_fffa | 0;
 
 let own: ThreadIdentity | undefined;
 
@@ -86,7 +92,14 @@ function ownNamespace(): number {
   const number = new Uint8Array(16);
   const length = libc().c.readlink(cString("/proc/self"), number, BigInt(number.length));
   if (length < 0 || new TextDecoder().decode(number.subarray(0, length)) !== `${libc().c.getpid()}`) return 0;
+  const pid = inodeOf("/proc/self/ns/pid"), time = inodeOf("/proc/self/ns/time");
+  // /proc counts start times as the reader's time namespace does, if it has one of its own.
+  return pid === 0 || time === 0 || time === FIRST_TIME_NAMESPACE ? pid : Math.imul(pid ^ time, 0x9e37_79b1);
+}
+
+/** Low 32 bits; 0 if there is none. */
+function inodeOf(path: string): number {
   const statx = new Uint8Array(STATX.size);
-  if (libc().c.statx(AT_FDCWD, cString("/proc/self/ns/pid"), 0, STATX_INO, statx) < 0) return 0;
+  if (libc().c.statx(AT_FDCWD, cString(path), 0, STATX_INO, statx) < 0) return 0;
   return new DataView(statx.buffer).getInt32(STATX.stx_ino, true);
 }

@@ -8,7 +8,7 @@ import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { containerTest } from "./support/containers.ts";
 import { type Message, NAMED, receiveNumbers, sendNumbers, tryToReceive } from "./support/named.ts";
 import { patience } from "./support/patience.ts";
-import { type Child, stateOf } from "./support/processes.ts";
+import { type Child, CONTAINER, stateOf } from "./support/processes.ts";
 import { bystander, type Numbered, RECEIVE, receiveFrom, SENDERS, victim } from "./support/senders.ts";
 import { Threads } from "./support/threads.ts";
 import { setTrap, type Trap, type Trapped } from "./support/step_trap.ts";
@@ -302,8 +302,17 @@ containerTest(
 
 // --- Named channels ------------------------------------------------------------------------------------------------------
 
-for (const without of [undefined, "--mount-proc"] as const) {
-  const where = without === undefined ? "a container" : "a container that sees the processes of another in /proc";
+for (
+  const { where, namespaces } of [
+    { where: "a container", namespaces: CONTAINER },
+    {
+      where: "a container that sees the processes of another in /proc",
+      namespaces: CONTAINER.filter((namespace) => namespace !== "--mount-proc"),
+    },
+    // Its processes are seen here, but the start times that they have here and there differ.
+    { where: "a time namespace", namespaces: ["--time", "--boottime", "100000", "--fork"] },
+  ]
+) {
   for (const step of ["claimed", "copied"] as const) {
     containerTest(`A named channel goes on when a sender was killed at "${step}" in ${where}`, async (
       { path: folder, channel: path },
@@ -312,18 +321,18 @@ for (const without of [undefined, "--mount-proc"] as const) {
       using sender = IpcSender.open<Message>(path);
       using receiver = IpcReceiver.create<Message>(path);
       const job = { path, from: "killed", count: 5, way: "sendSync", trap: killed(step) } as const;
-      const child = await startContained(NAMED, sendNumbers, job, folder, without);
+      const child = await startContained(NAMED, sendNumbers, job, folder, namespaces);
       assertEquals((await child.said<Trapped>()).committed, 2);
       await child.status;
       const far = { path, from: "far", count: 3, way: "sendSync" } as const;
-      const other = await startContained(NAMED, sendNumbers, far, folder, without);
+      const other = await startContained(NAMED, sendNumbers, far, folder, namespaces);
       assertEquals(await other.said(), "sent");
       sender.sendSync(["ours", 0]);
       for (const message of [...numbered("killed", 2), ...numbered("far", 3), ["ours", 0]]) {
         assertEquals(await receiver.recv({ timeout: SOON }), message);
       }
       assertEquals(receiver.tryRecv(), { state: "empty" });
-    });
+    }, namespaces);
   }
 
   containerTest(`A named channel waits for a sender that is stopped after its claim in ${where}`, async (
@@ -333,7 +342,7 @@ for (const without of [undefined, "--mount-proc"] as const) {
     using sender = IpcSender.open<Message>(path);
     using receiver = IpcReceiver.create<Message>(path);
     const job = { path, from: "stopped", count: 3, way: "sendSync", trap: stopped("claimed") } as const;
-    const child = await startContained(NAMED, sendNumbers, job, folder, without);
+    const child = await startContained(NAMED, sendNumbers, job, folder, namespaces);
     await child.said<Trapped>();
     const pid = await stoppedInside(child);
     sender.sendSync(["ours", 0]);
@@ -343,7 +352,7 @@ for (const without of [undefined, "--mount-proc"] as const) {
     assertEquals(await receiver.recv({ timeout: SOON }), ["stopped", 2]);
     assertEquals(await receiver.recv({ timeout: SOON }), ["ours", 0]);
     assertEquals(await child.said(), "sent");
-  });
+  }, namespaces);
 
   containerTest(
     `A receiver of a named channel in ${where} is replaced when it was killed, not when it is stopped`,
@@ -352,7 +361,7 @@ for (const without of [undefined, "--mount-proc"] as const) {
       { startContained },
     ) => {
       using sender = IpcSender.open<Message>(path);
-      const first = await startContained(NAMED, tryToReceive, { path }, folder, without);
+      const first = await startContained(NAMED, tryToReceive, { path }, folder, namespaces);
       assertEquals(await first.said(), "ready");
       assertIpcErrorSync("AlreadyExists", () => IpcReceiver.create(path));
       Deno.kill(first.innermost(), "SIGSTOP");
@@ -362,13 +371,14 @@ for (const without of [undefined, "--mount-proc"] as const) {
       Deno.kill(first.innermost(), "SIGKILL"); // when the container has ended, so has this
       await first.status;
       const job = { path, way: "recvSync", count: 1 } as const;
-      const second = await startContained(NAMED, receiveNumbers, job, folder, without);
+      const second = await startContained(NAMED, receiveNumbers, job, folder, namespaces);
       assertEquals(await soon(second.said()), "ready");
       assertEquals(await soon(second.said()), ["ours", 0]);
       await second.status;
       using receiver = IpcReceiver.create<Message>(path);
       assertEquals(receiver.tryRecv(), { state: "empty" });
     },
+    namespaces,
   );
 }
 

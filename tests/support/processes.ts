@@ -9,13 +9,13 @@ const MAIN = new URL("./actor_main.ts", import.meta.url).href;
 const START = patience(30_000);
 
 /** Arguments of `unshare` for what a container has of its own. */
-const CONTAINER = ["--pid", "--fork", "--mount", "--mount-proc", "--net", "--ipc", "--uts"];
+export const CONTAINER: readonly string[] = ["--pid", "--fork", "--mount", "--mount-proc", "--net", "--ipc", "--uts"];
 
-/** Whether this process may make containers. */
-export function mayContain(): boolean {
+/** Whether this process may make namespaces: those of a container unless told. */
+export function mayContain(namespaces = CONTAINER): boolean {
   if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
   try {
-    return new Deno.Command("unshare", { args: [...CONTAINER, "true"], stderr: "null" }).outputSync().success;
+    return new Deno.Command("unshare", { args: [...namespaces, "true"], stderr: "null" }).outputSync().success;
   } catch {
     return false;
   }
@@ -61,20 +61,19 @@ export class Processes {
    * As {@linkcode start}, in namespaces of its own: other process ids, another network, nothing shared but files.
    *
    * @param folder Where the two meet, by path.
-   * @param without Of what a container usually has.
+   * @param namespaces Other namespaces than a container's, as arguments of `unshare`.
    */
   readonly startContained = async <Job>(
     module: string,
     actor: Actor<Job>,
     job: Job,
     folder: string,
-    without?: "--mount-proc",
+    namespaces: readonly string[] = CONTAINER,
   ): Promise<Child> => {
     using server = new IpcOneShotServer<IpcSender<Job>>({ path: `${folder}/${crypto.randomUUID().slice(0, 8)}.job` });
     const deno = [Deno.execPath(), "run", "--quiet", "-A", MAIN, module, actor.name, server.name];
     // Another program is the first process there: the kernel does not let that one be killed from inside.
-    const own = CONTAINER.filter((namespace) => namespace !== without);
-    const args = [...own, "--kill-child", "timeout", "--foreground", "600", ...deno];
+    const args = [...namespaces, "--kill-child", "timeout", "--foreground", "600", ...deno];
     const child = new Child(
       new Deno.Command("unshare", { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn(),
     );
