@@ -103,8 +103,10 @@ export function collect(object: object): unknown[] | undefined {
   if (typeof pack !== "function") return undefined;
   current ??= new Luggage();
   const at = current.fds.length;
-  const [kind, ...details] = pack.call(object, current);
-  return [MARK, kind, at, ...details];
+  const packed = pack.call(object, current);
+  const written: unknown[] = [MARK, packed[0], at];
+  for (let i = 1; i < packed.length; i++) written.push(packed[i]);
+  return written;
 }
 
 /** The encoder begins again: what was collected is still its owner's. */

@@ -22,15 +22,15 @@ export function fileSystemSpace(path: string): FileSystemSpace | undefined {
   };
 }
 
+const limit = new Uint8Array(RLIMIT.size), limitView = new DataView(limit.buffer);
+
 /** How many descriptors this process may have: now, and after asking for more. */
 export function descriptorLimit(): { soft: number; hard: number } {
   const { c, errnoCell } = libc();
-  const limit = new Uint8Array(RLIMIT.size);
   check(c.getrlimit(RLIMIT_NOFILE, limit), errnoCell[0]!, "getrlimit", "Cannot read the limit of descriptors");
-  const view = new DataView(limit.buffer);
   return {
-    soft: Number(view.getBigUint64(RLIMIT.rlim_cur, true)),
-    hard: Number(view.getBigUint64(RLIMIT.rlim_max, true)),
+    soft: Number(limitView.getBigUint64(RLIMIT.rlim_cur, true)),
+    hard: Number(limitView.getBigUint64(RLIMIT.rlim_max, true)),
   };
 }
 

@@ -159,20 +159,23 @@ export function isTableFull(error: unknown): error is IpcError {
   return error instanceof IpcError && (error.errno === EMFILE || error.errno === ENFILE);
 }
 
-/** Up to this many descriptors it is cheaper to try than to ask. */
-const FEW = 4;
+/** The highest numbers that the table may have, downwards, as `struct pollfd`; for so many descriptors at most. */
+const MOST_ASKED = MAX_FDS_PER_MESSAGE + 1;
+const asked = new Int32Array(2 * MOST_ASKED);
+let askedBelow = 0;
 
 /**
  * Whether the last `count` numbers that the table may have are free, which they are nearly always, as numbers are given
- * out from the first on. One system call, instead of two for each descriptor.
+ * out from the first on. Two system calls, instead of two for each descriptor.
  */
 function lastAreFree(count: number): boolean {
   const { c } = libc();
-  const { soft } = descriptorLimit();
-  const first = Math.min(soft, 0x7fff_ffff) - count;
-  if (first < 0) return false;
-  const asked = new Int32Array(2 * count);
-  for (let i = 0; i < count; i++) asked[2 * i] = first + i;
+  const below = Math.min(descriptorLimit().soft, 0x7fff_ffff);
+  if (count > MOST_ASKED || below < count) return false;
+  if (askedBelow !== below) {
+    for (let i = 0; i < MOST_ASKED; i++) asked[2 * i] = below - 1 - i;
+    askedBelow = below;
+  }
   if (c.poll(asked, BigInt(count), 0) !== count) return false;
   for (let i = 0; i < count; i++) if (asked[2 * i + 1]! >>> 16 !== POLLNVAL) return false;
   return true;
@@ -185,7 +188,7 @@ function lastAreFree(count: number): boolean {
  */
 export function ensureRoomForFds(anyFd: number, count: number, what: string): void {
   const { c, errnoCell } = libc();
-  if (count > FEW && lastAreFree(count)) return;
+  if (lastAreFree(count)) return;
   const probes: number[] = [];
   try {
     while (probes.length < count) {

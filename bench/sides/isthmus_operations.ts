@@ -26,6 +26,22 @@ const OPERATIONS: Record<string, () => () => void> = {
     sender.close();
     receiver.close();
   },
+  // Channels are made at their first use: what that costs shows here.
+  "create a channel, use it once and close it": () => () => {
+    const [sender, receiver] = channel<number>();
+    sender.sendSync(1);
+    receiver.recvSync();
+    sender.close();
+    receiver.close();
+  },
+  "send and receive the sender of a new channel": () => {
+    const [to, from] = channel<IpcSender<number>>();
+    return () => {
+      const [sender, receiver] = channel<number>();
+      to.sendSync(sender);
+      for (const end of [from.recvSync(), sender, receiver]) end.close();
+    };
+  },
   "send and receive an empty message": () => {
     const [sender, receiver] = channel<undefined>();
     return () => {

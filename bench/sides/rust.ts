@@ -34,7 +34,7 @@ function side(id: string, title: string, takes: (workload: Workload) => boolean)
 }
 
 const OPERATIONS =
-  /^(create and close a channel|send and receive an empty message|select from .*|send and receive a message with \d+ senders)$/;
+  /^(create and close a channel|create a channel, use it .*|send and receive the sender .*|send and receive an empty message|select from .*|send and receive a message with \d+ senders)$/;
 
 /** All of them. */
 export const rust: readonly Side[] = [

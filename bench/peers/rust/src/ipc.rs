@@ -150,6 +150,21 @@ pub fn operations(workload: &Workload) {
             std::hint::black_box(ipc::channel::<u32>().unwrap());
         });
     }
+    if workload.name == "create a channel, use it once and close it" {
+        return report(workload, vec![], || {
+            let (to, from) = ipc::channel::<u32>().unwrap();
+            to.send(1).unwrap();
+            std::hint::black_box(from.recv().unwrap());
+        });
+    }
+    if workload.name == "send and receive the sender of a new channel" {
+        let (to, from) = ipc::channel::<IpcSender<u32>>().unwrap();
+        return report(workload, vec![], || {
+            let (sender, _receiver) = ipc::channel::<u32>().unwrap();
+            to.send(sender).unwrap();
+            std::hint::black_box(from.recv().unwrap());
+        });
+    }
     if workload.name == "send and receive an empty message" {
         let (to, from) = ipc::channel::<()>().unwrap();
         return report(workload, vec![], || {
