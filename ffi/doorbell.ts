@@ -31,16 +31,21 @@ export function privateEnd(fd: IpcFd, flags: number): IpcFd {
     fd.close();
     throw new IpcError("Corrupt", "Cannot use the doorbell that a peer sent: it is not a pipe");
   }
-  const own = libc().c.open(cString(`/proc/self/fd/${fd.fd}`), flags | O_NONBLOCK | O_CLOEXEC, 0);
-  // Nobody listens any more (ENXIO): nothing blocks then. Or there is no /proc, or the pipe is another user's.
-  if (own < 0) return fd;
+  const own = openedAnew(fd, flags);
+  if (own === undefined) return fd; // where nobody listens any more nothing blocks
   fd.close();
-  return new IpcFd(own);
+  return own;
 }
 
 /** Another open file for the ringing end of a doorbell, to give away. */
 export function ringToGive(fd: IpcFd): IpcFd {
-  return privateEnd(fd.clone(), O_WRONLY);
+  return openedAnew(fd, O_WRONLY) ?? fd.clone();
+}
+
+/** Another open file for a pipe; `undefined` if nobody listens any more, without /proc, or for another user's pipe. */
+function openedAnew(fd: IpcFd, flags: number): IpcFd | undefined {
+  const own = libc().c.open(cString(`/proc/self/fd/${fd.fd}`), flags | O_NONBLOCK | O_CLOEXEC, 0);
+  return own < 0 ? undefined : new IpcFd(own);
 }
 
 const ONE_BYTE = new Uint8Array([1]);
