@@ -271,7 +271,7 @@ test("A recv() that waits rejects with Closed when its receiver is sent away", a
   const [carrier, arrivals] = channel<Anything>();
   const [sender, receiver] = channel<number>();
   const pending = assertIpcError("Closed", () => receiver.recv());
-  const timed = assertIpcError("Closed", () => receiver.recv({ timeout: 60_000 }));
+  const timed = assertIpcError("Closed", () => receiver.recv({ timeout: patience(60_000) }));
   carrier.sendSync(receiver);
   await soon(Promise.all([pending, timed]));
   const moved = arrivals.recvSync({ timeout: 0 }) as IpcReceiver<number>;
@@ -500,7 +500,7 @@ export async function holdReceiver({ from }: { from: IpcReceiver<Anything> }, se
   const { receiver } = await from.recv();
   await receiver.recv();
   self.say("received one");
-  await new Promise((resolve) => setTimeout(resolve, 60_000));
+  await new Promise((resolve) => setTimeout(resolve, patience(60_000)));
 }
 
 processTest("A second receiver of a channel that has a living one is refused with AlreadyExists", async ({ start }) => {

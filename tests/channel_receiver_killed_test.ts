@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { bytesChannel, type IpcBytesReceiver, type IpcBytesSender } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { processTest } from "./support/test.ts";
 
 const CAPACITY = 65_536;
@@ -11,7 +12,7 @@ const MESSAGE = new Uint8Array(1000);
 export async function sleepyReceiver({ receiver }: { receiver: IpcBytesReceiver }, self: Self): Promise<void> {
   await receiver.recv();
   self.say();
-  await new Promise((resolve) => setTimeout(resolve, 60_000));
+  await new Promise((resolve) => setTimeout(resolve, patience(60_000)));
 }
 
 /** Sends until it cannot, and says why; the blocking call is under way when the receiver dies. */
@@ -29,7 +30,7 @@ export function sendUntilFailure({ sender }: { sender: IpcBytesSender }, self: S
 /** Holds a receiver that it never used. */
 export async function holder(_job: { receiver: IpcBytesReceiver }, self: Self): Promise<void> {
   self.say();
-  await new Promise((resolve) => setTimeout(resolve, 60_000));
+  await new Promise((resolve) => setTimeout(resolve, patience(60_000)));
 }
 
 processTest("A killed receiver is Disconnected for sendSync(), trySend() and send()", async ({ start }) => {
@@ -65,7 +66,7 @@ processTest("Killing the receiver ends send() calls that wait for room with Disc
   while (sender.trySend(MESSAGE));
   const waiting = [
     assertIpcError("Disconnected", () => sender.send(MESSAGE)),
-    assertIpcError("Disconnected", () => sender.send(MESSAGE, { timeout: 60_000 })),
+    assertIpcError("Disconnected", () => sender.send(MESSAGE, { timeout: patience(60_000) })),
     assertIpcError("Disconnected", () => sender.sendWhenEmpty(MESSAGE)),
   ];
   // They are asleep, not about to look for the first time.

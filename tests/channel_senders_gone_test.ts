@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { channel, type IpcReceiver, type IpcSender } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { processTest } from "./support/test.ts";
 
 const COUNT = 100;
@@ -10,7 +11,7 @@ const COUNT = 100;
 export async function stay({ sender }: { sender: IpcSender<number> }, self: Self): Promise<void> {
   for (let n = 0; n < COUNT; n++) sender.sendSync(n);
   self.say();
-  await new Promise((resolve) => setTimeout(resolve, 60_000));
+  await new Promise((resolve) => setTimeout(resolve, patience(60_000)));
 }
 
 /** Receives in one way until the end, and says what came, and how it ended. */

@@ -67,7 +67,7 @@ test("Pending recv() calls are served in their order", async () => {
 
 test("close() rejects pending recv() calls with Closed, and is idempotent", async () => {
   const [sender, receiver] = channel<string>();
-  const pending = [receiver.recv(), receiver.recv({ timeout: 60_000 })];
+  const pending = [receiver.recv(), receiver.recv({ timeout: patience(60_000) })];
   const settled = Promise.all(pending.map((wait) => assertIpcError("Closed", () => wait)));
   receiver.close();
   receiver.close();

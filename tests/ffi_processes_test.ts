@@ -5,6 +5,7 @@ import { hasEnded, isAlive, ownThread } from "../ffi/liveness.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import type { Self } from "./support/actor.ts";
 import { soon } from "./support/assert_ipc.ts";
+import { patience } from "./support/patience.ts";
 import { stateOf } from "./support/processes.ts";
 import { processTest, test } from "./support/test.ts";
 
@@ -108,7 +109,7 @@ processTest("A killed ringer is the end for the listener, a killed listener for 
   const listener = new BellListener(listen);
   assert(!listener.hungUp);
   await ringer.kill();
-  assertEquals(listener.waitSync(performance.now() + 10_000), "hangup");
+  assertEquals(listener.waitSync(performance.now() + patience(10_000)), "hangup");
   listener.close();
 
   const [listen2, bell2] = createDoorbell();

@@ -4,6 +4,7 @@ import type { Self } from "./support/actor.ts";
 import { soon } from "./support/assert_ipc.ts";
 import { damage } from "./support/damage.ts";
 import { openChannel, Random } from "./support/open_channel.ts";
+import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 /** What a damaged channel may fail with. `Timeout` is a receiver that waits, or a sender of a ring that looks full. */
@@ -13,7 +14,7 @@ const ALLOWED = new Set(["Corrupt", "Serialization", "Disconnected", "Timeout"])
 const ALLOWED_ELSEWHERE = new Set([...ALLOWED, "Incompatible", "AlreadyExists", "Closed"]);
 
 /** A call may take its timeout, and a busy machine; a loop that does not end takes longer. */
-const HANGING = 5_000;
+const HANGING = patience(5_000);
 
 /** How often each outcome was met. */
 type Tally = Record<string, number>;

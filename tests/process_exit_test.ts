@@ -58,7 +58,7 @@ processTest(
     const [sender, receiver] = channel<number>();
     const child = await start(import.meta.url, awaitsOne, { receiver });
     await child.said();
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, patience(100)));
     await sender.send(42);
     assertEquals(await soon(child.said()), 42);
     assertEquals((await soon(child.status)).code, 0);
@@ -79,7 +79,7 @@ processTest("A send() that waits for room keeps its process alive, and nothing d
   const [sender, receiver] = channel<number>({ capacity: 65_536 });
   const child = await start(import.meta.url, awaitsRoom, { sender });
   const sent = await child.said<number>();
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, patience(100)));
   for (let n = 0; n <= sent; n++) assertEquals(await soon(receiver.recv()), n);
   assertEquals(await soon(child.said()), "sent");
   assertEquals((await soon(child.status)).code, 0);
@@ -95,7 +95,7 @@ export async function forgetsSender(_job: { sender: IpcSender<number> }, self: S
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   self.say();
-  await new Promise((resolve) => setTimeout(resolve, 60_000));
+  await new Promise((resolve) => setTimeout(resolve, patience(60_000)));
 }
 
 processTest("A sender that another process has forgotten does not hide the end for ever", async ({ start }) => {

@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { channel, IpcOneShotServer, type IpcReceiver, type IpcSender } from "../mod.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { descriptorsOf } from "./support/leftovers.ts";
+import { patience } from "./support/patience.ts";
 import { processTest } from "./support/test.ts";
 import { Threads } from "./support/threads.ts";
 
@@ -41,7 +42,7 @@ export async function churn({ sender }: { sender: IpcSender<string> }): Promise<
   }
   const [kept] = channel<number>({ capacity: 65_536 });
   await sender.send("done");
-  await new Promise((resolve) => setTimeout(resolve, 60_000));
+  await new Promise((resolve) => setTimeout(resolve, patience(60_000)));
   kept.close();
 }
 

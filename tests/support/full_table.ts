@@ -234,23 +234,23 @@ const TESTS: Record<string, () => Promise<void>> = {
     // A wait that cannot begin is no wait: it takes no message later on.
     await withRoomFor(0, () => fails("recv()", () => receiver.recv()));
     sender.sendSync(2);
-    assertEquals(await receiver.recv({ timeout: 1000 }), 2);
+    assertEquals(await receiver.recv({ timeout: patience(1000) }), 2);
     const set = new IpcReceiverSet();
     const id = set.add(receiver);
-    await withRoomFor(0, () => fails("select()", () => set.select({ timeout: 60_000 })));
+    await withRoomFor(0, () => fails("select()", () => set.select({ timeout: patience(60_000) })));
     const pending = set.select();
     sender.sendSync(3);
     assertEquals(await pending, [{ id, type: "message", value: 3 }]);
 
     // Nor is a receiver lost that is added while there is no room to listen to it.
     const [late, lateReceiver] = inUse<number>();
-    const waiting = set.select({ timeout: 60_000 });
+    const waiting = set.select({ timeout: patience(60_000) });
     let lateId = 0;
     await withRoomFor(0, () => {
       lateId = set.add(lateReceiver);
       return fails("select() after add()", () => waiting);
     });
-    const next = set.select({ timeout: 60_000 });
+    const next = set.select({ timeout: patience(60_000) });
     late.sendSync(4);
     assertEquals(await next, [{ id: lateId, type: "message", value: 4 }]);
     assert(set.remove(lateId) && set.size === 1);

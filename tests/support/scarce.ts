@@ -17,6 +17,7 @@ import { libc } from "../../ffi/libc.ts";
 import { EFBIG, ENOMEM, ETOOMANYREFS, platform } from "../../ffi/platform.ts";
 import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf } from "./leftovers.ts";
+import { patience } from "./patience.ts";
 
 const MB = 1 << 20;
 
@@ -142,10 +143,10 @@ const TESTS: Record<string, () => Promise<void>> = {
     const [numbers, sink] = channel<number>({ capacity: 65_536 });
     let count = 0;
     while (numbers.trySend(count)) count++;
-    const waiting = numbers.send(count++, { timeout: 60_000 });
+    const waiting = numbers.send(count++, { timeout: patience(60_000) });
     for (let n = 0; n < count - 1; n++) assertEquals(sink.recvSync({ timeout: 0 }), n);
     await waiting;
-    assertEquals(await sink.recv({ timeout: 60_000 }), count - 1);
+    assertEquals(await sink.recv({ timeout: patience(60_000) }), count - 1);
     numbers.close(), sink.close();
 
     // Once the receiver has taken some, it goes on; nothing came of what failed.

@@ -1,6 +1,7 @@
 // Processes that send numbered messages: one that meets its end or a stop at a step, one that goes on.
 import type { IpcReceiver, IpcSender } from "../../mod.ts";
 import type { Self } from "./actor.ts";
+import { patience } from "./patience.ts";
 import { setTrap, type Trap } from "./step_trap.ts";
 
 /** This module, for starting its functions. */
@@ -23,12 +24,12 @@ export interface VictimJob {
 export function victim({ sender, trap, extra, count }: VictimJob, self: Self): void {
   setTrap(trap, (step) => {
     // The receiver, woken by the claim, gets the time to fall asleep again, so that the commit rings as well.
-    if (trap.step === "ringing" && step === "copied") pause(20);
+    if (trap.step === "ringing" && step === "copied") pause(patience(20));
   });
   for (let n = 0; n < count; n++) {
     sender.sendSync(["victim", n, extraOf(extra, sender)]);
     // For the same reason it is to be asleep before the claim.
-    if (trap.step === "ringing") pause(20);
+    if (trap.step === "ringing") pause(patience(20));
   }
   self.say("survived");
   sender.close();
