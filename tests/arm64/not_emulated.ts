@@ -18,13 +18,6 @@ export const NOT_EMULATED: readonly NotEmulated[] = [
     reason: "Each takes 450 MB, nearly all of it QEMU's own: together more than most machines have.",
   },
   {
-    file: "full_descriptor_table_test.ts",
-    test: "With a full descriptor table it fails to create, loses nothing, and succeeds later",
-    reason:
-      "In the user namespace that the emulation needs, root may not override limits: what all processes of root " +
-      "have in flight counts against the 128 descriptors of this one (ETOOMANYREFS).",
-  },
-  {
     file: "scarce_resources_test.ts",
     test: "With too many descriptors in flight sending says so, loses nothing, and goes on when some were taken",
     reason: "It becomes another user for a count of its own, and the user namespace has only root.",
