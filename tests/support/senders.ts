@@ -22,14 +22,18 @@ export interface VictimJob {
 
 /** Sends `count` messages, and is killed or stopped on the way. */
 export function victim({ sender, trap, extra, count }: VictimJob, self: Self): void {
-  setTrap(trap, (step) => {
-    // The receiver, woken by the claim, gets the time to fall asleep again, so that the commit rings as well.
-    if (trap.step === "ringing" && step === "copied") pause(patience(20));
+  // For a ring the receiver has to be asleep: before the claim, and again before the commit, as the claim has woken it.
+  // It gets the time to fall asleep, and more the next time if that was not enough.
+  let n = 0;
+  const letSleep = () => {
+    if (trap.step === "ringing" && !sprung()) pause(patience(Math.min(20 * 2 ** n, 1000)));
+  };
+  const sprung = setTrap(trap, (step) => {
+    if (step === "copied") letSleep();
   });
-  for (let n = 0; n < count; n++) {
+  for (; n < count; n++) {
     sender.sendSync(["victim", n, extraOf(extra, sender)]);
-    // For the same reason it is to be asleep before the claim.
-    if (trap.step === "ringing") pause(patience(20));
+    letSleep();
   }
   self.say("survived");
   sender.close();

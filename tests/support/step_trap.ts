@@ -8,6 +8,8 @@ export const STEPS = ["journaled", "claimed", "descriptors-sent", "copied", "com
 /** A moment in the life of a sender. */
 export interface Trap {
   readonly step: typeof STEPS[number];
+  /** The step before it; any one unless told. */
+  readonly after?: typeof STEPS[number];
   /** The how-manieth time that this step is reached, from 1. */
   readonly occurrence: number;
   readonly signal: "SIGKILL" | "SIGSTOP";
@@ -26,14 +28,16 @@ export interface Trapped {
  * itself is delivered before the call returns, if the caller is its main thread.
  *
  * @param before Called at every step that has no trap.
+ * @returns Whether it has sprung, at any time.
  */
-export function setTrap(trap: Trap, before?: (step: string) => void): void {
+export function setTrap(trap: Trap, before?: (step: string) => void): () => boolean {
   let committed = 0;
   let reached = 0;
   let after: string | undefined;
   setStepHook((step) => {
     if (step === "committed") committed++;
-    if (step === trap.step && ++reached === trap.occurrence) {
+    const here = step === trap.step && (trap.after ?? after) === after;
+    if (here && ++reached === trap.occurrence) {
       self.say({ committed, after } satisfies Trapped);
       Deno.kill(Deno.pid, trap.signal);
     } else {
@@ -41,4 +45,5 @@ export function setTrap(trap: Trap, before?: (step: string) => void): void {
     }
     after = step;
   });
+  return () => reached >= trap.occurrence;
 }
