@@ -10,7 +10,7 @@ import type { Self } from "./support/actor.ts";
 import { beforeAtomic } from "./support/atomics.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { folderTest } from "./support/folder.ts";
-import { test } from "./support/test.ts";
+import { processTest, test } from "./support/test.ts";
 
 /** Thread id, start time, namespace and process id of this thread. */
 function self(): number[] {
@@ -95,7 +95,7 @@ test("One that took a dead owner's slot in another PID namespace, and died befor
   }
 });
 
-test("What holds the locks is closed in programs that this one starts", () => {
+processTest("What holds the locks is closed in programs that this one starts", () => {
   using file = sealedMemory("test", 4096);
   using own = ownDescription(file.fd)!;
   const flags = /flags:\s+(\d+)/.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${own.fd}`))![1]!;

@@ -89,7 +89,7 @@ processTest("A packed sender goes from process to process, used or not, and each
   for (const end of [to, back, returned, receiver]) end.close();
 }, "the carrier of the first sending is forgotten, not closed");
 
-test("A receiver learns that the last sender is gone, although a doorbell lies in their socket", async () => {
+processTest("A receiver learns that the last sender is gone, although a doorbell lies in their socket", async () => {
   const carrier = channel<unknown>();
   const [sender, receiver] = channel<unknown>();
   through(carrier, sender)[0].close();
@@ -106,7 +106,7 @@ test("A receiver learns that the last sender is gone, although a doorbell lies i
   for (const end of [...carrier, receiver, other, others]) end.close();
 });
 
-test("A packed sender whose receiver is gone says so at its first use", () => {
+processTest("A packed sender whose receiver is gone says so at its first use", () => {
   const carrier = channel<unknown>();
   const [sender, receiver] = channel<number>();
   through(carrier, sender)[0].close();
@@ -229,7 +229,7 @@ for (const { what, make, code } of PACKED) {
   });
 }
 
-test("Whoever empties the socket of a packed sender harms those who unpack it later, with an error", () => {
+processTest("Whoever empties the socket of a packed sender harms those who unpack it later, with an error", () => {
   const carrier = channel<unknown>();
   const [sender, receiver] = channel<number>();
   through(carrier, sender)[0].close();

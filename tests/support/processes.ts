@@ -72,8 +72,9 @@ export class Processes {
   ): Promise<Child> => {
     using server = new IpcOneShotServer<IpcSender<Job>>({ path: `${folder}/${crypto.randomUUID().slice(0, 8)}.job` });
     const deno = [Deno.execPath(), "run", "--quiet", "-A", MAIN, module, actor.name, server.name];
-    // Another program is the first process there: the kernel does not let that one be killed from inside.
-    const args = [...namespaces, "--kill-child", "timeout", "--foreground", "600", ...deno];
+    // Another program is the first process there: the kernel does not let that one be killed from inside. And where it
+    // does, that program must not end by the same signal, or unshare complains that it cannot end by it as well.
+    const args = [...namespaces, "--kill-child", "sh", "-c", 'timeout --foreground 600 "$@"; exit $?', "sh", ...deno];
     const child = new Child(
       new Deno.Command("unshare", { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn(),
     );
