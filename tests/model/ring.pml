@@ -115,7 +115,7 @@ proctype Sender(byte s) {
 
   {
 #ifdef TAKE_OVER
-    /* identity.ts and claimSlot(): the second sender takes the slot of the first, which is dead. */
+    /* SenderSlots.claim(): the second sender takes the slot of the first, which is dead; "being taken" is its own already. */
     if
     :: s == 1 -> idle[1] = true; atomic { !alive[0] -> idle[1] = false }
     :: else
