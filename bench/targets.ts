@@ -32,6 +32,9 @@ const TARGETS: readonly Target[] = [
   ...["64 KiB", "1 MiB"].flatMap((size): Target[] => [
     { row: `one way, ${size}`, ours: "isthmus-bytes-sync", peer: "ipc-channel-bytes", ratio: 1 / 5 },
     { row: `one way, ${size}`, ours: "isthmus-bytes-sync", peer: "ipmpsc-owned", ratio: 1 },
+    { row: `one way, ${size}`, ours: "isthmus-bytes-into", peer: "ipc-channel-bytes", ratio: 1 / 5 },
+    { row: `one way, ${size}`, ours: "isthmus-bytes-into", peer: "ipmpsc-owned", ratio: 1 },
+    { row: `one way, ${size}`, ours: "isthmus-bytes-borrowed", peer: "ipc-channel-bytes", ratio: 1 / 5 },
     { row: `one way, ${size}`, ours: "isthmus-bytes-borrowed", peer: "ipmpsc-borrowed", ratio: 1 },
   ]),
   { row: "one way, frame, 8 B", ours: "isthmus-typed-borrowed", peer: "ipmpsc-borrowed", ratio: 1 },
