@@ -89,6 +89,7 @@ processTest(
     const all = (async () => {
       while (received.length < 10) received.push((await receiver.recv({ timeout: SOON }))[1]);
     })();
+    all.catch(() => {}); // rejects when the test has failed before it is awaited
     const stopped = await start(SENDERS, victim, { sender, trap, extra: "nothing", count: 10 });
     const { committed } = await stopped.said<Trapped>();
     await stopped.stopped();

@@ -249,7 +249,7 @@ for (const way of Object.keys(WAITS)) {
       // What it waits for comes while it is stopped, after a number of signals.
       await begin(patience(60_000));
       const said = child.said<Outcome>();
-      said.catch(() => {}); // a test that fails before it comes here again ends the process
+      said.catch(() => {}); // rejects when a test that has failed ends the process
       await storm(child, pause(patience(50)));
       const before = ticks(child.pid);
       await pause(LOOK);

@@ -19,11 +19,6 @@ export const NOT_EMULATED: readonly NotEmulated[] = [
   },
   {
     file: "scarce_resources_test.ts",
-    test: "With too many descriptors in flight sending says so, loses nothing, and goes on when some were taken",
-    reason: "It becomes another user for a count of its own, and the user namespace has only root.",
-  },
-  {
-    file: "scarce_resources_test.ts",
     test: "Without room in the address space it fails to map memory, says so, and leaves nothing behind",
     reason: "The limit counts QEMU's own memory as well: V8 gets none, and ends the process.",
   },
