@@ -313,6 +313,7 @@ export class IpcArc<T> implements Disposable {
     const waiter: LockWaiter = {
       since: performance.now(),
       ticket: cell.bells.takeTicket(),
+      tried: false,
       grant: (ownerDied) => {
         this.#waits.delete(wait);
         if (wait.settled) return false;

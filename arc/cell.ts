@@ -35,6 +35,8 @@ export interface LockWaiter {
   readonly since: number;
   /** The place in the queue of all processes. */
   readonly ticket: number;
+  /** Whether it was there when the lock could not be had. */
+  tried: boolean;
   /** Hands the lock over; `false` if the waiter has given up. */
   grant(ownerDied: boolean): boolean;
   /** Ends the wait with an error. */
@@ -262,9 +264,12 @@ export class Cell {
     // It may have been given back before the bell could be seen.
     const ownerDied = this.tryLock();
     if (ownerDied !== undefined) this.bells.disarm(WANTS_LOCK);
-    else if (this.bells.own >= 0 && performance.now() - waiter.since > PATIENCE) {
+    // Not the first time, however long that took: it has not been passed over yet, and would go before those who have
+    // waited longer.
+    else if (waiter.tried && this.bells.own >= 0 && performance.now() - waiter.since > PATIENCE) {
       Atomics.compareExchange(this.words, STARVING, 0, this.bells.own + 1);
     }
+    waiter.tried = true;
     return ownerDied;
   }
 
