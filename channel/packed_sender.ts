@@ -10,6 +10,8 @@
 // descriptors, in all processes together. So an isolate packs only so many senders at a time.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { POLLHUP } from "../ffi/platform.ts";
+import { pollUntil } from "../ffi/poll.ts";
 import { isTableFull, type ReceivedMessage, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
 import type { Handle } from "./handle.ts";
 
@@ -25,7 +27,18 @@ const PACKED_FDS = 2;
 const packet = new Uint8Array(128).subarray(0, PACKET);
 const fields = new DataView(packet.buffer);
 
-let packedHere = 0;
+/** Both ends of a socket that was packed here; each is somebody else's, and may be closed or elsewhere by now. */
+interface PackedHere {
+  readonly receiver: IpcFd;
+  readonly sender: IpcFd;
+}
+
+/** Those that anybody may still have, in whatever process. */
+let packedHere: PackedHere[] = [];
+
+/** Where there are enough: how many are refused before the next look whether some are gone, at a system call each. */
+const REFUSALS_PER_LOOK = MOST_PACKED;
+let refusalsLeft = 0;
 
 /** The sending end of a channel as one descriptor. */
 export class PackedSender {
@@ -61,22 +74,36 @@ export class PackedSender {
 /**
  * Packs a sender, for its life.
  *
- * @param receiverSocket The receiving end of its socket.
+ * @param receiver The receiving end of its socket.
+ * @param sender The sending end.
  * @param bell For everybody who will ever unpack it.
  * @returns Whether it is packed: if not, because there are enough of them or too many descriptors in flight, it travels
  * as it is. Call {@linkcode unpacked} once it is closed.
  */
-export function packSender(receiverSocket: IpcFd, memory: IpcFd, bell: IpcFd): boolean {
-  if (packedHere >= MOST_PACKED) return false;
+export function packSender(receiver: IpcFd, sender: IpcFd, memory: IpcFd, bell: IpcFd): boolean {
+  if (packedHere.length >= MOST_PACKED && !makeRoom()) return false;
   packet.fill(0);
   fields.setInt32(0, KIND_PACKED, true);
   fields.setInt32(12, PACKED_FDS, true);
-  if (sendMessage(receiverSocket.fd, packet, [memory.fd, bell.fd]) !== PACKET) return false;
-  packedHere++;
+  if (sendMessage(receiver.fd, packet, [memory.fd, bell.fd]) !== PACKET) return false;
+  packedHere.push({ receiver, sender });
   return true;
 }
 
-/** A sender that {@linkcode packSender} has packed is closed in this isolate. */
+/** A sender that {@linkcode packSender} has packed is closed in this isolate: perhaps the last one. */
 export function unpacked(): void {
-  packedHere--;
+  refusalsLeft = 0;
+}
+
+function makeRoom(): boolean {
+  if (refusalsLeft-- > 0) return false;
+  packedHere = packedHere.filter(isOut);
+  refusalsLeft = REFUSALS_PER_LOOK;
+  return packedHere.length < MOST_PACKED;
+}
+
+/** Whether the packet is still in flight: until the last sender is closed, which the receiving end learns. */
+function isOut({ receiver, sender }: PackedHere): boolean {
+  // Where that end is gone from here this isolate's own sender is all it knows of.
+  return receiver.closed ? !sender.closed : (pollUntil(receiver.fd, 0, 0) & POLLHUP) === 0;
 }

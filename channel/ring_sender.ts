@@ -186,7 +186,8 @@ export class RingSender {
   /** Sent once already: from now on it travels as one descriptor, if that can be arranged here. */
   #pack(bell: IpcFd): boolean {
     const socket = this.#receiverSocket;
-    if (socket === undefined || socket.closed || !packSender(socket, this.#memory.fd, bell)) return false;
+    if (socket === undefined || socket.closed) return false;
+    if (!packSender(socket, this.#descriptors, this.#memory.fd, bell)) return false;
     this.#receiverSocket = undefined;
     this.#packed = new PackedSender(this.#descriptors);
     return this.#packedHere = true;
@@ -205,8 +206,8 @@ export class RingSender {
     this.#memory.release();
     this.#bell.close();
     this.#bellToGive?.close();
-    if (this.#packedHere) unpacked();
     this.#descriptors.close();
+    if (this.#packedHere) unpacked();
     if (this.#file !== undefined) leaveRingFile(this.#file);
   }
 

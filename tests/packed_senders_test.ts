@@ -149,6 +149,26 @@ processTest("Only so many senders are packed at a time, as what lies in sockets 
   for (const end of [...later, ...carrier, ...many.flat()]) end.close();
 });
 
+processTest("A packed sender that is closed where it was made counts as long as anybody has it", () => {
+  const carrier = channel<unknown>();
+  const many = Array.from({ length: 70 }, () => channel<number>({ capacity: 65_536 }));
+  const senders = many.map(([sender]) => sender), receivers = many.map(([, receiver]) => receiver);
+  for (const end of through(carrier, senders)[0]) end.close();
+  const [arrived] = through(carrier, senders);
+  for (const sender of senders.splice(0, 64)) sender.close();
+  const [unpacked, opened] = through(carrier, senders);
+  assertEquals(opened, 6 * 3);
+  // What is closed elsewhere is noticed by and by.
+  for (const end of arrived) end.close();
+  let [others, last] = through(carrier, senders);
+  for (let i = 0; i < 64 && last > 6; i++) {
+    for (const end of others) end.close();
+    [others, last] = through(carrier, senders);
+  }
+  assertEquals(last, 6);
+  for (const end of [...unpacked, ...others, ...carrier, ...senders, ...receivers]) end.close();
+});
+
 test("A duplex whose sending half was packed by sends that failed arrives whole", () => {
   const [to, from] = channel<unknown>({ capacity: 65_536 });
   while (to.trySend(0));
