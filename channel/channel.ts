@@ -26,6 +26,7 @@ export interface ChannelOptions {
   /**
    * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. 4 MiB unless told.
    * It is virtual memory: only what is used takes space. A message larger than this travels beside the ring.
+   * All of it has room once the channel was found empty; after other traffic it may be half, until the receiver goes on.
    */
   capacity?: number;
 }

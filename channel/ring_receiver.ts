@@ -9,6 +9,7 @@ import { type Handle, openHandle } from "./handle.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "./identity.ts";
 import {
   BELL_CLOSED,
+  CELL,
   CELL_SHIFT,
   cellsFor,
   EXTENDED_HEADER,
@@ -45,6 +46,9 @@ const SPIN_TIME = 0.04;
 
 /** Spins before it is worth asking for the time. */
 const UNMEASURED_SPINS = 100;
+
+/** Cells that a ring uses before it goes back to the first ones once it is empty. */
+const WARM_CELLS = (256 << 10) / CELL;
 
 /** How often the processor is offered to a sender that is about to commit, before this side goes to sleep again. */
 const YIELDS = 4;
@@ -538,6 +542,7 @@ export class RingReceiver {
    * @returns Milliseconds after which to try it, as it was done a moment ago; 0 if there is nothing to do.
    */
   #giveMemoryBack(): number {
+    this.#goBack();
     const trim = this.#trim;
     if (trim === undefined || this.#loans.length > 0) return 0;
     const due = trim.due(this.#head);
@@ -548,6 +553,19 @@ export class RingReceiver {
     this.#words[W_READ] = this.#head = this.#knownTail = until;
     this.#publish();
     return 0;
+  }
+
+  /**
+   * An empty ring goes on at its first cells, which are in the caches, and are all the memory that a channel takes which
+   * never holds much. Here and not in the sender, as the cells that are passed over are free again at once.
+   */
+  #goBack(): void {
+    const head = this.#head, index = head & this.#mask;
+    if (index <= WARM_CELLS || this.#loans.length > 0) return;
+    const until = (head + this.#memory.cells - index) | 0;
+    if (Atomics.compareExchange(this.#words, W_TAIL, head, until) !== head) return; // a message is on its way
+    this.#words[W_READ] = this.#head = this.#knownTail = until;
+    this.#publish();
   }
 
   // --- The end -------------------------------------------------------------------------------------------------------

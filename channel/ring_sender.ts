@@ -46,11 +46,8 @@ export const FULL = -1;
 /** Sends in one turn of the event loop between two looks whether the receiver lives (a look costs 0.4 µs). */
 const SENDS_PER_LOOK = 256;
 
-/** Cells after which a sender looks whether it can go back to the first cells: they are the warm ones. */
-const WARM_CELLS = (256 << 10) / CELL;
-
-/** Messages that the first cells must have room for, besides, if the receiver is not through with those behind them. */
-const WARM_MESSAGES = 4;
+/** Cells after which a sender looks at the ring again. */
+const LOOK_CELLS = (256 << 10) / CELL;
 
 /** Spins before a wait for room blocks, of some 50 ns each. */
 const SPINS = 400;
@@ -408,8 +405,8 @@ export class RingSender {
     }
     const index = tail & this.#mask;
     // Back to the first cells, which are in the caches, instead of on to cold ones. What lies behind them is free again
-    // when the receiver has passed the end, so there must be room for more until then, if it has something to receive.
-    if (index > WARM_CELLS && index - used >= (used === 0 ? cells : WARM_CELLS + WARM_MESSAGES * cells)) {
+    // only when the receiver has passed the end, which it may not do for long: until then half of the ring must be left.
+    if (index - used >= Math.max(capacity / 2, cells)) {
       const rest = capacity - index;
       words[this.#slot + O_POSITION] = tail;
       words[this.#slot + O_CELLS] = rest;
@@ -424,7 +421,7 @@ export class RingSender {
     }
     // Not further than a window, so that the ring is looked at again before long.
     const free = (head + capacity - tail) | 0;
-    this.#limit = (tail + Math.min(free, Math.max(cells, WARM_CELLS))) | 0;
+    this.#limit = (tail + Math.min(free, Math.max(cells, LOOK_CELLS))) | 0;
     if (free >= cells) return true;
     words[this.#slot + O_CELLS] = 0; // what an attempt may have noted is another's claim now
     return false;

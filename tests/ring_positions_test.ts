@@ -43,8 +43,14 @@ for (const claimed of [2 ** 31 - 500, 2 ** 31 + 1000, 2 ** 32 - 2000]) {
   });
 }
 
-for (const backlog of [0, 1, 30]) {
-  test(`With ${backlog} messages under way senders stay at the ring's first cells, and nothing is lost or out of order`, () => {
+/** Bytes from the beginning of the ring's data that were ever written to. */
+function touched(memory: RingMemory): number {
+  const once = memory.dataWords.subarray(0, memory.dataWords.length / 2); // it is mapped twice
+  return once.findLastIndex((word) => word !== 0) * 4;
+}
+
+for (const backlog of [1, 30]) {
+  test(`With ${backlog} messages under way senders stay in the ring's first half, and nothing is lost or out of order`, () => {
     const { sender, memory, receiver, close } = openChannel<Uint8Array>(16 << 20);
     try {
       const message = new Uint8Array(10_000);
@@ -55,9 +61,53 @@ for (const backlog of [0, 1, 30]) {
         const got = receiver.recvSync();
         assertEquals(new DataView(got.buffer, got.byteOffset).getUint32(got.length - 4), i - backlog);
       }
-      const once = memory.dataWords.subarray(0, memory.dataWords.length / 2); // it is mapped twice
-      const used = once.findLastIndex((word) => word !== 0) * 4;
-      assert(used < 2 << 20, `memory up to ${used} was used, though 300 kB were under way at most`);
+      assert(
+        touched(memory) < 10 << 20,
+        `memory up to ${touched(memory)} was used, though 300 kB were under way at most`,
+      );
+    } finally {
+      close();
+    }
+  });
+}
+
+test("A channel that is found empty now and then stays in the ring's first cells, and all of it has room afterwards", () => {
+  const { sender, memory, receiver, close } = openChannel<Uint8Array>(16 << 20);
+  try {
+    const message = new Uint8Array(10_000).fill(1);
+    for (let i = 0; i < 4000; i++) {
+      sender.sendSync(message);
+      receiver.recvSync();
+      if (i % 7 === 0) assertEquals(receiver.tryRecv(), { state: "empty" });
+    }
+    assert(
+      touched(memory) < 512 << 10,
+      `memory up to ${touched(memory)} was used, though 10 kB were under way at most`,
+    );
+    assertEquals(receiver.tryRecv(), { state: "empty" });
+    let sent = 0;
+    while (sender.trySend(message)) sent++;
+    assert(sent * 10_048 > (16 << 20) - 20_000, `${sent} fit`);
+    assertEquals(receiver.recvMany().length, sent);
+  } finally {
+    close();
+  }
+});
+
+for (const capacity of [1 << 20, 4 << 20, 16 << 20]) {
+  test(`Half of a channel of ${capacity} bytes has room at any time, whatever went through it before`, async () => {
+    const { sender, receiver, close } = openChannel<Uint8Array>(capacity);
+    try {
+      const message = new Uint8Array(1000);
+      for (let history = 0; history < 40; history++) {
+        for (let i = 0; i < history % 3; i++) sender.sendSync(message);
+        for (let i = 0; i < (history * 997) % (2 * capacity / 1024); i++) sender.sendSync(message), receiver.recvSync();
+        if (history % 2 === 0) await new Promise((resolve) => setTimeout(resolve));
+        let sent = 0;
+        while (sender.trySend(message)) sent++;
+        assert(sent * 1024 >= capacity / 2 - 4096, `after ${history} only ${sent} messages fit`);
+        assertEquals(receiver.recvMany().length, sent + history % 3);
+      }
     } finally {
       close();
     }
@@ -69,11 +119,13 @@ test("A loan that loses the race back to the first cells leaves no note in the j
   const sender = new IpcBytesSender(port.retain());
   const { compareExchange } = Atomics;
   try {
-    for (let i = 0; i < 4100; i++) sender.sendSync(Uint8Array.of(1)), receiver.recvSync();
-    await new Promise((resolve) => setTimeout(resolve)); // the next claim looks at the positions
+    for (const count of [32_700, 100]) { // past the middle of the ring, without a look there
+      for (let i = 0; i < count; i++) sender.sendSync(Uint8Array.of(1)), receiver.recvSync();
+      await new Promise((resolve) => setTimeout(resolve)); // the next claim looks at the positions
+    }
     const { words } = memory;
     const head = Atomics.load(words, W_HEAD);
-    assertEquals(head, 4100);
+    assertEquals(head, 32_800);
     let lost = 0;
     // deno-lint-ignore no-explicit-any
     (Atomics as any).compareExchange = (array: Int32Array, at: number, expected: number, wanted: number) => {

@@ -480,6 +480,16 @@ next:
   fi;
 #endif
 
+#ifdef WARM
+  /* #goBack(): an empty ring goes on at its first cells. */
+  if
+  :: skip
+  :: atomic { TAIL == position && INDEX(position) > 0 -> TAIL = WRAP(position + CELLS - INDEX(position)) };
+    position = WRAP(position + CELLS - INDEX(position));
+    publish()
+  fi;
+#endif
+
   /* --- arm() --- */
 #ifdef GAP_BEFORE_FLAG
   has_gap = TAIL != position;
