@@ -406,7 +406,7 @@ export class RingSender {
     const index = tail & this.#mask;
     // Back to the first cells, which are in the caches, instead of on to cold ones. What lies behind them is free again
     // only when the receiver has passed the end, which it may not do for long: until then half of the ring must be left.
-    if (index - used >= Math.max(capacity / 2, cells)) {
+    if (index > LOOK_CELLS && index - used >= Math.max(capacity / 2, cells)) {
       const rest = capacity - index;
       words[this.#slot + O_POSITION] = tail;
       words[this.#slot + O_CELLS] = rest;
