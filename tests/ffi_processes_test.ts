@@ -159,7 +159,16 @@ processTest("Without --allow-ffi the error names the flag, and importing alone a
   await Deno.writeTextFile(file, HERE);
   const config = new URL("../deno.json", import.meta.url).pathname;
   const output = async (...flags: string[]) => {
-    const child = spawn(["run", "--quiet", "--no-prompt", `--config=${config}`, "--no-lock", ...flags, file]);
+    const child = spawn([
+      "run",
+      "--quiet",
+      "--no-prompt",
+      `--config=${config}`,
+      "--no-lock",
+      "--minimum-dependency-age=P30D",
+      ...flags,
+      file,
+    ]);
     return await child.text();
   };
   assertStringIncludes(await output(), "IpcError Permission");

@@ -67,7 +67,7 @@ async function run(name: string, files: Map<string, string>): Promise<{ code: nu
     for (const [path, text] of files) Deno.writeTextFileSync(`${folder}/${path}`, text);
     // In place of `deno add`, which would bring a published version.
     const links = [ROOT.pathname], imports = { [config.name]: `jsr:${config.name}@*` };
-    Deno.writeTextFileSync(`${folder}/deno.json`, JSON.stringify({ links, imports }));
+    Deno.writeTextFileSync(`${folder}/deno.json`, JSON.stringify({ links, imports, minimumDependencyAge: "P30D" }));
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: command.slice(1),
       cwd: folder,
