@@ -41,6 +41,12 @@ export const CELL = 64;
 /** Base-2 logarithm of {@linkcode CELL}. */
 export const CELL_SHIFT = 6;
 
+/**
+ * Cells that the caches of a core hold. A ring goes back to the first ones after these when it can, and a sender looks
+ * after as many whether it can.
+ */
+export const WARM_CELLS = (256 << 10) / CELL;
+
 /** "ISTHRING", as two little-endian words. */
 export const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x474e4952;
 /** Of this layout, and of what travels beside it. Another number means another one. */

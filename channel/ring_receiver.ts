@@ -9,7 +9,6 @@ import { type Handle, openHandle } from "./handle.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "./identity.ts";
 import {
   BELL_CLOSED,
-  CELL,
   CELL_SHIFT,
   cellsFor,
   EXTENDED_HEADER,
@@ -26,6 +25,7 @@ import {
   W_SLOTS,
   W_SPACE,
   W_TAIL,
+  WARM_CELLS,
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import type { RingMemory } from "./ring_memory.ts";
@@ -46,9 +46,6 @@ const SPIN_TIME = 0.04;
 
 /** Spins before it is worth asking for the time. */
 const UNMEASURED_SPINS = 100;
-
-/** Cells that a ring uses before it goes back to the first ones once it is empty. */
-const WARM_CELLS = (256 << 10) / CELL;
 
 /** How often the processor is offered to a sender that is about to commit, before this side goes to sleep again. */
 const YIELDS = 4;

@@ -34,6 +34,7 @@ import {
   W_RECEIVER,
   W_SPACE,
   W_TAIL,
+  WARM_CELLS,
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import type { Message } from "./message.ts";
@@ -45,9 +46,6 @@ export const FULL = -1;
 
 /** Sends in one turn of the event loop between two looks whether the receiver lives (a look costs 0.4 µs). */
 const SENDS_PER_LOOK = 256;
-
-/** Cells after which a sender looks at the ring again. */
-const LOOK_CELLS = (256 << 10) / CELL;
 
 /** Spins before a wait for room blocks, of some 50 ns each. */
 const SPINS = 400;
@@ -406,7 +404,7 @@ export class RingSender {
     const index = tail & this.#mask;
     // Back to the first cells, which are in the caches, instead of on to cold ones. What lies behind them is free again
     // only when the receiver has passed the end, which it may not do for long: until then half of the ring must be left.
-    if (index > LOOK_CELLS && index - used >= Math.max(capacity / 2, cells)) {
+    if (index > WARM_CELLS && index - used >= Math.max(capacity / 2, cells)) {
       const rest = capacity - index;
       words[this.#slot + O_POSITION] = tail;
       words[this.#slot + O_CELLS] = rest;
@@ -421,7 +419,7 @@ export class RingSender {
     }
     // Not further than a window, so that the ring is looked at again before long.
     const free = (head + capacity - tail) | 0;
-    this.#limit = (tail + Math.min(free, Math.max(cells, LOOK_CELLS))) | 0;
+    this.#limit = (tail + Math.min(free, Math.max(cells, WARM_CELLS))) | 0;
     if (free >= cells) return true;
     words[this.#slot + O_CELLS] = 0; // what an attempt may have noted is another's claim now
     return false;

@@ -165,7 +165,6 @@ processTest("Without --allow-ffi the error names the flag, and importing alone a
       "--no-prompt",
       `--config=${config}`,
       "--no-lock",
-      "--minimum-dependency-age=P30D",
       ...flags,
       file,
     ]);

@@ -228,6 +228,7 @@ folderTest("Receivers killed again and again while senders run lose at most what
   { start },
 ) => {
   const COUNT = 1500, KILLS = 4;
+  const SHARE = 2 * COUNT / (KILLS + 1); // of a receiver, which may be ahead of its kill: so that the next gets some
   const maker = IpcReceiver.create(path, { capacity: 65_536 });
   using _keeper = IpcSender.open(path);
   maker.close();
@@ -235,7 +236,7 @@ folderTest("Receivers killed again and again while senders run lose at most what
   const senders: Child[] = [];
   for (let kill = 0; kill < KILLS; kill++) {
     const way = (["recv", "recvSync", "borrow", "borrowSync"] as const)[kill]!;
-    const child = await start(NAMED, receiveNumbers, { path, way, count: Infinity });
+    const child = await start(NAMED, receiveNumbers, { path, way, count: SHARE, stays: true });
     assertEquals(await child.said(), "ready");
     if (kill === 0) {
       senders.push(await start(NAMED, sendNumbers, { path, from: "a", count: COUNT, way: "sendSync" }));
@@ -320,13 +321,17 @@ folderTest("A sender that needs the whole ring gets it, though another died as i
   using receiver = IpcBytesReceiver.create(path, { capacity });
   using sender = IpcBytesSender.open(path);
   sender.sendSync(new Uint8Array(capacity / 2));
+  sender.sendSync(new Uint8Array(1));
   assertEquals(receiver.recvSync({ timeout: 0 }).length, capacity / 2);
+  const borrowed = receiver.borrowSync({ timeout: 0 }); // or the receiver itself would go back before it sleeps
   const asleepUntil = receiver.recv();
   asleepUntil.catch(() => {}); // if the test fails
   await asleep(path, "receiver");
   const trap = { step: "journaled", occurrence: 1, signal: "SIGKILL" } as const;
   const child = await start(NAMED, sendNumbers, { path, from: "killed", count: 1, way: "sendSync", trap });
   assertEquals((await soon(child.status)).signal, "SIGKILL");
+  borrowed.release();
+  assert(!sender.trySend(new Uint8Array(capacity)), "what it stepped over is still to be released");
   const sending = sender.send(new Uint8Array(capacity));
   assertEquals((await soon(asleepUntil)).length, capacity);
   await soon(sending);

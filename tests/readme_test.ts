@@ -48,6 +48,7 @@ const config: {
   exports: Record<string, string>;
   imports: Record<string, string>;
   tasks: Record<string, { command: string }>;
+  minimumDependencyAge: string;
 } = mayRead ? JSON.parse(read("deno.json")) : {};
 
 // --- The programs ----------------------------------------------------------------------------------------------------
@@ -67,7 +68,9 @@ async function run(name: string, files: Map<string, string>): Promise<{ code: nu
     for (const [path, text] of files) Deno.writeTextFileSync(`${folder}/${path}`, text);
     // In place of `deno add`, which would bring a published version.
     const links = [ROOT.pathname], imports = { [config.name]: `jsr:${config.name}@*` };
-    Deno.writeTextFileSync(`${folder}/deno.json`, JSON.stringify({ links, imports, minimumDependencyAge: "P30D" }));
+    // There is no lock file there either: nothing that was just published, which a registry may have in part only.
+    const { minimumDependencyAge } = config;
+    Deno.writeTextFileSync(`${folder}/deno.json`, JSON.stringify({ links, imports, minimumDependencyAge }));
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: command.slice(1),
       cwd: folder,

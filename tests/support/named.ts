@@ -45,6 +45,8 @@ export interface ReceiveJob {
   readonly atomics?: number;
   /** Kills itself with the last message borrowed. */
   readonly dieBorrowing?: boolean;
+  /** Does nothing more after the last, until it is killed. */
+  readonly stays?: boolean;
 }
 
 /** Receives messages and says each at once. */
@@ -62,6 +64,7 @@ export async function receiveNumbers(job: ReceiveJob, self: Self): Promise<void>
     }
     if (i === 0 && job.atomics !== undefined) dieAtAtomic(job.atomics);
   }
+  if (job.stays) self.hear();
   receiver.close();
 }
 
