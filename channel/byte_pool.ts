@@ -67,7 +67,7 @@ function keepMemory(): void {
 }
 
 /** A copy in memory of its own, which is not cleared before: only the constructor that takes an array leaves that out. */
-function copyOfItsOwn(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
+export function copyOfItsOwn(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
   if (!keeps) keepMemory();
   return new Uint8Array(source.subarray(from, from + length));
 }

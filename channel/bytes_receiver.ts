@@ -5,6 +5,7 @@ import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
 import { copyOut } from "./byte_pool.ts";
 import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
 import { closeAll } from "./descriptor_queue.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { claimedLength, openExtended } from "./record.ts";
 import { type NamedChannelOptions, openRingFile } from "./ring_file.ts";
 import { RingReceiver } from "./ring_receiver.ts";
@@ -25,6 +26,7 @@ import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
  * ```
  */
 export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
+  readonly #ahead = new ReadAhead();
   /**
    * Receives from a named channel, which is made if there is none. A receiver that is started again, after it was closed
    * or killed, goes on with the next message. Closing it removes the channel's files if everything was received and no
@@ -53,6 +55,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    * @throws {IpcError} As {@linkcode recv}; `TooLarge` if the message is longer than `target`: it stays the next one.
    */
   recvInto(target: Uint8Array, options?: WaitOptions): Promise<number> {
+    this.#ahead.drop();
     return this.receive((ring) => copyInto(ring as RingReceiver, target), options);
   }
 
@@ -65,6 +68,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    * @throws {IpcError} As {@linkcode recvInto}.
    */
   recvIntoSync(target: Uint8Array, options?: SyncWaitOptions): number {
+    this.#ahead.drop();
     return copyInto(this.foundSync(options) as RingReceiver, target);
   }
 
@@ -72,7 +76,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   protected override take(from: unknown): Uint8Array {
     const ring = from as RingReceiver;
     if (ring.extended) return outOfLine(ring);
-    const bytes = copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
+    const bytes = this.#ahead.take(ring) ?? copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
     ring.release();
     return bytes;
   }
@@ -84,6 +88,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
       const bytes = outOfLine(ring);
       return new BorrowedMessage(bytes, () => bytes.length > 0 && void bytes.buffer.transfer(0));
     }
+    this.#ahead.drop();
     const loan = ring.lend(0);
     return new BorrowedMessage(loan.bytes, () => ring.giveBack(loan));
   }

@@ -233,6 +233,34 @@ export class RingReceiver {
     throw corrupt(`a record claims ${cells} cells where senders claimed fewer`);
   }
 
+  /** Where the record that {@linkcode next} found begins, as a cell number that wraps around at 2^32. */
+  get position(): number {
+    return this.#head;
+  }
+
+  /** Cells of the record that {@linkcode next} found. */
+  get cells(): number {
+    return this.#cells;
+  }
+
+  /**
+   * Cells of the record that {@linkcode next} found and of those behind it that are whole and plain.
+   *
+   * @param most Cells to look at, as many as the ring has at most.
+   */
+  committed(most: number): number {
+    const words = this.#words, mask = this.#mask, head = this.#head;
+    let cells = this.#cells;
+    while (cells < most) {
+      const word = Atomics.load(words, W_COMMIT + ((head + cells) & mask));
+      if (word <= 0) break;
+      const until = cells + cellsFor(word - 1);
+      if (until > most) break;
+      cells = until;
+    }
+    return cells;
+  }
+
   /** Releases the record that {@linkcode next} found: its cells may be used again once the head is published. */
   release(): void {
     this.#skip(this.#cells, this.#head & this.#mask);

@@ -1,0 +1,101 @@
+// Messages that wait one behind the other, which the byte receiver copies out of the ring together.
+import { assert, assertEquals } from "@std/assert";
+import { bytesChannel, type IpcBytesReceiver, type IpcBytesSender } from "../mod.ts";
+import { patience } from "./support/patience.ts";
+import { processTest, test } from "./support/test.ts";
+
+/** Bytes of the `n`th message: some are copied together, some alone, some lie across the ring's end. */
+const LENGTHS = [1000, 200, 1000, 5, 193, 4000, 300, 0, 1024, 16_384, 900, 900, 900, 900, 20_000, 250, 70_000];
+const length = (n: number) => LENGTHS[n % LENGTHS.length]!;
+
+/** The `n`th message, which no other is like. */
+function message(n: number): Uint8Array {
+  const bytes = new Uint8Array(length(n));
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (n * 7 + i * 31) >>> (i & 3);
+  return bytes;
+}
+
+/** Sends as many messages, as fast as there is room. */
+export function sendMessages({ to, count }: { to: IpcBytesSender; count: number }): void {
+  for (let n = 0; n < count; n++) to.sendSync(message(n), { timeout: patience(20_000) });
+}
+
+type Way = (receiver: IpcBytesReceiver, n: number) => Uint8Array | Promise<Uint8Array>;
+
+const options = { timeout: patience(20_000) };
+
+/** Each gives bytes that are the test's own. */
+const WAYS: Record<string, Way> = {
+  recvSync: (receiver) => receiver.recvSync(options),
+  recv: (receiver) => receiver.recv(options),
+  recvInto: async (receiver, n) => {
+    const memory = new Uint8Array(length(n));
+    return memory.subarray(0, await receiver.recvInto(memory, options));
+  },
+  recvIntoSync: (receiver, n) => {
+    const memory = new Uint8Array(length(n));
+    return memory.subarray(0, receiver.recvIntoSync(memory, options));
+  },
+  borrowSync: (receiver) => {
+    using borrowed = receiver.borrowSync(options);
+    return borrowed.value.slice();
+  },
+};
+
+/** A way for each message: the same for some time, then another. */
+const PLANS: Record<string, (n: number) => string> = {
+  "recvSync() alone": () => "recvSync",
+  "recv() alone": () => "recv",
+  "every way by turns": (n) => Object.keys(WAYS)[n % 5]!,
+  "every way for a while": (n) => n % 3 === 0 ? Object.keys(WAYS)[Math.trunc(n / 30) % 5]! : "recvSync",
+};
+
+for (const [plan, way] of Object.entries(PLANS)) {
+  processTest(
+    `Messages of all lengths arrive whole and in order from another process by ${plan}`,
+    async ({ start }) => {
+      const COUNT = 3000;
+      const [to, receiver] = bytesChannel({ capacity: 1 << 18 });
+      const child = await start(import.meta.url, sendMessages, { to, count: COUNT });
+      to.close();
+      const kept: Uint8Array[] = [];
+      for (let n = 0; n < COUNT; n++) kept.push(await WAYS[way(n)]!(receiver, n));
+      // At the end, when what they were copied from has been used again many times.
+      for (const [n, bytes] of kept.entries()) {
+        const expected = message(n);
+        assert(bytes.length === expected.length && bytes.every((byte, i) => byte === expected[i]), `message ${n}`);
+      }
+      assertEquals((await child.status).code, 0);
+      receiver.close();
+    },
+  );
+}
+
+test("Messages that share memory are each the receiver's own, and outlive one whose memory is given away", () => {
+  const [sender, receiver] = bytesChannel();
+  for (let n = 0; n < 40; n++) sender.sendSync(new Uint8Array(1000).fill(n));
+  const first = receiver.recvSync(), second = receiver.recvSync();
+  assert(first.buffer === second.buffer && first.buffer.byteLength <= 65_536, "they share it");
+  first.fill(255);
+  assertEquals(second, new Uint8Array(1000).fill(1));
+  second.fill(255);
+  (first.buffer as ArrayBuffer).transfer();
+  assertEquals([first.length, second.length], [0, 0], "as with Node's small Buffers");
+  for (let n = 2; n < 40; n++) assertEquals(receiver.recvSync(), new Uint8Array(1000).fill(n));
+  assertEquals(receiver.tryRecv(), { state: "empty" });
+  sender.close(), receiver.close();
+});
+
+test("What is sent after a copy of those that waited is received behind them", () => {
+  const [sender, receiver] = bytesChannel({ capacity: 65_536 });
+  let sent = 0, received = 0;
+  for (let round = 0; round < 500; round++) {
+    while (sender.trySend(new Uint8Array(300 + sent % 500).fill(sent))) sent++;
+    for (let i = 0; i <= round % 70; i++) {
+      const bytes = receiver.recvSync({ timeout: 0 });
+      assert(bytes.length === 300 + received % 500 && bytes.every((byte) => byte === received % 256), `${received}`);
+      received++;
+    }
+  }
+  sender.close(), receiver.close();
+});
