@@ -253,20 +253,24 @@ function headSize(n: number): number {
 }
 
 function object(value: object): boolean {
+  // Byte strings first, and by what the compiler turns into loads: asking for the prototype is a call, of 20 ns.
+  if (value instanceof Uint8Array && value.constructor === Uint8Array) return wholeByteString(value);
   const prototype = Object.getPrototypeOf(value);
   if (prototype === Object.prototype) return record(value as Record<string, unknown>);
   if (prototype === Array.prototype) return array(value as unknown[]);
-  if (prototype === Uint8Array.prototype) {
-    if (!firstSight(value)) return false;
-    byteString(value as Uint8Array);
-    return true;
-  }
+  if (prototype === Uint8Array.prototype) return wholeByteString(value as Uint8Array);
   if (collector !== undefined && (PACK in value || value instanceof IpcFd)) return collected(value, collector);
   const tag = ArrayBuffer.isView(value) ? TYPED_ARRAYS.get(prototype) : undefined;
   if (tag === undefined || !firstSight(value)) return false;
   head(TAG, tag);
   const { buffer, byteOffset, byteLength } = value as ArrayBufferView;
   byteString(new Uint8Array(buffer, byteOffset, byteLength));
+  return true;
+}
+
+function wholeByteString(bytes: Uint8Array): boolean {
+  if (!firstSight(bytes)) return false;
+  byteString(bytes);
   return true;
 }
 
