@@ -44,6 +44,16 @@ export class Leftovers {
   }
 }
 
+/**
+ * Has Deno open the two sockets that it keeps for signals. Otherwise it does so when the event loop first turns, or not at
+ * all, and that may be in the middle of what is compared; seen in Deno 2.9.5 for arm64.
+ */
+export function openSignalSockets(): void {
+  const listener = () => {};
+  Deno.addSignalListener("SIGUSR2", listener);
+  Deno.removeSignalListener("SIGUSR2", listener);
+}
+
 /** Everything of this process that could be left behind. */
 export function look(): Set<string> {
   const found = new Set<string>();

@@ -16,7 +16,7 @@ import { createDoorbell } from "../../ffi/doorbell.ts";
 import { libc } from "../../ffi/libc.ts";
 import { EFBIG, ENOMEM, ETOOMANYREFS, platform } from "../../ffi/platform.ts";
 import { assertIpcError } from "./assert_ipc.ts";
-import { descriptorsOf } from "./leftovers.ts";
+import { descriptorsOf, openSignalSockets } from "./leftovers.ts";
 import { patience } from "./patience.ts";
 
 const MB = 1 << 20;
@@ -285,6 +285,7 @@ const TESTS: Record<string, () => Promise<void>> = {
   },
 };
 
+openSignalSockets();
 const before = open();
 const test = TESTS[Deno.args[0]!]!;
 await test();
