@@ -15,7 +15,7 @@ export const NOT_EMULATED: readonly NotEmulated[] = [
   {
     file: "arc_wait_test.ts",
     test: "50 processes that contend all make progress",
-    reason: "Each takes 450 MB, nearly all of it QEMU's own: together more than most machines have.",
+    reason: "Each takes 400 MB, nearly all of it QEMU's own: together more than most machines have.",
   },
   {
     file: "scarce_resources_test.ts",
