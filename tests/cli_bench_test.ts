@@ -118,11 +118,9 @@ async function failsWithoutPeer(when: "starting" | "measuring"): Promise<boolean
   const reader = process.stdout.getReader();
   if (when === "measuring") await reader.read();
   // What is stopped neither ends, which would end its second process, nor takes note of that one's end: the number stays.
-  const killed = await stop(process) && isRunning(peer);
-  if (killed) {
-    Deno.kill(peer, "SIGKILL");
-    process.kill("SIGCONT");
-  }
+  const stopped = await stop(process), killed = stopped && isRunning(peer);
+  if (killed) Deno.kill(peer, "SIGKILL");
+  if (stopped) process.kill("SIGCONT");
   while (!(await reader.read()).done);
   const err = await new Response(process.stderr).text();
   const { code } = await process.status;
