@@ -55,8 +55,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    * @throws {IpcError} As {@linkcode recv}; `TooLarge` if the message is longer than `target`: it stays the next one.
    */
   recvInto(target: Uint8Array, options?: WaitOptions): Promise<number> {
-    this.#ahead.drop();
-    return this.receive((ring) => copyInto(ring as RingReceiver, target), options);
+    return this.receive((ring) => this.#into(ring as RingReceiver, target), options);
   }
 
   /**
@@ -68,14 +67,21 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    * @throws {IpcError} As {@linkcode recvInto}.
    */
   recvIntoSync(target: Uint8Array, options?: SyncWaitOptions): number {
-    this.#ahead.drop();
-    return copyInto(this.foundSync(options) as RingReceiver, target);
+    return this.#into(this.foundSync(options) as RingReceiver, target);
+  }
+
+  #into(ring: RingReceiver, target: Uint8Array): number {
+    this.#ahead.pass();
+    return copyInto(ring, target);
   }
 
   /** @ignore */
   protected override take(from: unknown): Uint8Array {
     const ring = from as RingReceiver;
-    if (ring.extended) return outOfLine(ring);
+    if (ring.extended) {
+      this.#ahead.pass();
+      return outOfLine(ring);
+    }
     const bytes = this.#ahead.take(ring) ?? copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
     ring.release();
     return bytes;
@@ -84,11 +90,11 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   /** @ignore */
   protected override lend(from: unknown): Borrowed<Uint8Array> {
     const ring = from as RingReceiver;
+    this.#ahead.pass();
     if (ring.extended) {
       const bytes = outOfLine(ring);
       return new BorrowedMessage(bytes, () => bytes.length > 0 && void bytes.buffer.transfer(0));
     }
-    this.#ahead.drop();
     const loan = ring.lend(0);
     return new BorrowedMessage(loan.bytes, () => ring.giveBack(loan));
   }

@@ -6,11 +6,17 @@ import type { RingReceiver } from "./ring_receiver.ts";
 /** Cells that are copied at most. No ring has fewer. */
 const SPAN = (64 << 10) / CELL;
 
-/** For fewer messages it does not pay. */
+/** Less than as many times the cells of the first message are not worth a copy of their own. */
 const FEW = 4;
 
-/** Bytes of a message that is worth it: shorter ones cost little to copy by themselves, of longer ones few fit. */
-const SHORTEST = 192, LONGEST = SPAN / FEW * CELL;
+/** Shorter messages cost little to copy by themselves. */
+const SHORTEST = 192;
+
+/** Cells of the longest message that goes along with others. */
+const LONGEST = SPAN / FEW;
+
+/** After a message went another way, how many are copied by themselves: a copy for many would be in vain again. */
+const ALONE = 16;
 
 const NONE = new ArrayBuffer(0);
 
@@ -19,12 +25,14 @@ const NONE = new ArrayBuffer(0);
  *
  * One copy for many is a third faster than one each: memory for all is taken once, and not cleared. Nothing else is done
  * ahead of time: each message stays in the ring, and is another receiver's if this one dies, until its turn has come. What
- * is committed does not change before it is released, so the bytes hold until then.
+ * honest senders have committed does not change before it is released, so the bytes hold until then.
  */
 export class ReadAhead {
   #bytes = NONE;
   /** Position of their first cell in the ring. */
   #first = 0;
+  /** How many messages are still copied by themselves. */
+  #alone = 0;
 
   /**
    * The message that a ring has found.
@@ -37,20 +45,32 @@ export class ReadAhead {
     const { byteLength } = this.#bytes; // 0 also if a program has detached them, with a message that it had
     if (from >= 0 && until <= byteLength) {
       const message = new Uint8Array(this.#bytes, from, length);
-      if (until === byteLength) this.drop();
+      if (until === byteLength) this.#bytes = NONE;
       return message;
     }
-    this.drop();
-    if (length < SHORTEST || length > LONGEST) return undefined;
-    const cells = ring.committed(SPAN);
+    this.#bytes = NONE;
+    if (this.#alone > 0) {
+      this.#alone--;
+      return undefined;
+    }
+    if (length < SHORTEST || ring.cells > LONGEST) return undefined;
+    const cells = ring.committed(SPAN, LONGEST);
     if (cells < FEW * ring.cells) return undefined;
-    this.#bytes = copyOfItsOwn(ring.memory.data, ring.offset, cells * CELL).buffer;
+    try {
+      this.#bytes = copyOfItsOwn(ring.memory.data, ring.offset, cells * CELL).buffer;
+    } catch {
+      return undefined; // no memory for as many: there may be for one
+    }
     this.#first = position;
     return new Uint8Array(this.#bytes, 0, length);
   }
 
-  /** Forgets them. Needed when messages go another way: 2^32 cells later a position means another one. */
-  drop(): void {
+  /**
+   * Forgets the bytes, as a message is received in another way. Not only to save memory: positions come round, and mean
+   * other messages then.
+   */
+  pass(): void {
     this.#bytes = NONE;
+    this.#alone = ALONE;
   }
 }

@@ -247,16 +247,17 @@ export class RingReceiver {
    * Cells of the record that {@linkcode next} found and of those behind it that are whole and plain.
    *
    * @param most Cells to look at, as many as the ring has at most.
+   * @param longest Cells of a record that is still counted in; the first that has more ends it.
    */
-  committed(most: number): number {
+  committed(most: number, longest: number): number {
     const words = this.#words, mask = this.#mask, head = this.#head;
     let cells = this.#cells;
     while (cells < most) {
       const word = Atomics.load(words, W_COMMIT + ((head + cells) & mask));
       if (word <= 0) break;
-      const until = cells + cellsFor(word - 1);
-      if (until > most) break;
-      cells = until;
+      const size = cellsFor(word - 1);
+      if (size > longest || cells + size > most) break;
+      cells += size;
     }
     return cells;
   }

@@ -259,7 +259,9 @@ function object(value: object): boolean {
   if (constructor === Object && Object.getPrototypeOf(value) === Object.prototype) {
     return record(value as Record<string, unknown>);
   }
-  if (constructor === Uint8Array && value instanceof Uint8Array) return wholeByteString(value);
+  if (constructor === Uint8Array && value instanceof Uint8Array && ArrayBuffer.isView(value)) {
+    return wholeByteString(value);
+  }
   if (constructor === Array && Array.isArray(value)) return array(value);
   const prototype = Object.getPrototypeOf(value);
   if (prototype === Object.prototype) return record(value as Record<string, unknown>);

@@ -39,14 +39,22 @@ function killedAtTheEnd(process: Deno.ChildProcess): AsyncDisposable {
   };
 }
 
-/** The second process, once it is there. */
-async function peerOf(process: Deno.ChildProcess): Promise<number> {
-  for (;;) {
-    for (const { name } of Deno.readDirSync(`/proc/${process.pid}/task`)) {
-      const child = childOf(`/proc/${process.pid}/task/${name}`);
+/** The second process, once it is there; `undefined` if the first has ended. */
+async function peerOf(process: Deno.ChildProcess): Promise<number | undefined> {
+  while (isRunning(process.pid)) {
+    for (const task of tasksOf(process.pid)) {
+      const child = childOf(task);
       if (child !== undefined) return child;
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+function tasksOf(pid: number): string[] {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => `/proc/${pid}/task/${name}`);
+  } catch {
+    return []; // the process has ended
   }
 }
 
@@ -106,7 +114,9 @@ processTest("isthmus bench without --allow-run says what it needs", async () => 
 processTest("isthmus bench fails when its second process is killed, and does not hang", async () => {
   for (const when of ["starting", "measuring"] as const) {
     // On a machine that stood still for a while it may have ended before it could be stopped.
-    while (!await failsWithoutPeer(when));
+    let killed = false;
+    for (let i = 0; i < 10 && !killed; i++) killed = await failsWithoutPeer(when);
+    assert(killed, `ten benches ended before they could be stopped while ${when}`);
   }
 });
 
@@ -118,7 +128,7 @@ async function failsWithoutPeer(when: "starting" | "measuring"): Promise<boolean
   const reader = process.stdout.getReader();
   if (when === "measuring") await reader.read();
   // What is stopped neither ends, which would end its second process, nor takes note of that one's end: the number stays.
-  const stopped = await stop(process), killed = stopped && isRunning(peer);
+  const stopped = await stop(process), killed = stopped && peer !== undefined && isRunning(peer);
   if (killed) Deno.kill(peer, "SIGKILL");
   if (stopped) process.kill("SIGCONT");
   while (!(await reader.read()).done);

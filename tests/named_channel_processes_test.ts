@@ -229,6 +229,7 @@ folderTest("Receivers killed again and again while senders run lose at most what
 ) => {
   const COUNT = 1500, KILLS = 4;
   const SHARE = 2 * COUNT / (KILLS + 1); // of a receiver, which may be ahead of its kill: so that the next gets some
+  const filler = " ".repeat(200); // so that a share is more than a pipe holds: who tells of it is not done before its kill
   const maker = IpcReceiver.create(path, { capacity: 65_536 });
   using _keeper = IpcSender.open(path);
   maker.close();
@@ -239,8 +240,8 @@ folderTest("Receivers killed again and again while senders run lose at most what
     const child = await start(NAMED, receiveNumbers, { path, way, count: SHARE, stays: true });
     assertEquals(await child.said(), "ready");
     if (kill === 0) {
-      senders.push(await start(NAMED, sendNumbers, { path, from: "a", count: COUNT, way: "sendSync" }));
-      senders.push(await start(NAMED, sendNumbers, { path, from: "b", count: COUNT, way: "send" }));
+      senders.push(await start(NAMED, sendNumbers, { path, from: "a", count: COUNT, way: "sendSync", filler }));
+      senders.push(await start(NAMED, sendNumbers, { path, from: "b", count: COUNT, way: "send", filler }));
     }
     for (let i = 0; i < 100 + 37 * kill; i++) received.push(await soon(child.said<Message>()));
     child.signal("SIGKILL");

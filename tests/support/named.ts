@@ -15,15 +15,18 @@ export interface SendJob {
   readonly from: string;
   readonly count: number;
   readonly way: "send" | "sendSync" | "sendWhenEmpty";
+  /** Behind the two, to make messages longer. */
+  readonly filler?: string;
   /** Where it meets its end, if so. */
   readonly trap?: Trap;
 }
 
 /** Sends numbered messages, says so, and ends without closing anything. */
-export async function sendNumbers({ path, from, count, way, trap }: SendJob, self: Self): Promise<void> {
-  const sender = IpcSender.open<Message>(path);
+export async function sendNumbers({ path, from, count, way, filler, trap }: SendJob, self: Self): Promise<void> {
+  const sender = IpcSender.open<[...Message, ...string[]]>(path);
   if (trap !== undefined) setTrap(trap);
-  for (let n = 0; n < count; n++) await sender[way]([from, n]);
+  const more = filler === undefined ? [] : [filler];
+  for (let n = 0; n < count; n++) await sender[way]([from, n, ...more]);
   self.say("sent");
 }
 
