@@ -1,11 +1,14 @@
 // Messages that wait one behind the other, which the byte receiver copies out of the ring together.
 import { assert, assertEquals } from "@std/assert";
+import { ReadAhead } from "../channel/read_ahead.ts";
+import { CELL } from "../channel/ring_layout.ts";
+import type { RingReceiver } from "../channel/ring_receiver.ts";
 import { bytesChannel, type IpcBytesReceiver, type IpcBytesSender } from "../mod.ts";
 import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
 /** Bytes of the `n`th message: some are copied together, some alone, some lie across the ring's end. */
-const LENGTHS = [1000, 200, 1000, 5, 193, 4000, 300, 0, 1024, 16_384, 900, 900, 900, 900, 20_000, 250, 70_000];
+const LENGTHS = [1000, 200, 1000, 5, 193, 4000, 300, 0, 1024, 16_384, 900, 900, 900, 900, 20_000, 250, 300_000];
 const length = (n: number) => LENGTHS[n % LENGTHS.length]!;
 
 /** The `n`th message, which no other is like. */
@@ -47,28 +50,73 @@ const PLANS: Record<string, (n: number) => string> = {
   "recvSync() alone": () => "recvSync",
   "recv() alone": () => "recv",
   "every way by turns": (n) => Object.keys(WAYS)[n % 5]!,
+  "recvMany() and recvSync() by turns": (n) => n % 40 < 10 ? "recvMany" : "recvSync",
   "every way for a while": (n) => n % 3 === 0 ? Object.keys(WAYS)[Math.trunc(n / 30) % 5]! : "recvSync",
 };
 
 for (const [plan, way] of Object.entries(PLANS)) {
-  processTest(
-    `Messages of all lengths arrive whole and in order from another process by ${plan}`,
-    async ({ start }) => {
-      const COUNT = 3000;
-      const [to, receiver] = bytesChannel({ capacity: 1 << 18 });
-      const child = await start(import.meta.url, sendMessages, { to, count: COUNT });
-      to.close();
-      const kept: Uint8Array[] = [];
-      for (let n = 0; n < COUNT; n++) kept.push(await WAYS[way(n)]!(receiver, n));
-      // At the end, when what they were copied from has been used again many times.
-      for (const [n, bytes] of kept.entries()) {
-        const expected = message(n);
-        assert(bytes.length === expected.length && bytes.every((byte, i) => byte === expected[i]), `message ${n}`);
-      }
-      assertEquals((await child.status).code, 0);
-      receiver.close();
-    },
-  );
+  // In the larger ring both sides go back to its first cells; in the smaller one the longest messages have no room.
+  for (const capacity of [1 << 18, 1 << 20]) {
+    processTest(
+      `Messages of all lengths come whole and in order through ${capacity} bytes by ${plan}`,
+      async ({ start }) => {
+        const COUNT = 1500;
+        const [to, receiver] = bytesChannel({ capacity });
+        using _receiver = receiver;
+        const child = await start(import.meta.url, sendMessages, { to, count: COUNT });
+        to.close();
+        const kept: Uint8Array[] = [];
+        while (kept.length < COUNT) {
+          const n = kept.length;
+          kept.push(...way(n) === "recvMany" ? receiver.recvMany() : [await WAYS[way(n)]!(receiver, n)]);
+        }
+        // At the end, when what they were copied from has been used again many times.
+        for (const [n, bytes] of kept.entries()) {
+          const expected = message(n);
+          assert(bytes.length === expected.length && bytes.every((byte, i) => byte === expected[i]), `message ${n}`);
+        }
+        assertEquals((await child.status).code, 0);
+      },
+    );
+  }
+}
+
+/** A ring whose next message has so many cells, with so many committed from there on. */
+function ringAt(position: number, cells: number, committed: number): RingReceiver {
+  const data = new Uint8Array(1024 * CELL).fill(position & 255);
+  const length = cells * CELL;
+  return {
+    position: position | 0,
+    cells,
+    length,
+    offset: 0,
+    memory: { data },
+    committed: () => committed,
+  } as unknown as RingReceiver;
+}
+
+for (const first of [0, 2 ** 31 - 8, 2 ** 32 - 8]) {
+  test(`What was copied at position ${first} is the next messages, where they begin, and no others`, () => {
+    const taken = (position: number, cells: number, committed = cells) =>
+      ahead.take(ringAt(position, cells, committed));
+    let ahead = new ReadAhead();
+    assertEquals(taken(first, 4, 40), new Uint8Array(4 * CELL).fill(first & 255));
+    assertEquals(taken(first + 4, 6), new Uint8Array(6 * CELL).fill(first & 255), "of the same copy");
+    assertEquals(taken(first + 10, 30), new Uint8Array(30 * CELL).fill(first & 255), "up to its end");
+    assertEquals(taken(first + 10, 4), undefined, "then it is gone");
+    ahead = new ReadAhead();
+    taken(first, 4, 40);
+    assertEquals(taken(first + 36, 5), undefined, "longer than what was copied");
+    assertEquals(taken(first + 4, 6), undefined, "forgotten once one was not among it");
+    ahead = new ReadAhead();
+    taken(first, 4, 40);
+    assertEquals(taken(first - 4, 4), undefined, "before it");
+    ahead = new ReadAhead();
+    taken(first, 4, 40);
+    ahead.pass();
+    assertEquals(taken(first + 4, 6), undefined, "forgotten when a message went another way");
+    assertEquals(taken(first + 10, 4, 40), undefined, "and not done again at once");
+  });
 }
 
 test("Messages that share memory are each the receiver's own, and outlive one whose memory is given away", () => {
@@ -83,6 +131,13 @@ test("Messages that share memory are each the receiver's own, and outlive one wh
   assertEquals([first.length, second.length], [0, 0], "as with Node's small Buffers");
   for (let n = 2; n < 40; n++) assertEquals(receiver.recvSync(), new Uint8Array(1000).fill(n));
   assertEquals(receiver.tryRecv(), { state: "empty" });
+  sender.close(), receiver.close();
+});
+
+test("A message of more than 32 KiB has memory of its own, whatever it waited behind", () => {
+  const [sender, receiver] = bytesChannel();
+  for (const length of [200, 200, 200, 200, 33_000, 200]) sender.sendSync(new Uint8Array(length).fill(7));
+  for (const { buffer, length } of receiver.recvMany()) assert(length === 200 || buffer.byteLength === length);
   sender.close(), receiver.close();
 });
 
