@@ -4,6 +4,7 @@ import { ReadAhead } from "../channel/read_ahead.ts";
 import { CELL } from "../channel/ring_layout.ts";
 import type { RingReceiver } from "../channel/ring_receiver.ts";
 import { bytesChannel, type IpcBytesReceiver, type IpcBytesSender } from "../mod.ts";
+import type { Self } from "./support/actor.ts";
 import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
 
@@ -132,6 +133,29 @@ test("Messages that share memory are each the receiver's own, and outlive one wh
   for (let n = 2; n < 40; n++) assertEquals(receiver.recvSync(), new Uint8Array(1000).fill(n));
   assertEquals(receiver.tryRecv(), { state: "empty" });
   sender.close(), receiver.close();
+});
+
+/** Receives while there is memory for nothing large, and says what came. */
+export function receiveWithLittleMemory({ from }: { from: IpcBytesReceiver }, self: Self): void {
+  // An address space that is full ends Deno, which starts threads at any time.
+  globalThis.ArrayBuffer = new Proxy(ArrayBuffer, {
+    construct(buffer, [length]: [number]) {
+      if (length > 1 << 20) throw new RangeError("Array buffer allocation failed");
+      return new buffer(length);
+    },
+  });
+  self.say(from.recvMany().map(({ length, [0]: first }) => [length, first]));
+}
+
+processTest("Without memory for what makes receiving faster, messages are received", async ({ start }) => {
+  for (const length of [300, 40_000]) {
+    const [sender, from] = bytesChannel();
+    for (let n = 0; n < 20; n++) sender.sendSync(new Uint8Array(length).fill(n));
+    const child = await start(import.meta.url, receiveWithLittleMemory, { from });
+    assertEquals(await child.said(), Array.from({ length: 20 }, (_, n) => [length, n]));
+    assertEquals((await child.status).code, 0);
+    sender.close();
+  }
 });
 
 test("A message of more than 32 KiB has memory of its own, whatever it waited behind", () => {
