@@ -6,7 +6,7 @@ import type { RingReceiver } from "./ring_receiver.ts";
 /** Cells that are copied at most. No ring has fewer. */
 const SPAN = (64 << 10) / CELL;
 
-/** Less than as many times the cells of the first message are not worth a copy of their own. */
+/** How many times the cells of the first message a copy for many must hold to be worth it. */
 const FEW = 4;
 
 /** Shorter messages cost little to copy by themselves. */
