@@ -27,6 +27,7 @@ import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
  */
 export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   readonly #ahead = new ReadAhead();
+
   /**
    * Receives from a named channel, which is made if there is none. A receiver that is started again, after it was closed
    * or killed, goes on with the next message. Closing it removes the channel's files if everything was received and no

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 import { isthmus, isthmusArguments } from "./support/isthmus.ts";
+import { stateOf } from "./support/processes.ts";
 import { processTest } from "./support/test.ts";
 
 interface Document {
@@ -150,23 +151,21 @@ async function stop(process: Deno.ChildProcess): Promise<boolean> {
     return false;
   }
   for (;;) {
-    const state = stateOf(process.pid);
-    if (state === "T") return true;
-    if (!isRunning(process.pid)) return false;
+    const state = stateOrEnd(process.pid);
+    if (state === "T" || state === "Z") return state === "T";
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 
 function isRunning(pid: number): boolean {
-  const state = stateOf(pid);
-  return state !== undefined && state !== "Z"; // Z: it has ended, and nobody has taken note of it
+  return stateOrEnd(pid) !== "Z";
 }
 
-/** The letter for what a process does, as `ps` shows it; `undefined` if there is no such process. */
-function stateOf(pid: number): string | undefined {
+/** What a process does; "Z" also if somebody has taken note of its end already. */
+function stateOrEnd(pid: number): string {
   try {
-    return /\) (.)/.exec(Deno.readTextFileSync(`/proc/${pid}/stat`))![1];
+    return stateOf(pid);
   } catch {
-    return undefined;
+    return "Z";
   }
 }

@@ -69,7 +69,8 @@ for (const [plan, way] of Object.entries(PLANS)) {
         const kept: Uint8Array[] = [];
         while (kept.length < COUNT) {
           const n = kept.length;
-          kept.push(...way(n) === "recvMany" ? receiver.recvMany() : [await WAYS[way(n)]!(receiver, n)]);
+          if (way(n) === "recvMany") kept.push(...receiver.recvMany());
+          if (kept.length === n) kept.push(await (WAYS[way(n)] ?? WAYS.recv!)(receiver, n)); // also if there were none
         }
         // At the end, when what they were copied from has been used again many times.
         for (const [n, bytes] of kept.entries()) {

@@ -45,8 +45,8 @@ export class Leftovers {
 }
 
 /**
- * Has Deno open the two sockets that it keeps for signals. Otherwise it does so when the event loop first turns, or not at
- * all, and that may be in the middle of what is compared; seen in Deno 2.9.5 for arm64.
+ * Has Deno open the two sockets that it keeps for signals. Otherwise it may do so in the middle of what is compared, as was
+ * seen with Deno 2.9.5 for arm64.
  */
 export function openSignalSockets(): void {
   const listener = () => {};
