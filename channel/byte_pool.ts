@@ -7,9 +7,12 @@
 
 /** Up to this many bytes a loop over words beats a call. */
 const BY_WORDS = 192;
+/** The same over bytes. */
+const BY_BYTES = 64;
 
 class Pool {
   #slab = new ArrayBuffer(0);
+  #bytes = new Uint8Array(0);
   #words = new Int32Array(0);
   #used = 0;
 
@@ -21,8 +24,22 @@ class Pool {
 
   /** Memory for a byte string; whatever was there before is overwritten by the caller. */
   allocate(length: number): Uint8Array<ArrayBuffer> {
-    const used = this.#used + length <= this.#slab.byteLength ? this.#used : this.#renew();
+    const used = this.#used + length <= this.#bytes.length ? this.#used : this.#renew();
     this.#used = (used + length + 7) & ~7; // so that other views on the bytes find them aligned
+    return new Uint8Array(this.#slab, used, length);
+  }
+
+  /** Copies bytes from any place, aligned or not. */
+  copyBytes(source: Uint8Array, from: number, length: number): Uint8Array<ArrayBuffer> {
+    if (length > BY_BYTES) {
+      const copy = this.allocate(length);
+      copy.set(source.subarray(from, from + length));
+      return copy;
+    }
+    const used = this.#used + length <= this.#bytes.length ? this.#used : this.#renew();
+    this.#used = (used + length + 7) & ~7;
+    const bytes = this.#bytes; // into the slab itself: what is just made is not known to the compiler
+    for (let i = 0; i < length; i++) bytes[used + i] = source[from + i]!;
     return new Uint8Array(this.#slab, used, length);
   }
 
@@ -41,6 +58,7 @@ class Pool {
 
   #renew(): number {
     this.#slab = new ArrayBuffer(this.slab);
+    this.#bytes = new Uint8Array(this.#slab);
     this.#words = new Int32Array(this.#slab);
     return this.#used = 0;
   }
@@ -93,14 +111,8 @@ export function copyOut(
   return copyOfItsOwn(source, offset, length);
 }
 
-/** Up to this many bytes a loop over bytes beats a call. */
-const BY_BYTES = 64;
-
 /** The same from any place, aligned or not. */
 export function copyBytes(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
   if (length > medium.largest) return copyOfItsOwn(source, from, length);
-  const copy = (length <= small.largest ? small : medium).allocate(length);
-  if (length <= BY_BYTES) { for (let i = 0; i < length; i++) copy[i] = source[from + i]!; }
-  else copy.set(source.subarray(from, from + length));
-  return copy;
+  return (length <= small.largest ? small : medium).copyBytes(source, from, length);
 }

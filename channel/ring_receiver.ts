@@ -3,6 +3,7 @@ import { BellListener, ring } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { libc } from "../ffi/libc.ts";
+import { loadOrdered } from "../ffi/ordered_load.ts";
 import { O_RDONLY } from "../ffi/platform.ts";
 import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./descriptor_queue.ts";
 import { type Handle, openHandle } from "./handle.ts";
@@ -193,7 +194,7 @@ export class RingReceiver {
   next(): boolean {
     for (;;) {
       const index = this.#head & this.#mask;
-      const word = Atomics.load(this.#words, W_COMMIT + index);
+      const word = loadOrdered(this.#words, W_COMMIT + index);
       if (word > 0) {
         this.#locate(index, word - 1, false);
         return true;
@@ -253,7 +254,7 @@ export class RingReceiver {
     const words = this.#words, mask = this.#mask, head = this.#head;
     let cells = this.#cells;
     while (cells < most) {
-      const word = Atomics.load(words, W_COMMIT + ((head + cells) & mask));
+      const word = loadOrdered(words, W_COMMIT + ((head + cells) & mask));
       if (word <= 0) break;
       const size = cellsFor(word - 1);
       if (size > longest || cells + size > most) break;
@@ -270,7 +271,7 @@ export class RingReceiver {
 
   /** Padding behind a message is released with it: a receiver may not look again for a long time. */
   #skipPadding(): void {
-    const word = Atomics.load(this.#words, W_COMMIT + (this.#head & this.#mask));
+    const word = loadOrdered(this.#words, W_COMMIT + (this.#head & this.#mask));
     if (word < 0 && (word & 1) !== 0) this.next();
   }
 
@@ -299,7 +300,7 @@ export class RingReceiver {
     this.#published = until;
     Atomics.store(words, W_HEAD, until);
     // A sender sets SPACE and then looks at HEAD; here HEAD is stored and then SPACE looked at.
-    if (Atomics.load(words, W_SPACE) !== 0) this.#ringSpaceBells();
+    if (loadOrdered(words, W_SPACE) !== 0) this.#ringSpaceBells();
   }
 
   #ringSpaceBells(): void {

@@ -7,6 +7,7 @@ import { libc } from "../ffi/libc.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { hasEnded, ownThread } from "../ffi/liveness.ts";
 import { O_WRONLY, POLLIN } from "../ffi/platform.ts";
+import { loadOrdered } from "../ffi/ordered_load.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { step } from "../ffi/step_hook.ts";
 import { writeMemoryFile } from "../ffi/memory_file.ts";
@@ -294,7 +295,7 @@ export class RingSender {
   tryClaim(cells: number, slot: number = this.#slot): number {
     if (--this.#untilLook < 0) this.#lookForReceiver();
     const words = this.#words;
-    let tail = Atomics.load(words, W_TAIL);
+    let tail = words[W_TAIL]!; // however old: the swap finds out
     for (;;) {
       // Compared with both ends: a limit that is too old, with 2^31 cells claimed by others since, would look like room.
       const room = (this.#limit - tail) | 0;
@@ -315,7 +316,7 @@ export class RingSender {
     step("claimed");
     // The receiver is woken at the claim, not only at the commit: if this process dies in between, the receiver must be
     // awake to find the gap, and if it lives, the wake-up runs while the payload is copied.
-    const bell = Atomics.load(words, W_BELL);
+    const bell = loadOrdered(words, W_BELL);
     if (bell !== 0) this.#wake(bell, tail & this.#mask, cells);
     return tail & this.#mask;
   }
@@ -329,7 +330,7 @@ export class RingSender {
     // other way round, and all four are sequentially consistent, so one of the two sees the other.
     //
     // On arm64 this load also keeps the next journal's plain stores from overtaking the commit's store.
-    const bell = Atomics.load(words, W_BELL);
+    const bell = loadOrdered(words, W_BELL);
     if (bell > 0) this.#ring(bell);
   }
 

@@ -9,6 +9,8 @@
 // with three byte strings 0.4 and 2.7 µs).
 
 import { Buffer } from "node:buffer";
+import { build } from "./cbor_build.ts";
+import { type Name, NAME_WORDS, Names, type Shape } from "./cbor_names.ts";
 
 /** Returned for what is not plain, or not well-formed. */
 export const NOT_PLAIN: unique symbol = Symbol("not plain");
@@ -62,8 +64,16 @@ export function readPlain(
   budget = stop - start;
   plain = true;
   bytesOf = byteStrings;
+  previous = origin;
+  if (top > 0) leave();
   const value = item();
   return plain && at === end ? value : NOT_PLAIN;
+}
+
+/** The last message was not plain, or there was no memory for it. */
+function leave(): void {
+  values.fill(undefined);
+  top = 0;
 }
 
 function dataView(): DataView {
@@ -204,81 +214,164 @@ function revived(value: unknown, revive: (content: readonly unknown[]) => unknow
   return value;
 }
 
+// --- Objects ---------------------------------------------------------------------------------------------------------
+
+/** Objects of more properties are put together one by one: those are used as tables. */
+const MANY = 32;
+
+const names = new Names();
+/** Before the first object of every message. */
+const origin = names.shapeOf(names.first)!;
+/** Of the object that was begun last. */
+let previous: Shape = origin;
+
+/** Keys and values of the objects that are being read, each above those of the object it is in. */
+const keys: string[] = [];
+const values: unknown[] = [];
+let top = 0;
+
 function record(count: number): unknown {
   if (count < 0 || at + 2 * count > end || ++depth > DEPTH) return notPlain();
+  if (count > MANY) return table(count);
+  const before = previous, base = top;
+  top += count;
+  while (values.length < top) keys.push(""), values.push(undefined);
+  let shape = before.next;
+  const known = shape === undefined || shape.keys.length !== count ? 0 : readShape(shape, base);
+  if (known < count || shape === undefined || shape.keys.length !== count) {
+    let name = names.first;
+    if (known > 0) {
+      name = shape!.names[known - 1]!;
+      for (let i = 0; i < known; i++) keys[base + i] = shape!.keys[i]!;
+    }
+    shape = readNames(name, known, count, base);
+    if (shape !== undefined) before.next = previous = shape;
+  }
+  const value = shape !== undefined ? build(shape, values, base) : gather(base, count);
+  for (let i = base; i < top; i++) values[i] = undefined; // not to keep them alive
+  top = base;
+  depth--;
+  return value;
+}
+
+/**
+ * Reads names and values as long as the names are those of an object of the shape.
+ *
+ * @returns How many.
+ */
+function readShape(shape: Shape, base: number): number {
+  const { sizes, words, tails } = shape, count = sizes.length;
+  const bytes = source, data = dataView(), stop = end;
+  previous = shape;
+  let from = at, i = 0;
+  for (; i < count; i++) {
+    const size = sizes[i]!, first = i * NAME_WORDS;
+    if (from + size >= stop) break;
+    if (size < 4) {
+      if (shortName(from, size) !== words[first]) break;
+    } else {
+      if (data.getInt32(from + size - 4, true) !== tails[i]) break;
+      if (size > 4) {
+        if (data.getInt32(from, true) !== words[first]) break;
+        if (size > 8) {
+          if (data.getInt32(from + 4, true) !== words[first + 1]) break;
+          let at = 8;
+          while (at + 4 < size && data.getInt32(from + at, true) === words[first + (at >> 2)]) at += 4;
+          if (at + 4 < size) break;
+        }
+      }
+    }
+    from += size;
+    const initial = bytes[from]!;
+    // Small numbers and short byte strings without another call.
+    if (initial < 24) {
+      from++;
+      values[base + i] = initial;
+    } else if (initial >= 0x40 && initial < 0x58 && from + initial - 0x40 < stop) {
+      values[base + i] = bytesOf(bytes, from + 1, initial - 0x40);
+      from += 1 + initial - 0x40;
+    } else {
+      at = from;
+      values[base + i] = item();
+      from = at;
+    }
+  }
+  at = from;
+  return i;
+}
+
+function shortName(from: number, size: number): number {
+  let bytes = 0;
+  for (let i = 0; i < size; i++) bytes |= source[from + i]! << (8 * i);
+  return bytes;
+}
+
+/**
+ * Reads names and values, whatever they are.
+ *
+ * @param last The name before the first of them.
+ * @param first The number of the first of them.
+ * @returns The shape of the object, if it is one to be remembered.
+ */
+function readNames(last: Name, first: number, count: number, base: number): Shape | undefined {
+  let name: Name | undefined = last;
+  for (let i = first; i < count; i++) {
+    if (at >= end) return notPlain();
+    const from = at, initial = source[at++]!;
+    const length = argument(initial & 31);
+    if (initial >> 5 !== 3 || length < 0 || at + length >= end) return notPlain();
+    const known: Name | undefined = name === undefined ? undefined : nextName(name, from, at + length - from);
+    if (known !== undefined) {
+      at += length;
+      keys[base + i] = known.text;
+      name = known;
+    } else {
+      const key = text(length);
+      if (key === "__proto__") return notPlain(); // as a property, not as the prototype: not here
+      if (name !== undefined) name = names.add(name, key);
+      keys[base + i] = name?.text ?? key;
+    }
+    values[base + i] = item();
+  }
+  return name === undefined ? undefined : names.shapeOf(name);
+}
+
+function gather(base: number, count: number): Record<string, unknown> {
   const value: Record<string, unknown> = {};
-  let names: Name | undefined = first;
+  for (let i = base; i < base + count; i++) value[keys[i]!] = values[i];
+  return value;
+}
+
+function table(count: number): unknown {
+  const value: Record<string, unknown> = {};
   for (let i = 0; i < count; i++) {
     if (at >= end) return notPlain();
     const initial = source[at++]!;
     const length = argument(initial & 31);
     if (initial >> 5 !== 3 || length < 0 || at + length > end) return notPlain();
-    let key: string;
-    const known: Name | undefined = names === undefined ? undefined : nextName(names, length);
-    if (known !== undefined) {
-      key = known.text;
-      at += length;
-    } else {
-      key = text(length);
-      if (key === "__proto__") return notPlain(); // as a property, not as the prototype: not here
-    }
-    names = known;
+    const key = text(length);
+    if (key === "__proto__") return notPlain();
     value[key] = item();
   }
   depth--;
   return value;
 }
 
-// --- Names of properties ---------------------------------------------------------------------------------------------
-
-/** The name of a property, and those that followed it in earlier messages. */
-class Name {
-  readonly next: Name[] = [];
-  constructor(readonly text: string, readonly bytes: Uint8Array) {}
-}
-
-/** Longest name, most names at one place, and in all, that are remembered: objects that are used as tables have many. */
-const NAME_LENGTH = 40, NAMES_AT_A_PLACE = 16, NAMES = 4096;
-
-const first = new Name("", new Uint8Array(0));
-let nameCount = 0;
-
-/** The name that comes next, of so many bytes, if it is one to be remembered. */
-function nextName(after: Name, length: number): Name | undefined {
+/** The name that comes next, of so many bytes with its head, if it came there before. */
+function nextName(after: Name, from: number, size: number): Name | undefined {
   const { next } = after;
-  const bytes = source, from = at;
   search: for (let i = 0; i < next.length; i++) {
     const name = next[i]!;
-    const expected = name.bytes;
-    if (expected.length !== length) continue;
-    for (let j = 0; j < length; j++) if (bytes[from + j] !== expected[j]) continue search;
+    if (name.size !== size) continue;
+    for (let j = 0; j < size; j++) if (source[from + j] !== name.bytes[j]) continue search;
     return name;
   }
-  return next.length < NAMES_AT_A_PLACE && nameCount < NAMES && length <= NAME_LENGTH
-    ? newName(after, length)
-    : undefined;
-}
-
-function newName(after: Name, length: number): Name | undefined {
-  const bytes = source.slice(at, at + length);
-  const read = decoder.decode(bytes);
-  if (read === "__proto__" || !sameBytes(encoder.encode(read), bytes)) return undefined;
-  // The engine's one copy of a string that is the name of a property: properties are found by it without a look-up.
-  const text = Object.keys({ [read]: 0 })[0]!;
-  const name = new Name(text, bytes);
-  after.next.push(name);
-  nameCount++;
-  return name;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  return undefined;
 }
 
 // --- Text ------------------------------------------------------------------------------------------------------------
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const encoder = new TextEncoder();
 
 /** Text of up to so many bytes is looked for among the last ones. */
 const REMEMBERED = 24;
