@@ -65,15 +65,8 @@ export function readPlain(
   plain = true;
   bytesOf = byteStrings;
   previous = origin;
-  if (top > 0) leave();
   const value = item();
   return plain && at === end ? value : NOT_PLAIN;
-}
-
-/** The last message was not plain, or there was no memory for it. */
-function leave(): void {
-  values.fill(undefined);
-  top = 0;
 }
 
 function dataView(): DataView {
@@ -218,6 +211,8 @@ function revived(value: unknown, revive: (content: readonly unknown[]) => unknow
 
 /** Objects of more properties are put together one by one: those are used as tables. */
 const MANY = 32;
+/** Most have no more. */
+const FEW = 8;
 
 const names = new Names();
 /** Before the first object of every message. */
@@ -225,31 +220,26 @@ const origin = names.shapeOf(names.first)!;
 /** Of the object that was begun last. */
 let previous: Shape = origin;
 
-/** Keys and values of the objects that are being read, each above those of the object it is in. */
-const keys: string[] = [];
-const values: unknown[] = [];
-let top = 0;
-
 function record(count: number): unknown {
   if (count < 0 || at + 2 * count > end || ++depth > DEPTH) return notPlain();
   if (count > MANY) return table(count);
-  const before = previous, base = top;
-  top += count;
-  while (values.length < top) keys.push(""), values.push(undefined);
-  let shape = before.next;
-  const known = shape === undefined || shape.keys.length !== count ? 0 : readShape(shape, base);
-  if (known < count || shape === undefined || shape.keys.length !== count) {
-    let name = names.first;
-    if (known > 0) {
-      name = shape!.names[known - 1]!;
-      for (let i = 0; i < known; i++) keys[base + i] = shape!.keys[i]!;
-    }
-    shape = readNames(name, known, count, base);
+  const before = previous;
+  // Young memory, to which values are written without ado, unlike to an array that is kept; a literal is made fastest.
+  const values: unknown[] = count <= FEW
+    ? [undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined]
+    : new Array(count);
+  const guess = before.next;
+  let shape = guess !== undefined && guess.keys.length === count ? guess : undefined;
+  const known = shape === undefined ? 0 : readShape(shape, values);
+  let value: Record<string, unknown>;
+  if (shape !== undefined && known === count) {
+    value = build(shape, values);
+  } else {
+    const keys = shape === undefined ? [] : shape.keys.slice(0, known);
+    shape = readNames(known === 0 ? names.first : shape!.names[known - 1]!, keys, count, values);
     if (shape !== undefined) before.next = previous = shape;
+    value = shape === undefined ? gather(keys, values) : build(shape, values);
   }
-  const value = shape !== undefined ? build(shape, values, base) : gather(base, count);
-  for (let i = base; i < top; i++) values[i] = undefined; // not to keep them alive
-  top = base;
   depth--;
   return value;
 }
@@ -259,7 +249,7 @@ function record(count: number): unknown {
  *
  * @returns How many.
  */
-function readShape(shape: Shape, base: number): number {
+function readShape(shape: Shape, values: unknown[]): number {
   const { sizes, words, tails } = shape, count = sizes.length;
   const bytes = source, data = dataView(), stop = end;
   previous = shape;
@@ -286,13 +276,13 @@ function readShape(shape: Shape, base: number): number {
     // Small numbers and short byte strings without another call.
     if (initial < 24) {
       from++;
-      values[base + i] = initial;
+      values[i] = initial;
     } else if (initial >= 0x40 && initial < 0x58 && from + initial - 0x40 < stop) {
-      values[base + i] = bytesOf(bytes, from + 1, initial - 0x40);
+      values[i] = bytesOf(bytes, from + 1, initial - 0x40);
       from += 1 + initial - 0x40;
     } else {
       at = from;
-      values[base + i] = item();
+      values[i] = item();
       from = at;
     }
   }
@@ -307,15 +297,15 @@ function shortName(from: number, size: number): number {
 }
 
 /**
- * Reads names and values, whatever they are.
+ * Reads the rest of the names and values, whatever they are.
  *
  * @param last The name before the first of them.
- * @param first The number of the first of them.
+ * @param keys The names that were read already; more are added.
  * @returns The shape of the object, if it is one to be remembered.
  */
-function readNames(last: Name, first: number, count: number, base: number): Shape | undefined {
+function readNames(last: Name, keys: string[], count: number, values: unknown[]): Shape | undefined {
   let name: Name | undefined = last;
-  for (let i = first; i < count; i++) {
+  for (let i = keys.length; i < count; i++) {
     if (at >= end) return notPlain();
     const from = at, initial = source[at++]!;
     const length = argument(initial & 31);
@@ -323,22 +313,22 @@ function readNames(last: Name, first: number, count: number, base: number): Shap
     const known: Name | undefined = name === undefined ? undefined : nextName(name, from, at + length - from);
     if (known !== undefined) {
       at += length;
-      keys[base + i] = known.text;
+      keys.push(known.text);
       name = known;
     } else {
       const key = text(length);
       if (key === "__proto__") return notPlain(); // as a property, not as the prototype: not here
       if (name !== undefined) name = names.add(name, key);
-      keys[base + i] = name?.text ?? key;
+      keys.push(name?.text ?? key);
     }
-    values[base + i] = item();
+    values[i] = item();
   }
   return name === undefined ? undefined : names.shapeOf(name);
 }
 
-function gather(base: number, count: number): Record<string, unknown> {
+function gather(keys: readonly string[], values: readonly unknown[]): Record<string, unknown> {
   const value: Record<string, unknown> = {};
-  for (let i = base; i < base + count; i++) value[keys[i]!] = values[i];
+  for (let i = 0; i < keys.length; i++) value[keys[i]!] = values[i];
   return value;
 }
 
