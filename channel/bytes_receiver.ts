@@ -83,7 +83,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
       this.#ahead.pass();
       return outOfLine(ring);
     }
-    const bytes = this.#ahead.take(ring) ?? copyOut(ring.memory.data, ring.memory.dataWords, ring.offset, ring.length);
+    const bytes = this.#ahead.take(ring) ?? copyOut(ring.memory.data, ring.memory.dataLongs, ring.offset, ring.length);
     ring.release();
     return bytes;
   }

@@ -10,17 +10,11 @@ import type { Loan, RingReceiver } from "./ring_receiver.ts";
 import { takeByteStringsOut } from "./skeleton.ts";
 import { collect, collecting, type Luggage, MARK, Reviver, uncollect } from "./transfer.ts";
 
-let pending: unknown;
-const encodePending = () => outgoing.setWritten(encodeParts(pending, true, collect, uncollect));
+const encode = (value: unknown) => outgoing.setWritten(encodeParts(value, true, collect, uncollect));
 
 /** Encodes a value into {@linkcode outgoing}; returns what travels with it. */
 export function encodeMessage(value: unknown): Luggage | undefined {
-  pending = value;
-  try {
-    return collecting(encodePending);
-  } finally {
-    pending = undefined;
-  }
+  return collecting(encode, value);
 }
 
 /** Decodes the record that the ring has found, and releases it. */

@@ -42,8 +42,10 @@ export class RingMemory {
   readonly words: Int32Array<ArrayBuffer>;
   /** The data, twice in a row, so that every record is contiguous. */
   readonly data: Uint8Array<ArrayBuffer>;
-  /** The same as words, for copies of a few cells. */
+  /** The same as words, for headers. */
   readonly dataWords: Int32Array<ArrayBuffer>;
+  /** The same eight bytes at a time, for copies of a few cells. */
+  readonly dataLongs: BigInt64Array<ArrayBuffer>;
   /** Cells of the ring, a power of two. */
   readonly cells: number;
 
@@ -56,6 +58,7 @@ export class RingMemory {
     this.words = new Int32Array(buffer, 0, offset / 4);
     this.data = new Uint8Array(buffer, offset);
     this.dataWords = new Int32Array(buffer, offset);
+    this.dataLongs = new BigInt64Array(buffer, offset);
   }
 
   /** A new ring. */

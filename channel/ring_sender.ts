@@ -223,7 +223,7 @@ export class RingSender {
     const index = this.tryClaim(cellsFor(length));
     if (index === FULL) return false;
     try {
-      message.copyTo(this.#memory.data, this.#memory.dataWords, index << CELL_SHIFT);
+      message.copyTo(this.#memory.data, this.#memory.dataLongs, index << CELL_SHIFT);
     } catch (error) {
       this.commit(index, paddingWord(cellsFor(length))); // a detached array; what is claimed must be committed
       throw error;
@@ -259,7 +259,7 @@ export class RingSender {
       header[h + 3] = fds.length;
       header[h + 4] = length >>> 0;
       header[h + 5] = Math.floor(length / 2 ** 32);
-      if (!outOfLine) message.copyTo(this.#memory.data, header, at + EXTENDED_HEADER);
+      if (!outOfLine) message.copyTo(this.#memory.data, this.#memory.dataLongs, at + EXTENDED_HEADER);
       word = -(2 * inline);
       return true;
     } finally {

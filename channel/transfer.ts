@@ -121,11 +121,11 @@ export function uncollect(): void {
  *
  * @returns What was collected; `undefined` for a message without travellers.
  */
-export function collecting(encode: () => void): Luggage | undefined {
+export function collecting<T>(encode: (value: T) => void, value: T): Luggage | undefined {
   const outer = current;
   current = undefined;
   try {
-    encode();
+    encode(value);
     return current;
   } catch (error) {
     // Assigned by `collect`, which the compiler cannot see.

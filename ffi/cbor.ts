@@ -48,7 +48,7 @@ export function encodeParts(value: unknown, gather: boolean, collect?: Collect, 
     // Not `subarray`: this is Node's Buffer, whose `slice` does not copy.
     return {
       bytes: new Uint8Array(buffer, byteOffset + start, end - start),
-      words: undefined,
+      longs: undefined,
       end: end - start,
       inserts: [],
     };

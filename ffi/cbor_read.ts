@@ -260,16 +260,11 @@ function readShape(shape: Shape, values: unknown[]): number {
     if (size < 4) {
       if (shortName(from, size) !== words[first]) break;
     } else {
-      if (data.getInt32(from + size - 4, true) !== tails[i]) break;
-      if (size > 4) {
-        if (data.getInt32(from, true) !== words[first]) break;
-        if (size > 8) {
-          if (data.getInt32(from + 4, true) !== words[first + 1]) break;
-          let at = 8;
-          while (at + 4 < size && data.getInt32(from + at, true) === words[first + (at >> 2)]) at += 4;
-          if (at + 4 < size) break;
-        }
-      }
+      // The first and the last four bytes, which overlap in a short name; then what is between, if there is something.
+      const atBegin = data.getInt32(from, true) ^ words[first]!;
+      const atEnd = data.getInt32(from + size - 4, true) ^ tails[i]!;
+      if ((atBegin | atEnd) !== 0) break;
+      if (size > 8 && !isMiddle(data, from, words, first, size)) break;
     }
     from += size;
     const initial = bytes[from]!;
@@ -288,6 +283,11 @@ function readShape(shape: Shape, values: unknown[]): number {
   }
   at = from;
   return i;
+}
+
+function isMiddle(data: DataView, from: number, words: Int32Array, first: number, size: number): boolean {
+  for (let i = 1; 4 * i + 4 < size; i++) if (data.getInt32(from + 4 * i, true) !== words[first + i]) return false;
+  return true;
 }
 
 function shortName(from: number, size: number): number {

@@ -36,8 +36,8 @@ export interface Insert {
 /** A written message: the first `end` bytes of `bytes`, with the inserts among them. */
 export interface Written {
   bytes: Uint8Array<ArrayBuffer>;
-  /** The bytes as words, if they begin a buffer: those after the end, in its word, are zero then. */
-  words: Int32Array<ArrayBuffer> | undefined;
+  /** The bytes eight at a time, if they begin a buffer: up to a multiple of eight, zeros follow them then. */
+  longs: BigInt64Array<ArrayBuffer> | undefined;
   end: number;
   /** In the order of their places. */
   inserts: Insert[];
@@ -58,12 +58,12 @@ const BYTES_BY_LOOP = 48;
 // One message at a time; the caller keeps messages within messages apart.
 let out = new Uint8Array(FIRST_SIZE);
 let view = new DataView(out.buffer);
-let words = new Int32Array(out.buffer);
+let longs = new BigInt64Array(out.buffer);
 let gathering = false;
 let collector: Collect | undefined;
 const NO_INSERTS: Insert[] = [];
 let inserts = NO_INSERTS;
-const written: Written = { bytes: out, words, end: 0, inserts };
+const written: Written = { bytes: out, longs, end: 0, inserts };
 const utf8 = new TextEncoder();
 
 /** Returned, in place of where to go on, for what is not plain. */
@@ -91,10 +91,10 @@ export function writePlain(value: unknown, gather: boolean, collect?: Collect): 
     forget();
   }
   if (end === NOT_PLAIN) return undefined;
-  ensure(end, 4);
-  out[end] = out[end + 1] = out[end + 2] = 0; // nothing of an earlier message goes along with the last word
+  ensure(end, 8);
+  for (let i = end; (i & 7) !== 0; i++) out[i] = 0; // nothing of an earlier message goes along with the last bytes
   written.bytes = out;
-  written.words = words;
+  written.longs = longs;
   written.end = end;
   written.inserts = inserts;
   inserts = NO_INSERTS;
@@ -136,11 +136,11 @@ function forget(): void {
 // Each is given the place to write at, and returns the place behind it, or NOT_PLAIN.
 
 function resize(size: number, keep: number): void {
-  const larger = new Uint8Array((size + 3) & ~3);
+  const larger = new Uint8Array((size + 7) & ~7);
   if (keep > 0) larger.set(out.subarray(0, keep));
   out = larger;
   view = new DataView(out.buffer);
-  words = new Int32Array(out.buffer);
+  longs = new BigInt64Array(out.buffer);
 }
 
 function ensure(to: number, bytes: number): void {

@@ -52,9 +52,9 @@ function someValue(below: (n: number) => number, depth: number): unknown {
 function flat(value: unknown, gather: boolean, collect?: Collect): Uint8Array<ArrayBuffer> {
   const message = new Message();
   message.setWritten(writePlain(value, gather, collect)!);
-  const words = new Int32Array((message.length + 3) >>> 2);
-  const bytes = new Uint8Array(words.buffer, 0, message.length);
-  message.copyTo(bytes, words, 0);
+  const longs = new BigInt64Array((message.length + 7) >>> 3);
+  const bytes = new Uint8Array(longs.buffer, 0, message.length);
+  message.copyTo(bytes, longs, 0);
   return bytes;
 }
 
@@ -206,11 +206,11 @@ test("Names of any length are written right, at first and when they are remember
   }
 });
 
-test("Nothing of an earlier message goes along with the last word of a short one", () => {
-  for (let length = 0; length < 9; length++) {
+test("Nothing of an earlier message goes along with the last bytes of a short one", () => {
+  for (let length = 0; length < 17; length++) {
     flat("secret".repeat(100), false);
-    const { words, end } = writePlain("x".repeat(length), false)!;
-    const bytes = new Uint8Array(words!.buffer, 0, (end + 3) & ~3);
+    const { longs, end } = writePlain("x".repeat(length), false)!;
+    const bytes = new Uint8Array(longs!.buffer, 0, (end + 7) & ~7);
     assertEquals([...bytes.subarray(end)], new Array(bytes.length - end).fill(0));
   }
 });
