@@ -4,6 +4,8 @@
 //
 // Whoever writes and whoever reads have one {@linkcode Names} each, for all messages of the isolate.
 
+import type { Row } from "./cbor_build.ts";
+
 /** Words of a name that is remembered, with its head; longer ones are written and read as any text. */
 export const NAME_WORDS = 8;
 /** The same in bytes. */
@@ -42,8 +44,10 @@ export class Name {
 export class Shape {
   /** That of the object which came after one of these, the last time. */
   next: Shape | undefined;
-  /** Where in the code such objects are put together, as `cbor_build.ts` says; negative: that many were, elsewhere. */
-  site = 0;
+  /** How often such an object was put together without the rows, if it has any: see `cbor_build.ts`. */
+  built = 0;
+  row: Row | undefined;
+  more: readonly Row[] = [];
   readonly names: readonly Name[];
   readonly keys: readonly string[];
   readonly sizes: readonly number[];
