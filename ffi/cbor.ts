@@ -34,11 +34,19 @@ export function encodeParts(value: unknown, gather: boolean, collect?: Collect, 
     // Only a getter on a plain object can get here: toJSON and the getters of other objects ran before.
     throw new IpcError("Serialization", "Cannot encode a value from inside a getter of a value that is being encoded");
   }
+  let plain: Written | undefined;
   try {
     encoding = true;
-    const plain = writePlain(value, gather, collect);
+    plain = writePlain(value, gather, collect);
     encoding = false;
-    if (plain !== undefined) return plain;
+  } catch (error) {
+    throw encodeError(error);
+  }
+  return plain ?? encodeAny(value, collect, uncollect);
+}
+
+function encodeAny(value: unknown, collect: Collect | undefined, uncollect: (() => void) | undefined): Written {
+  try {
     uncollect?.();
     const prepared = normalize(value, collect);
     resetSharing();
