@@ -22,38 +22,37 @@ class Pool {
    */
   constructor(readonly largest: number, readonly slab: number) {}
 
-  /** Memory for a byte string; whatever was there before is overwritten by the caller. */
-  allocate(length: number): Uint8Array<ArrayBuffer> {
+  /** Where in the slab there is room for a byte string; whatever was there before is overwritten by the caller. */
+  #reserve(length: number): number {
     const used = this.#used + length <= this.#bytes.length ? this.#used : this.#renew();
     this.#used = (used + length + 7) & ~7; // so that other views on the bytes find them aligned
+    return used;
+  }
+
+  // The bytes are written into the slab, and the view is made then: the compiler knows less of what is just made.
+
+  /** Copies a record. It begins at a multiple of 64 and fills whole cells: the rest of its last eight bytes may go along. */
+  copyRecord(source: Uint8Array, longs: BigInt64Array, offset: number, length: number): Uint8Array<ArrayBuffer> {
+    const used = this.#reserve(length);
+    if (length <= BY_LONGS) {
+      const target = this.#longs, to = used >>> 3, from = offset >>> 3, count = (length + 7) >>> 3;
+      for (let i = 0; i < count; i++) target[to + i] = longs[from + i]!;
+    } else {
+      this.#bytes.set(source.subarray(offset, offset + length), used);
+    }
     return new Uint8Array(this.#slab, used, length);
   }
 
   /** Copies bytes from any place, aligned or not. */
   copyBytes(source: Uint8Array, from: number, length: number): Uint8Array<ArrayBuffer> {
-    if (length > BY_BYTES) {
-      const copy = this.allocate(length);
-      copy.set(source.subarray(from, from + length));
-      return copy;
-    }
-    const used = this.#used + length <= this.#bytes.length ? this.#used : this.#renew();
-    this.#used = (used + length + 7) & ~7;
-    const bytes = this.#bytes; // into the slab itself: what is just made is not known to the compiler
-    for (let i = 0; i < length; i++) bytes[used + i] = source[from + i]!;
-    return new Uint8Array(this.#slab, used, length);
-  }
-
-  copy(source: Uint8Array, sourceLongs: BigInt64Array, offset: number, length: number): Uint8Array<ArrayBuffer> {
-    const copy = this.allocate(length);
-    if (length <= BY_LONGS) {
-      // Records begin at a multiple of 64 and fill whole cells: the rest of the last eight bytes may be copied along.
-      const from = offset >>> 3, to = copy.byteOffset >>> 3, count = (length + 7) >>> 3;
-      const longs = this.#longs;
-      for (let i = 0; i < count; i++) longs[to + i] = sourceLongs[from + i]!;
+    const used = this.#reserve(length);
+    if (length <= BY_BYTES) {
+      const target = this.#bytes;
+      for (let i = 0; i < length; i++) target[used + i] = source[from + i]!;
     } else {
-      copy.set(source.subarray(offset, offset + length));
+      this.#bytes.set(source.subarray(from, from + length), used);
     }
-    return copy;
+    return new Uint8Array(this.#slab, used, length);
   }
 
   #renew(): number {
@@ -106,13 +105,13 @@ export function copyOut(
   offset: number,
   length: number,
 ): Uint8Array<ArrayBuffer> {
-  if (length <= small.largest) return small.copy(source, sourceLongs, offset, length);
-  if (length <= medium.largest) return medium.copy(source, sourceLongs, offset, length);
+  if (length <= small.largest) return small.copyRecord(source, sourceLongs, offset, length);
+  if (length <= medium.largest) return medium.copyRecord(source, sourceLongs, offset, length);
   return copyOfItsOwn(source, offset, length);
 }
 
 /** The same from any place, aligned or not. */
 export function copyBytes(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
-  if (length > medium.largest) return copyOfItsOwn(source, from, length);
-  return (length <= small.largest ? small : medium).copyBytes(source, from, length);
+  if (length <= small.largest) return small.copyBytes(source, from, length);
+  return length <= medium.largest ? medium.copyBytes(source, from, length) : copyOfItsOwn(source, from, length);
 }
