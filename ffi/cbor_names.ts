@@ -1,6 +1,6 @@
 // The names of properties as they stand in messages, and which follow which. A program's messages have few shapes, so
-// what comes next is known before it is looked at: one comparison a name, instead of a search or a conversion (measured:
-// a frame of eight properties takes 145 ns to write and 260 to read so, against 270 and 430).
+// what comes next is known before it is looked at: one comparison a name, instead of a search or a conversion. (Measured,
+// with the rows of `cbor_build.ts`: a frame of eight properties takes 160 ns to write and 200 to read, not 270 and 430.)
 //
 // Whoever writes and whoever reads have one {@linkcode Names} each, for all messages of the isolate.
 
