@@ -175,15 +175,15 @@ for (const way of ["recv", "recvSync"] as const) {
 }
 
 for (const way of ["recvSync", "borrowSync"] as const) {
-  folderTest(`A receiver killed before any atomic operation of ${way}() is followed exactly once`, async (
+  folderTest(`A receiver killed before any step of ${way}() that others see is followed exactly once`, async (
     { channel: path },
     { start },
   ) => {
     using sender = IpcSender.open<Message>(path);
     const skipped = new Set<number>();
-    for (let atomics = 20; atomics < 28; atomics++) {
+    for (let diesAt = 20; diesAt < 28; diesAt++) {
       for (let n = 0; n < 40; n++) sender.sendSync(["here", n]);
-      const child = await start(NAMED, receiveNumbers, { path, way, count: 40, atomics });
+      const child = await start(NAMED, receiveNumbers, { path, way, count: 40, diesAt });
       assertEquals(await child.said(), "ready");
       const told = await soon(rest(child));
       assertEquals((await child.status).signal, "SIGKILL");
@@ -196,7 +196,7 @@ for (const way of ["recvSync", "borrowSync"] as const) {
       assertEquals(others, numbered("here", others.length, told.length + taken));
       skipped.add(taken);
     }
-    // Between taking out and telling there are such operations, also in borrowSync(), which copies what is so small.
+    // Between taking out and telling there is such a step, also in borrowSync(), which copies what is so small.
     assertEquals([...skipped].sort(), [0, 1]);
   });
 }

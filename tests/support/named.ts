@@ -44,8 +44,8 @@ export interface ReceiveJob {
   readonly way: "recv" | "recvSync" | "borrow" | "borrowSync";
   /** How many. */
   readonly count: number;
-  /** Kills itself before the how-manieth atomic operation after the first message. */
-  readonly atomics?: number;
+  /** Kills itself after the first message, at the how-manieth place where that makes a difference to others. */
+  readonly diesAt?: number;
   /** Kills itself with the last message borrowed. */
   readonly dieBorrowing?: boolean;
   /** Does nothing more after the last, until it is killed. */
@@ -56,7 +56,9 @@ export interface ReceiveJob {
 export async function receiveNumbers(job: ReceiveJob, self: Self): Promise<void> {
   const receiver = IpcReceiver.create<Message>(job.path);
   self.say("ready");
+  let place = () => {};
   for (let i = 0; i < job.count; i++) {
+    place(); // what was received was told
     if (job.way === "recv" || job.way === "recvSync") {
       self.say(await receiver[job.way]());
     } else {
@@ -65,7 +67,7 @@ export async function receiveNumbers(job: ReceiveJob, self: Self): Promise<void>
       if (job.dieBorrowing && i === job.count - 1) Deno.kill(Deno.pid, "SIGKILL");
       borrowed.release();
     }
-    if (i === 0 && job.atomics !== undefined) dieAtAtomic(job.atomics);
+    if (i === 0 && job.diesAt !== undefined) place = dieAt(job.diesAt);
   }
   if (job.stays) self.hear();
   receiver.close();
@@ -92,16 +94,24 @@ export function holdIdle({ path }: { path: string }, self: Self): void {
   self.say(receiver.recvSync());
 }
 
-/** A process can be killed between any two instructions; between two that others can see is enough. */
-function dieAtAtomic(left: number): void {
+/**
+ * A process can be killed between any two instructions; between two that others can see is enough.
+ *
+ * @returns To be called at other places that count.
+ */
+function dieAt(left: number): () => void {
+  const place = () => {
+    if (--left === 0) Deno.kill(Deno.pid, "SIGKILL");
+  };
   const all = Atomics as unknown as Record<string, (...args: unknown[]) => unknown>;
   for (const name of ["load", "store", "compareExchange"]) {
     const original = all[name]!;
     all[name] = (...args) => {
-      if (--left === 0) Deno.kill(Deno.pid, "SIGKILL");
+      place();
       return original(...args);
     };
   }
+  return place;
 }
 
 /** Waits until somebody sleeps at the channel: its receiver for messages, or a sender for room. */
