@@ -85,8 +85,7 @@ export class Names {
     const encoded = utf8.encode(text), { length } = encoded;
     const head = length < 24 ? [TEXT | length] : [TEXT | 24, length];
     const size = head.length + length;
-    // Not `__proto__`, which is no name as others are; nor what is not whole Unicode, and would come back as another.
-    if (size > NAME_ROOM || text === "__proto__" || !text.isWellFormed()) return undefined;
+    if (size > NAME_ROOM) return undefined;
     const bytes = new Uint8Array(NAME_ROOM);
     bytes.set(head);
     bytes.set(encoded, head.length);

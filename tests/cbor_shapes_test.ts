@@ -3,7 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { rawDecode } from "../ffi/cbor_instance.ts";
 import { NOT_PLAIN, readPlain } from "../ffi/cbor_read.ts";
 import { writePlain } from "../ffi/cbor_write.ts";
-import { test } from "./support/test.ts";
+import { channel, type IpcSender } from "../mod.ts";
+import { soon } from "./support/assert_ipc.ts";
+import { processTest, test } from "./support/test.ts";
 
 /** Often enough for everything that is done only for what comes often. */
 const OFTEN = 100;
@@ -151,14 +153,30 @@ test("Known objects that are cut off at any byte, or damaged in any, are nothing
   assert(read > 100, `${read} read`);
 });
 
-test("Claims of more properties than there are bytes are refused at once, at any depth", () => {
-  for (const claim of ["b7", "b8ff", "b9ffff", "ba00ffffff", "ba7fffffff"]) {
-    // Each level claims as many, within bytes that could hold those of one.
-    const bytes = new Uint8Array(1 << 20);
+/** What the process has ever had resident, in MiB. */
+function mostResident(): number {
+  return Number(/VmHWM:\s+(\d+) kB/.exec(Deno.readTextFileSync("/proc/self/status"))![1]) / 1024;
+}
+
+/** Reads messages in which each of many levels claims as many properties as there could be; tells what that took. */
+export async function readClaims({ to }: { to: IpcSender<number> }): Promise<void> {
+  const bytes = new Uint8Array(1 << 20);
+  const before = mostResident();
+  for (const claim of ["b7", "b8ff", "b9ffff", "ba0007a120", "ba00ffffff", "ba7fffffff"]) {
     const level = Uint8Array.fromHex(`${claim}6161`);
     for (let at = 0, depth = 0; depth < 150; at += level.length, depth++) bytes.set(level, at);
     for (const size of [level.length, 1000, bytes.length]) assertEquals(readPlain(bytes, 0, size), NOT_PLAIN, claim);
   }
+  await to.send(mostResident() - before);
+}
+
+processTest("Claims of more properties than there can be are refused, and take no memory", async ({ start }) => {
+  const [to, from] = channel<number>();
+  await start(import.meta.url, readClaims, { to });
+  to.close();
+  const grown = await soon(from.recv());
+  assert(grown < 150, `${grown} MiB for messages of 1 MiB`);
+  from.close();
 });
 
 test("A getter that adds, takes away or throws does no harm to the next object of that shape", () => {
@@ -190,5 +208,14 @@ test("A getter that adds, takes away or throws does no harm to the next object o
     }
     assertEquals(thrown, 1);
     comesBack(plain);
+  }
+});
+
+test("Arrays of numbers come back, however long", () => {
+  for (const length of [0, 1, 23, 24, 1000, 10_000, 400_000]) {
+    for (const unit of [1, 300, 70_000, 0.5]) {
+      comesBack(Array.from({ length }, (_, i) => i % 5 === 0 ? [i] : i * unit));
+      comesBack({ all: Array.from({ length }, (_, i) => -i * unit) }, `${length} times ${unit}`);
+    }
   }
 });
