@@ -11,8 +11,11 @@ export const NAME_WORDS = 8;
 /** The same in bytes. */
 export const NAME_ROOM = NAME_WORDS * 4;
 
-/** Most names that follow one name, most in all, and most in one shape: objects that are used as tables have many. */
-const FOLLOWERS = 16, NAMES = 4096, LONGEST_SHAPE = 32;
+/** Most names that follow one name, most in all, and most in one shape. */
+const FOLLOWERS = 64, NAMES = 4096, LONGEST_SHAPE = 32;
+
+/** Names that came once at a place and are known again; the names of objects that serve as tables do not come twice. */
+const SEEN_ONCE = 8;
 
 const TEXT = 0x60;
 
@@ -22,6 +25,9 @@ export class Name {
   readonly next: Name[] = [];
   /** That of the objects which end here. */
   shape: Shape | undefined;
+  /** The last names that came next for the first time, and how many there have been. */
+  readonly seenOnce: string[] = [];
+  strangers = 0;
   readonly bytes: Uint8Array;
 
   /**
@@ -78,10 +84,14 @@ export class Names {
   readonly first: Name = new Name("", new Int32Array(NAME_WORDS), 0, undefined);
   #count = 0;
 
-  /** Remembers a name; `undefined` if it is not one to be remembered. */
+  /** Remembers a name, when it comes for the second time; `undefined` if it is not one to be remembered. */
   add(after: Name, text: string): Name | undefined {
     for (const name of after.next) if (name.text === text) return name; // a peer may write it in other ways
     if (after.next.length === FOLLOWERS || this.#count === NAMES || text.length > NAME_ROOM) return undefined;
+    if (!after.seenOnce.includes(text)) {
+      after.seenOnce[after.strangers++ % SEEN_ONCE] = text;
+      return undefined;
+    }
     const encoded = utf8.encode(text), { length } = encoded;
     const head = length < 24 ? [TEXT | length] : [TEXT | 24, length];
     const size = head.length + length;

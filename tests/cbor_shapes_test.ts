@@ -1,6 +1,7 @@
 // Objects of shapes that came before, which are written and read by what is known of them.
 import { assert, assertEquals } from "@std/assert";
 import { rawDecode } from "../ffi/cbor_instance.ts";
+import { Names } from "../ffi/cbor_names.ts";
 import { NOT_PLAIN, readPlain } from "../ffi/cbor_read.ts";
 import { writePlain } from "../ffi/cbor_write.ts";
 import { channel, type IpcSender } from "../mod.ts";
@@ -87,7 +88,7 @@ test("An object within one of the same shape comes back, and so do many in an ar
 test("A name that differs from the expected one in any byte, or in length, is read as what it is", () => {
   for (let length = 0; length < 45; length++) {
     const name = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW".slice(0, length);
-    const before = `before${length}`; // or there would be too many names that follow one
+    const before = `before${length % 5}`; // or too many names would follow one
     const value = { [before]: 1, [name]: 2, after: 3 };
     for (let i = 0; i < OFTEN; i++) comesBack(value);
     for (let at = 0; at < length; at++) {
@@ -98,6 +99,21 @@ test("A name that differs from the expected one in any byte, or in length, is re
     comesBack({ [before]: 1, [name + "!"]: 2, after: 3 });
     comesBack({ [before]: 1, [name]: 2, after: 3, more: 4 });
   }
+});
+
+test("Names that come again are remembered, however many others come once", () => {
+  const names = new Names();
+  let last = names.first;
+  for (let i = 0; i < 20; i++) {
+    for (let stranger = 0; stranger < 1000; stranger++) {
+      assertEquals(names.add(last, `stranger ${i} ${stranger}`), undefined);
+    }
+    assertEquals(names.add(last, `name${i}`), undefined);
+    const name = names.add(last, `name${i}`)!;
+    assertEquals([name.text, names.add(last, `name${i}`)], [`name${i}`, name]);
+    last = name;
+  }
+  assertEquals(names.shapeOf(last)!.keys, Array.from({ length: 20 }, (_, i) => `name${i}`));
 });
 
 test("Values of every kind and size are read at every place of an object that is known", () => {
