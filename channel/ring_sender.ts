@@ -359,7 +359,7 @@ export class RingSender {
 
   /**
    * Finds out at bearable cost that the receiver was killed: with the first send of a turn of the event loop, and after
-   * many in the same turn.
+   * many in the same turn, if the last look was not just now.
    */
   #lookForReceiver(): void {
     if (this.#gone) throw disconnected();

@@ -3,12 +3,12 @@
 // Where the ring is used in one PID namespace alone, whoever has to know whether the owner of a slot lives looks for its
 // thread. Elsewhere the owner holds locks (see identity.ts): on a named ring by the open file of its attachment, on any
 // other by the memory opened anew, which costs 6 µs, and so is done only when an end of another namespace has been
-// attached: at once by who attaches after that, and by all others with the first send of their next turn of the event
-// loop, after 256 sends of the same, and before they wait for room. Slots of loans are locked in any case: a loan may be
+// attached: at once by who attaches after that, and by all others when they look for the receiver next, and before they
+// wait for room. Slots of loans are locked in any case: a loan may be
 // out for long, and its sender do nothing meanwhile; they are kept for the next loans, so it costs that once a sender.
 //
 // Not known for dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
-// commit, in a turn that had begun before that end was attached; and one that could not open the memory, as it has no
+// commit, before it had looked for the receiver again after that end was attached; and one that could not open the memory, as it has no
 // /proc or is not allowed to.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
