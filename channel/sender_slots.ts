@@ -4,12 +4,12 @@
 // thread. Elsewhere the owner holds locks (see identity.ts): on a named ring by the open file of its attachment, on any
 // other by the memory opened anew, which costs 6 µs, and so is done only when an end of another namespace has been
 // attached: at once by who attaches after that, and by all others when they look for the receiver next, and before they
-// wait for room. Slots of loans are locked in any case: a loan may be
-// out for long, and its sender do nothing meanwhile; they are kept for the next loans, so it costs that once a sender.
+// wait for room. Slots of loans are locked in any case: a loan may be out for long, and its sender do nothing meanwhile;
+// they are kept for the next loans, so it costs that once a sender.
 //
 // Not known for dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
-// commit, before it had looked for the receiver again after that end was attached; and one that could not open the memory, as it has no
-// /proc or is not allowed to.
+// commit, before it had looked for the receiver again after that end was attached; and one that could not open the
+// memory, as it has no /proc or is not allowed to.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { ownDescription } from "../ffi/file_lock.ts";
