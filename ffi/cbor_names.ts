@@ -11,8 +11,13 @@ export const NAME_WORDS = 8;
 /** The same in bytes. */
 export const NAME_ROOM = NAME_WORDS * 4;
 
-/** Most names that follow one name, most in all, and most in one shape. */
-const FOLLOWERS = 64, NAMES = 4096, LONGEST_SHAPE = 32;
+/** Most names that follow one name, most in a row, and most in all. */
+const FOLLOWERS = 64, IN_A_ROW = 512, NAMES = 4096;
+/** Objects of more properties than this have no shape. */
+export const LONGEST_SHAPE = 32;
+
+/** Shapes that are expected at a place. */
+const EXPECTED = 8;
 
 /** Names that came once at a place and are known again; the names of objects that serve as tables do not come twice. */
 const SEEN_ONCE = 8;
@@ -29,6 +34,8 @@ export class Name {
   readonly seenOnce: string[] = [];
   strangers = 0;
   readonly bytes: Uint8Array;
+  /** How many come before it. */
+  readonly depth: number;
 
   /**
    * @param text The engine's one copy of the string, by which properties are found without a look-up.
@@ -43,13 +50,15 @@ export class Name {
     readonly before: Name | undefined,
   ) {
     this.bytes = new Uint8Array(words.buffer);
+    this.depth = before === undefined ? 0 : before.depth + 1;
   }
 }
 
 /** The names of one kind of object, in order: what can be said of them in arrays, as that is what is fast. */
 export class Shape {
-  /** That of the object which came after one of these, the last time. */
-  next: Shape | undefined;
+  /** Those of the objects that came after one of these, the first one first; and how many there have been. */
+  readonly next: Shape[] = [];
+  #followed = 0;
   /** How often such an object was put together without the rows, if it has any: see `cbor_build.ts`. */
   built = 0;
   row: Row | undefined;
@@ -57,8 +66,9 @@ export class Shape {
   readonly names: readonly Name[];
   readonly keys: readonly string[];
   readonly sizes: readonly number[];
-  /** {@linkcode NAME_WORDS} for each. */
+  /** {@linkcode NAME_WORDS} for each, and the same as bytes. */
   readonly words: Int32Array;
+  readonly bytes: Uint8Array;
   /** The last four bytes of each that has as many. */
   readonly tails: Int32Array;
 
@@ -67,12 +77,18 @@ export class Shape {
     this.keys = names.map(({ text }) => text);
     this.sizes = names.map(({ size }) => size);
     this.words = new Int32Array(names.length * NAME_WORDS);
+    this.bytes = new Uint8Array(this.words.buffer);
     this.tails = new Int32Array(names.length);
     const bytes = new DataView(this.words.buffer);
     names.forEach(({ words, size }, i) => {
       this.words.set(words, i * NAME_WORDS);
       if (size >= 4) this.tails[i] = bytes.getInt32(i * NAME_ROOM + size - 4, true);
     });
+  }
+
+  /** Expects an object of this shape after one of these, from now on. */
+  expect(shape: Shape): void {
+    if (!this.next.includes(shape)) this.next[this.#followed++ % EXPECTED] = shape;
   }
 }
 
@@ -87,7 +103,8 @@ export class Names {
   /** Remembers a name, when it comes for the second time; `undefined` if it is not one to be remembered. */
   add(after: Name, text: string): Name | undefined {
     for (const name of after.next) if (name.text === text) return name; // a peer may write it in other ways
-    if (after.next.length === FOLLOWERS || this.#count === NAMES || text.length > NAME_ROOM) return undefined;
+    if (after.next.length === FOLLOWERS || after.depth === IN_A_ROW || this.#count === NAMES) return undefined;
+    if (text.length > NAME_ROOM) return undefined;
     if (!after.seenOnce.includes(text)) {
       after.seenOnce[after.strangers++ % SEEN_ONCE] = text;
       return undefined;

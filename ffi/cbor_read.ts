@@ -10,7 +10,7 @@
 
 import { Buffer } from "node:buffer";
 import { build } from "./cbor_build.ts";
-import { type Name, NAME_WORDS, Names, type Shape } from "./cbor_names.ts";
+import { LONGEST_SHAPE, type Name, NAME_WORDS, Names, Shape } from "./cbor_names.ts";
 
 /** Returned for what is not plain, or not well-formed. */
 export const NOT_PLAIN: unique symbol = Symbol("not plain");
@@ -22,9 +22,15 @@ export type BytesOf = (source: Uint8Array<ArrayBuffer>, from: number, length: nu
 const DEPTH = 200;
 
 let source: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-/** For numbers of several bytes; made when there is one. */
+/** For numbers of several bytes, and names; made when it is needed. */
 let view = new DataView(source.buffer);
 let viewed = source;
+/** Memory that was read from before, with views of it, and what was read from last. */
+const RINGS = 4;
+const rings: (Uint8Array<ArrayBuffer> | undefined)[] = new Array(RINGS).fill(undefined);
+const ringViews: (DataView<ArrayBuffer> | undefined)[] = new Array(RINGS).fill(undefined);
+let nextRing = 0;
+let sourceBefore = source;
 let at = 0;
 let end = 0;
 let depth = 0;
@@ -69,12 +75,34 @@ export function readPlain(
   return plain && at === end ? value : NOT_PLAIN;
 }
 
-function dataView(): DataView {
+function dataView(): DataView<ArrayBuffer> {
   if (viewed !== source) {
     viewed = source;
     view = new DataView(source.buffer, source.byteOffset, source.byteLength);
   }
   return view;
+}
+
+/**
+ * A view for names, if there is one. To make it costs more than to do without for a few names: that is for memory that
+ * messages are read from again and again.
+ */
+function viewForNames(): DataView | undefined {
+  if (viewed === source) return view;
+  for (let i = 0; i < RINGS; i++) {
+    if (rings[i] === source) {
+      viewed = source;
+      return view = ringViews[i]!;
+    }
+  }
+  if (sourceBefore === source) {
+    rings[nextRing] = source;
+    ringViews[nextRing] = dataView();
+    nextRing = (nextRing + 1) % RINGS;
+    return view;
+  }
+  sourceBefore = source;
+  return undefined;
 }
 
 function notPlain(): undefined {
@@ -213,33 +241,30 @@ function revived(value: unknown, revive: (content: readonly unknown[]) => unknow
 const FEW = 8;
 
 const names = new Names();
-/** Before the first object of every message. */
-const origin = names.shapeOf(names.first)!;
+/** Before the first object of every message, and of one within another that has not been met before. */
+const origin = names.shapeOf(names.first)!, nowhere = new Shape([]);
 /** Of the object that was begun last. */
 let previous: Shape = origin;
 
 function record(count: number): unknown {
   if (count === 0) return {};
-  if (count < 0 || (budget -= count) < 0 || ++depth > DEPTH) return notPlain();
-  const before = previous;
+  if (count < 0 || at + 2 * count > end || (budget -= count) < 0 || ++depth > DEPTH) return notPlain();
+  if (count > LONGEST_SHAPE) return readProperties({}, names.first, 0, count);
+  const before = previous, { next } = before;
   // Young memory, to which values are written without ado, unlike to an array that is kept; a literal is made fastest.
   const values: unknown[] = count <= FEW
     ? [undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined]
     : new Array(count);
-  const guess = before.next;
-  let shape = guess !== undefined && guess.keys.length === count ? guess : undefined;
-  const known = shape === undefined ? 0 : readShape(shape, values);
-  let value: Record<string, unknown>;
-  if (shape !== undefined && known === count) {
-    value = build(shape, values);
-  } else {
-    const keys = shape === undefined ? [] : shape.keys.slice(0, known);
-    shape = readNames(known === 0 ? names.first : shape!.names[known - 1]!, keys, count, values);
-    if (shape !== undefined) before.next = previous = shape;
-    value = shape === undefined ? gather(keys, values) : build(shape, values);
+  for (let i = 0; i < next.length; i++) {
+    const shape = next[i]!;
+    if (shape.keys.length !== count) continue;
+    const known = readShape(shape, values);
+    if (known === 0) continue;
+    if (known < count) return readNames(before, shape.names[known - 1]!, known, count, values);
+    depth--;
+    return build(shape, values);
   }
-  depth--;
-  return value;
+  return readNames(before, names.first, 0, count, values);
 }
 
 /**
@@ -249,14 +274,14 @@ function record(count: number): unknown {
  */
 function readShape(shape: Shape, values: unknown[]): number {
   const { sizes, words, tails } = shape, count = sizes.length;
-  const bytes = source, data = dataView(), stop = end;
+  const bytes = source, data = viewForNames(), stop = end;
   previous = shape;
   let from = at, i = 0;
   for (; i < count; i++) {
     const size = sizes[i]!, first = i * NAME_WORDS;
     if (from + size >= stop) break;
-    if (size < 4) {
-      if (shortName(from, size) !== words[first]) break;
+    if (size < 4 || data === undefined) {
+      if (!isName(from, shape.bytes, 4 * first, size)) break;
     } else {
       // The first and the last four bytes, which overlap in a short name; then what is between, if there is something.
       const atBegin = data.getInt32(from, true) ^ words[first]!;
@@ -288,46 +313,88 @@ function isMiddle(data: DataView, from: number, words: Int32Array, first: number
   return true;
 }
 
-function shortName(from: number, size: number): number {
-  let bytes = 0;
-  for (let i = 0; i < size; i++) bytes |= source[from + i]! << (8 * i);
-  return bytes;
+function isName(from: number, name: Uint8Array, at: number, size: number): boolean {
+  const bytes = source;
+  for (let i = 0; i < size; i++) if (bytes[from + i] !== name[at + i]) return false;
+  return true;
 }
 
 /**
- * Reads the rest of the names and values, whatever they are.
+ * Reads the rest of an object, whatever its names are.
  *
- * @param last The name before the first of them.
- * @param keys The names that were read already; more are added.
- * @returns The shape of the object, if it is one to be remembered.
+ * @param before The shape of the object before it.
+ * @param last The name before the first that is to be read.
+ * @param known How many were read already, and their values.
  */
-function readNames(last: Name, keys: string[], count: number, values: unknown[]): Shape | undefined {
-  let name: Name | undefined = last;
-  for (let i = keys.length; i < count; i++) {
-    if (at >= end) return notPlain();
-    const from = at, initial = source[at++]!;
-    const length = argument(initial & 31);
-    if (initial >> 5 !== 3 || length < 0 || at + length >= end) return notPlain();
-    const known: Name | undefined = name === undefined ? undefined : nextName(name, from, at + length - from);
-    if (known !== undefined) {
-      at += length;
-      keys.push(known.text);
-      name = known;
-    } else {
+function readNames(before: Shape, last: Name, known: number, count: number, values: unknown[]): unknown {
+  previous = nowhere;
+  let name = last;
+  for (let i = known; i < count; i++) {
+    const from = at, length = nameLength();
+    if (length < 0) return notPlain();
+    let next = nextName(name, from, at + length - from);
+    if (next === undefined) {
       const key = text(length);
       if (key === "__proto__") return notPlain(); // as a property, not as the prototype: not here
-      if (name !== undefined) name = names.add(name, key);
-      keys.push(name?.text ?? key);
+      next = names.add(name, key);
+      if (next === undefined) {
+        at = from;
+        return readProperties(gather(name, values), undefined, i, count);
+      }
+    } else {
+      at += length;
     }
+    name = next;
     values[i] = item();
   }
-  return name === undefined ? undefined : names.shapeOf(name);
+  depth--;
+  const shape = names.shapeOf(name)!;
+  before.expect(previous = shape);
+  return build(shape, values);
 }
 
-function gather(keys: readonly string[], values: readonly unknown[]): Record<string, unknown> {
-  const value: Record<string, unknown> = {};
-  for (let i = 0; i < keys.length; i++) value[keys[i]!] = values[i];
+/**
+ * Reads the properties of an object without a shape, from number `i` on.
+ *
+ * @param name The name before, as long as they are remembered.
+ */
+function readProperties(value: Record<string, unknown>, name: Name | undefined, i: number, count: number): unknown {
+  previous = nowhere;
+  for (; i < count; i++) {
+    const from = at, length = nameLength();
+    if (length < 0) return notPlain();
+    const known: Name | undefined = name === undefined ? undefined : nextName(name, from, at + length - from);
+    let key: string;
+    if (known !== undefined) {
+      at += length;
+      key = known.text;
+      name = known;
+    } else {
+      key = text(length);
+      if (key === "__proto__") return notPlain();
+      if (name !== undefined) name = names.add(name, key);
+    }
+    value[key] = item();
+  }
+  depth--;
   return value;
+}
+
+/** An object of all the names up to one. */
+function gather(last: Name, values: readonly unknown[]): Record<string, unknown> {
+  const keys: string[] = [];
+  for (let name = last; name.before !== undefined; name = name.before) keys.push(name.text);
+  const value: Record<string, unknown> = {};
+  for (let i = 0, n = keys.length; i < n; i++) value[keys[n - 1 - i]!] = values[i];
+  return value;
+}
+
+/** The bytes of the name that is next, behind whose head this goes on; -1 if there is none, or nothing behind it. */
+function nameLength(): number {
+  if (at >= end) return -1;
+  const initial = source[at++]!;
+  const length = argument(initial & 31);
+  return initial >> 5 !== 3 || at + length >= end ? -1 : length;
 }
 
 /** The name that comes next, of so many bytes with its head, if it came there before. */

@@ -10,7 +10,7 @@
 // A long byte string is not copied: only its head is written, and the place is noted, so that whoever copies the
 // message into shared memory copies the byte string straight from where the program has it.
 
-import { type Name, NAME_ROOM, NAME_WORDS, Names, type Shape } from "./cbor_names.ts";
+import { type Name, NAME_ROOM, NAME_WORDS, Names, Shape } from "./cbor_names.ts";
 import { IpcFd } from "./fd.ts";
 import { PACK } from "./pack.ts";
 
@@ -327,8 +327,8 @@ function byteString(bytes: Uint8Array, to: number): number {
 // --- Objects ---------------------------------------------------------------------------------------------------------
 
 const names = new Names();
-/** Before the first object of every message. */
-const origin = names.shapeOf(names.first)!;
+/** Before the first object of every message, and of one within another that has not been met before. */
+const origin = names.shapeOf(names.first)!, nowhere = new Shape([]);
 /** Of the object that was begun last. */
 let previous: Shape = origin;
 
@@ -336,19 +336,24 @@ function record(value: Record<string, unknown>, from: number): number {
   if (!firstSight(value)) return NOT_PLAIN;
   const before = previous, insertsBefore = inserts.length;
   // The shape that it has if all goes well; afterwards, or without one, the name that was last, if it is remembered.
-  let shape = before.next;
+  let shape = before.next[0];
   let name: Name | undefined = names.first;
-  if (shape !== undefined) previous = shape;
+  previous = shape ?? nowhere;
   let to = from + 1, count = 0;
   for (const key in value) {
     if (to + NAME_ROOM + SLACK > out.length) ensure(to, NAME_ROOM + SLACK);
     if (shape !== undefined) {
-      // Names of properties exist once in the engine: comparing them is comparing pointers.
+      // Names of properties exist once in the engine: comparing them is comparing pointers. (Not beyond the end of an
+      // array, which is slow.)
       if (count < shape.keys.length && shape.keys[count] === key) {
         to = writeName(shape.words, count * NAME_WORDS, shape.sizes[count]!, to);
+      } else if (count === 0 && (shape = expected(before, key)) !== undefined) {
+        previous = shape;
+        to = writeName(shape.words, 0, shape.sizes[0]!, to);
       } else {
-        if (count > 0) name = shape.names[count - 1]!;
+        if (count > 0) name = shape!.names[count - 1]!;
         shape = undefined;
+        previous = nowhere;
       }
     }
     if (shape === undefined) {
@@ -375,11 +380,17 @@ function record(value: Record<string, unknown>, from: number): number {
   if (shape === undefined || shape.keys.length !== count) {
     if (shape !== undefined && count > 0) name = shape.names[count - 1]!;
     shape = name === undefined ? undefined : names.shapeOf(name);
-    if (shape !== undefined) before.next = previous = shape;
+    if (shape !== undefined) before.expect(previous = shape);
   }
   if (count >= 24) return longHead(from, count, insertsBefore, to);
   out[from] = MAP | count;
   return to;
+}
+
+/** The shape that has come there and begins with the name. */
+function expected({ next }: Shape, key: string): Shape | undefined {
+  for (let i = 1; i < next.length; i++) if (next[i]!.keys.length > 0 && next[i]!.keys[0] === key) return next[i];
+  return undefined;
 }
 
 /** Writes a name; behind it there may be zeros. */

@@ -10,7 +10,7 @@ const EVERY_LOAD = Deno.build.arch === "x86_64";
 /**
  * `Atomics.load()`, at the price of a plain load where that is the same: 1 ns in place of 9, as the other is a call.
  *
- * Not for a loop that does nothing but look: that needs a call for the compiler not to look just once.
+ * Not for a loop that does nothing but look: without a call in it a compiler may look just once.
  */
 export function loadOrdered(words: Int32Array, index: number): number {
   return EVERY_LOAD ? words[index]! : Atomics.load(words, index);

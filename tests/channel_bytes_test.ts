@@ -116,3 +116,16 @@ processTest("The memory of messages larger than the ring is given back", async (
   assert([...Deno.readDirSync("/proc/self/fd")].length <= before + 1);
   sender.close(), receiver.close();
 });
+
+test("Empty messages are received, though the program took the memory of an earlier one away", () => {
+  const [sender, receiver] = bytesChannel();
+  for (let i = 0; i < 3; i++) {
+    sender.sendSync(new Uint8Array(0));
+    const empty = receiver.recvSync();
+    assertEquals(empty.length, 0);
+    (empty.buffer as ArrayBuffer).transfer();
+    sender.sendSync(new Uint8Array([i]));
+    assertEquals(receiver.recvSync(), new Uint8Array([i]));
+  }
+  sender.close(), receiver.close();
+});
