@@ -5,16 +5,7 @@
 // of eight, 119 and 20 ns). So the shapes that come often get places of their own, as long as there are some left. They
 // are written out, as making code at run time would need `eval`; and each in a row of which nothing leads into the middle,
 // so that the compiler knows what the object looks like after each of them.
-import type { Shape } from "./cbor_names.ts";
-
-/** Stores up to eight values, as many as there are from `at` on. */
-export type Row = (
-  object: Record<string, unknown>,
-  keys: readonly string[],
-  values: readonly unknown[],
-  at: number,
-  count: number,
-) => void;
+import type { Row, Shape } from "./cbor_names.ts";
 
 /** So often a shape must have come. */
 const OFTEN = 32;

@@ -4,8 +4,6 @@
 //
 // Whoever writes and whoever reads have one {@linkcode Names} each, for all messages of the isolate.
 
-import type { Row } from "./cbor_build.ts";
-
 /** Words of a name that is remembered, with its head; longer ones are written and read as any text. */
 export const NAME_WORDS = 8;
 /** The same in bytes. */
@@ -23,6 +21,15 @@ const EXPECTED = 8;
 const SEEN_ONCE = 8;
 
 const TEXT = 0x60;
+
+/** Stores up to eight values in an object, as many as there are from `at` on: see `cbor_build.ts`. */
+export type Row = (
+  object: Record<string, unknown>,
+  keys: readonly string[],
+  values: readonly unknown[],
+  at: number,
+  count: number,
+) => void;
 
 /** A name, after all the names before it in an object. */
 export class Name {

@@ -241,9 +241,9 @@ function revived(value: unknown, revive: (content: readonly unknown[]) => unknow
 const FEW = 8;
 
 const names = new Names();
-/** Before the first object of every message, and of one within another that has not been met before. */
+/** Before the first object of every message, and within one whose shape is not known yet. */
 const origin = names.shapeOf(names.first)!, nowhere = new Shape([]);
-/** Of the object that was begun last. */
+/** Of the object that was begun last, or ended, if its shape was not known before: what to expect next. */
 let previous: Shape = origin;
 
 function record(count: number): unknown {
