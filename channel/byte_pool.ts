@@ -24,7 +24,7 @@ class Pool {
 
   /** Where in the slab there is room for a byte string; whatever was there before is overwritten by the caller. */
   #reserve(length: number): number {
-    // Less, not equal: what is empty fits into a slab that a program has detached, with a message that it had.
+    // Less, not equal: what is empty would fit into no bytes, and a slab has none once a program has detached it.
     const used = this.#used + length < this.#bytes.length ? this.#used : this.#renew();
     this.#used = (used + length + 7) & ~7; // so that other views on the bytes find them aligned
     return used;

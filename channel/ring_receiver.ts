@@ -497,6 +497,7 @@ export class RingReceiver {
 
   /** Looks so many times; returns how many milliseconds that took, 0 for a short time. */
   #spin(commit: number, spins: number): number {
+    if (spins === 0) return 0;
     for (let i = 0; i < PAUSES; i++) pause();
     const unmeasured = Math.min(spins, UNMEASURED_SPINS);
     for (let i = 0; i < unmeasured; i++) {

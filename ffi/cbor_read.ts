@@ -21,16 +21,17 @@ export type BytesOf = (source: Uint8Array<ArrayBuffer>, from: number, length: nu
 /** Levels of arrays and objects within one another, beyond which the caller has to see for itself. */
 const DEPTH = 200;
 
-let source: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+const NOTHING = new Uint8Array(0);
+let source: Uint8Array<ArrayBuffer> = NOTHING;
 /** For numbers of several bytes, and names; made when it is needed. */
-let view = new DataView(source.buffer);
+const VIEW_OF_NOTHING = new DataView(NOTHING.buffer);
+let view = VIEW_OF_NOTHING;
 let viewed = source;
-/** Memory that was read from before, with views of it, and what was read from last. */
+/** The last memory of which messages were only part, and views of it: it is read from again and again. */
 const RINGS = 4;
 const rings: (Uint8Array<ArrayBuffer> | undefined)[] = new Array(RINGS).fill(undefined);
 const ringViews: (DataView<ArrayBuffer> | undefined)[] = new Array(RINGS).fill(undefined);
 let nextRing = 0;
-let sourceBefore = source;
 let at = 0;
 let end = 0;
 let depth = 0;
@@ -72,37 +73,33 @@ export function readPlain(
   bytesOf = byteStrings;
   previous = origin;
   const value = item();
-  return plain && at === end ? value : NOT_PLAIN;
+  const whole = plain && at === end;
+  if (end === bytes.length) forget();
+  return whole ? value : NOT_PLAIN;
+}
+
+/** Memory that was all message is not read from again, and not to be kept alive. */
+function forget(): void {
+  if (viewed === source) viewed = NOTHING, view = VIEW_OF_NOTHING;
+  source = NOTHING;
 }
 
 function dataView(): DataView<ArrayBuffer> {
-  if (viewed !== source) {
-    viewed = source;
-    view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+  if (viewed === source) return view;
+  viewed = source;
+  for (let i = 0; i < RINGS; i++) if (rings[i] === source) return view = ringViews[i]!;
+  view = new DataView(source.buffer, source.byteOffset, source.byteLength);
+  if (end < source.length) {
+    rings[nextRing] = source;
+    ringViews[nextRing] = view;
+    nextRing = (nextRing + 1) % RINGS;
   }
   return view;
 }
 
-/**
- * A view for names, if there is one. To make it costs more than to do without for a few names: that is for memory that
- * messages are read from again and again.
- */
+/** A view for names; `undefined` where making one costs more than to do without for a few names. */
 function viewForNames(): DataView | undefined {
-  if (viewed === source) return view;
-  for (let i = 0; i < RINGS; i++) {
-    if (rings[i] === source) {
-      viewed = source;
-      return view = ringViews[i]!;
-    }
-  }
-  if (sourceBefore === source) {
-    rings[nextRing] = source;
-    ringViews[nextRing] = dataView();
-    nextRing = (nextRing + 1) % RINGS;
-    return view;
-  }
-  sourceBefore = source;
-  return undefined;
+  return viewed === source || end < source.length ? dataView() : undefined;
 }
 
 function notPlain(): undefined {

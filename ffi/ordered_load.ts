@@ -1,4 +1,4 @@
-// Loads of shared memory in order.
+// Loads of shared memory in order. Imports nothing.
 
 /**
  * On x86-64 every load is one that later loads and stores do not overtake, and one that comes after an atomic store or

@@ -235,3 +235,33 @@ test("Arrays of numbers come back, however long", () => {
     }
   }
 });
+
+/** Run by itself with the garbage collector at hand; prints whether memory that was all message is still there. */
+const KEEPS = `
+  import { readPlain } from ${JSON.stringify(new URL("../ffi/cbor_read.ts", import.meta.url).href)};
+  const bytes = Uint8Array.fromHex("a2636f6e65016374776f02"), ring = new Uint8Array(4096); // {"one":1,"two":2}
+  ring.set(bytes, 64);
+  const readRing = () => readPlain(ring, 64, 64 + bytes.length);
+  const readOwn = () => {
+    const own = bytes.slice();
+    readPlain(own, 0, own.length);
+    return new WeakRef(own);
+  };
+  for (let i = 0; i < ${OFTEN}; i++) readRing();
+  const own = readOwn();
+  readRing();
+  await new Promise((resolve) => setTimeout(resolve, 0)); // until then a WeakRef holds what it refers to
+  gc();
+  console.log(own.deref() === undefined ? "gone" : "kept");
+`;
+
+processTest(
+  "A message that was read from memory of its own does not keep that alive, whatever is read after it",
+  async () => {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--quiet", "--v8-flags=--expose-gc", KEEPS],
+      stderr: "inherit",
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), "gone\n");
+  },
+);
