@@ -1,10 +1,11 @@
 // The public face of a cell.
+import { asFound, integerOf, modeOf, optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { RobustMutex } from "../ffi/robust_mutex.ts";
 import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { type AtomicCell, atomicCell } from "./atomic.ts";
-import { type Attachment, Cell, type LockWaiter } from "./cell.ts";
+import { Attachment, Cell, type LockWaiter } from "./cell.ts";
 import { cellPath } from "./cell_name.ts";
 import { belongsTo, createGuard, type IpcArcGuard } from "./guard.ts";
 import { fingerprint, type Layout, type PodLayout, podLayout } from "./layout.ts";
@@ -73,20 +74,11 @@ interface Settings<T> {
 }
 
 function settingsOf<T>(options: ArcOptions<T> | undefined): Settings<T> {
-  const layout = options?.layout === undefined ? undefined : podLayout(options.layout, "the layout of a cell");
-  const capacity = layout?.size ?? options?.capacity ?? DEFAULT_CAPACITY;
-  if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
-    throw new RangeError(
-      `Cannot use a cell of ${String(capacity)} bytes: the capacity is an integer from 1 to ${MAX_CAPACITY}`,
-    );
-  }
-  const mode = options?.mode ?? 0o600;
-  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & 0o600) !== 0o600) {
-    const found = Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : String(mode);
-    throw new RangeError(
-      `Cannot use the mode ${found}: it is from 0o600 to 0o777, and its owner can read and write`,
-    );
-  }
+  const given = optionsOf(options, "Cannot use a cell");
+  const layout = given.layout === undefined ? undefined : podLayout(given.layout, "the layout of a cell");
+  const capacity = layout?.size ?? given.capacity ?? DEFAULT_CAPACITY;
+  integerOf(capacity, 1, MAX_CAPACITY, "Cannot use a cell with the capacity");
+  const mode = modeOf(given.mode, "a cell");
   return { layout, capacity, mode };
 }
 
@@ -128,6 +120,9 @@ export class IpcArc<T> implements Disposable {
   #atomic: AtomicCell<T> | undefined;
 
   private constructor(attachment: Attachment, layout: PodLayout<T> | undefined) {
+    if (!(attachment instanceof Attachment)) {
+      throw new TypeError("Cannot construct an IpcArc: use IpcArc.create(), load() or createOrLoad()");
+    }
     this.#attachment = attachment;
     this.#cell = attachment.cell;
     this.#layout = layout;
@@ -234,6 +229,7 @@ export class IpcArc<T> implements Disposable {
   }
 
   static #load<T>(name: string, settings: Settings<T>): IpcArc<T> | undefined {
+    cellPath(name);
     const file = openSegment(name, `Cannot load the cell "${name}"`);
     return file === undefined ? undefined : IpcArc.#attach(file, settings);
   }
@@ -403,6 +399,7 @@ export class IpcArc<T> implements Disposable {
    * ```
    */
   async update(fn: (value: T) => T, options?: WaitOptions): Promise<T> {
+    checkUpdate(fn);
     using guard = await this.acquire(options);
     return this.#apply(fn, guard);
   }
@@ -417,6 +414,7 @@ export class IpcArc<T> implements Disposable {
    * @throws {TypeError} If the new value does not fit the layout; the value stays.
    */
   updateSync(fn: (value: T) => T, options?: SyncWaitOptions): T {
+    checkUpdate(fn);
     using guard = this.acquireSync(options);
     return this.#apply(fn, guard);
   }
@@ -461,6 +459,7 @@ export class IpcArc<T> implements Disposable {
    */
   watch(options?: { signal?: AbortSignal }): AsyncIterable<T> {
     this.#mustBeOpen("watch");
+    timeoutOf(options); // checks the signal
     const watch = new Watch<T>(this.#attachment, this.#layout, options?.signal, (ended) => this.#watches.delete(ended));
     this.#watches.add(watch);
     return watch;
@@ -515,6 +514,12 @@ export class IpcArc<T> implements Disposable {
   /** Same as {@linkcode IpcArc.close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+function checkUpdate(fn: unknown): void {
+  if (typeof fn !== "function") {
+    throw new TypeError(`Cannot update a cell with ${asFound(fn)}: give a function from the old value to the new one`);
   }
 }
 

@@ -1,6 +1,6 @@
 // Atomic operations on a cell that is one integer.
 import { IpcError } from "../ffi/error.ts";
-import type { Attachment } from "./cell.ts";
+import { Attachment } from "./cell.ts";
 import { type Layout, podLayout } from "./layout.ts";
 import { i32, i64, u32, u64 } from "./layout_scalar.ts";
 
@@ -45,6 +45,7 @@ export class AtomicCell<T> {
   readonly #words: Int32Array<ArrayBuffer>;
 
   private constructor(owner: object, attachment: Attachment, layout: Layout<T>, words: AtomicWords) {
+    if (!(attachment instanceof Attachment)) throw new TypeError("Cannot construct an AtomicCell: use IpcArc.atomic");
     this.#owner = owner;
     this.#attachment = attachment;
     this.#layout = layout;

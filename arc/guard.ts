@@ -1,7 +1,7 @@
 // The lock, held, and the value under it.
 import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
 import { IpcError } from "../ffi/error.ts";
-import type { Attachment, Cell } from "./cell.ts";
+import { Attachment, type Cell } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
 import { LiveScope } from "./live_scope.ts";
@@ -60,6 +60,7 @@ export class IpcArcGuard<T> implements Disposable {
   #start = 0;
 
   private constructor(owner: object, attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) {
+    if (!(attachment instanceof Attachment)) throw new TypeError("Cannot construct an IpcArcGuard: acquire a cell");
     this.#owner = owner;
     this.#attachment = attachment;
     this.#cell = attachment.cell;

@@ -1,4 +1,5 @@
 // The byte receiver: messages as they are, without a decoding.
+import { asFound } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
@@ -56,6 +57,11 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    * @throws {IpcError} As {@linkcode recv}; `TooLarge` if the message is longer than `target`: it stays the next one.
    */
   recvInto(target: Uint8Array, options?: WaitOptions): Promise<number> {
+    try {
+      checkTarget(target);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return this.receive((ring) => this.#into(ring as RingReceiver, target), options);
   }
 
@@ -68,6 +74,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    * @throws {IpcError} As {@linkcode recvInto}.
    */
   recvIntoSync(target: Uint8Array, options?: SyncWaitOptions): number {
+    checkTarget(target);
     return this.#into(this.foundSync(options) as RingReceiver, target);
   }
 
@@ -103,6 +110,12 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   /** @ignore */
   [PACK](luggage: Luggage): [Kind, ...unknown[]] {
     return ["bytes-receiver", ...this.pack(luggage)];
+  }
+}
+
+function checkTarget(target: Uint8Array): void {
+  if (!(target instanceof Uint8Array)) {
+    throw new TypeError(`Cannot receive into ${asFound(target)}: give a Uint8Array`);
   }
 }
 

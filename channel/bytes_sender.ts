@@ -1,5 +1,6 @@
 // The byte sender: messages as they are, without an encoding.
-import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
+import { asFound } from "../ffi/arguments.ts";
+import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { claimSender } from "./handle.ts";
 import { type Loan, tryLoan } from "./loan.ts";
 import { outgoing } from "./message.ts";
@@ -61,7 +62,10 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    */
   reserve(length: number, options?: WaitOptions): Promise<Loan> {
     try {
-      options?.signal?.throwIfAborted();
+      if (options !== undefined) {
+        timeoutOf(options);
+        options.signal?.throwIfAborted();
+      }
       const port = this.port() as SenderPort;
       return port.whenRoom(this.seat(), () => tryLoan(port, length), options);
     } catch (error) {
@@ -78,6 +82,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * @throws {IpcError} As {@linkcode reserve}.
    */
   reserveSync(length: number, options?: SyncWaitOptions): Loan {
+    if (options !== undefined) timeoutOf(options);
     const port = this.port() as SenderPort;
     return port.whenRoomSync(() => tryLoan(port, length), options);
   }
@@ -97,7 +102,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
   /** @ignore */
   protected override encode(value: Uint8Array): object | undefined {
     if (!(value instanceof Uint8Array)) {
-      throw new TypeError(`Cannot send ${Deno.inspect(value, { depth: 0 })}: a bytes channel carries Uint8Array only`);
+      throw new TypeError(`Cannot send ${asFound(value)}: a bytes channel carries Uint8Array only`);
     }
     if (value.length === 0 && (value.buffer as ArrayBuffer).detached) {
       throw new TypeError(

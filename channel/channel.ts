@@ -1,4 +1,5 @@
 // Makes channels.
+import { optionsOf } from "../ffi/arguments.ts";
 import { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { IpcBytesSender } from "./bytes_sender.ts";
 import { IpcReceiver } from "./receiver.ts";
@@ -31,6 +32,8 @@ export interface ChannelOptions {
   capacity?: number;
 }
 
+const MAKE = "Cannot make a channel";
+
 /**
  * Makes a channel for values. Both ends are here; put one into a message, or use a server, to bring it to another
  * process. The channel has no name and no file: when the last end is closed or killed, nothing of it remains.
@@ -42,6 +45,7 @@ export interface ChannelOptions {
  * @param options The capacity.
  * @returns The sender and the receiver.
  * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
+ * @throws {TypeError} If the options are no object, or the capacity is no number.
  * @throws {RangeError} If the capacity is not such a number.
  *
  * @example
@@ -56,7 +60,7 @@ export interface ChannelOptions {
  * ```
  */
 export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
-  const unused = new UnusedChannel(options?.capacity);
+  const unused = new UnusedChannel(optionsOf(options, MAKE).capacity);
   return [new IpcSender<T>(unused), new IpcReceiver<T>(unused)];
 }
 
@@ -79,6 +83,6 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
  * ```
  */
 export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
-  const unused = new UnusedChannel(options?.capacity);
+  const unused = new UnusedChannel(optionsOf(options, MAKE).capacity);
   return [new IpcBytesSender(unused), new IpcBytesReceiver(unused)];
 }

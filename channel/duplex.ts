@@ -1,7 +1,8 @@
 // Two channels, one each way, as one object.
+import { asFound } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { PeerCredentials } from "../ffi/unix_socket.ts";
-import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
+import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
 import { channel, type ChannelOptions } from "./channel.ts";
 import { claimSender, senderShape } from "./handle.ts";
@@ -70,6 +71,11 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
    * @param peer Who is at the other end, if it is known.
    */
   constructor(sender: IpcSender<Out>, receiver: IpcReceiver<In>, peer?: PeerCredentials) {
+    if (!(sender instanceof IpcSender) || !(receiver instanceof IpcReceiver)) {
+      throw new TypeError(
+        `Cannot make a duplex of ${asFound(sender)} and ${asFound(receiver)}: give an IpcSender and an IpcReceiver`,
+      );
+    }
     this.#sender = sender;
     this.#receiver = receiver;
     if (peer !== undefined) this.peer = peer;
@@ -207,6 +213,10 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
    * that cannot be encoded; `Corrupt`.
    */
   async run(handler: (message: In) => Out | void | Promise<Out | void>, options: RunOptions = {}): Promise<void> {
+    if (typeof handler !== "function") {
+      throw new TypeError(`Cannot answer messages by ${asFound(handler)}: the handler must be a function`);
+    }
+    timeoutOf(options); // checks the signal
     const { signal } = options;
     while (!signal?.aborted) {
       let message: In;

@@ -1,7 +1,7 @@
 // What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
 import { createDoorbell, privateEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
+import { IpcFd } from "../ffi/fd.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
 import { PackedSender } from "./packed_sender.ts";
 import { RingMemory } from "./ring_memory.ts";
@@ -32,6 +32,16 @@ export function handleFrom(fds: readonly IpcFd[]): Handle {
 
 /** A sender's end, packed or not. */
 export type SenderHandle = Handle | PackedSender;
+
+/** Whether something is an end of a channel, packed or not: objects that a program made are none. */
+export function isSenderHandle(value: unknown): value is SenderHandle {
+  return value instanceof PackedSender || isHandle(value);
+}
+
+/** Whether something is an end of a channel that is not packed. */
+export function isHandle(value: unknown): value is Handle {
+  return typeof value === "object" && value !== null && (value as Handle).memory instanceof IpcFd;
+}
 
 /** Among the details of a sender in a message: it is packed, and has one descriptor. */
 const PACKED = 1;

@@ -1,4 +1,5 @@
 // Cells of the ring lent to the program, to be filled in place.
+import { integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { cellsFor, paddingWord } from "./ring_layout.ts";
 import { FULL } from "./ring_sender.ts";
@@ -81,7 +82,7 @@ class RingLoan implements Loan {
   commit(length: number = this.#length): void {
     if (this.#claim.ended) throw new IpcError("Closed", "Cannot commit: this loan was committed or given up before");
     if (!Number.isInteger(length) || length < 0 || length > this.#length) {
-      throw new RangeError(`Cannot commit ${String(length)} bytes: ${this.#length} were reserved`);
+      integerOf(length, 0, this.#length, `Cannot commit, of ${this.#length} bytes that were reserved,`);
     }
     forgotten.unregister(this);
     end(this.#claim, length + 1, cellsFor(length));
@@ -99,9 +100,7 @@ class RingLoan implements Loan {
  * @throws {IpcError} `TooLarge` if the ring can never hold it.
  */
 export function tryLoan(port: SenderPort, length: number): { value: Loan } | undefined {
-  if (!Number.isSafeInteger(length) || length < 0) {
-    throw new RangeError(`Cannot reserve ${String(length)} bytes: it must be an integer from 0`);
-  }
+  integerOf(length, 0, Number.MAX_SAFE_INTEGER, "Cannot reserve a length of");
   const { ring } = port;
   if (length > ring.capacity) {
     throw new IpcError(

@@ -1,6 +1,6 @@
 // The one-shot server: how two processes that share nothing but a name get a channel.
+import { optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
-import { libc } from "../ffi/libc.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
@@ -11,6 +11,7 @@ import type { Handle } from "./handle.ts";
 import { receiveHello } from "./hello.ts";
 import { IpcReceiver } from "./receiver.ts";
 import type { ReceiverArrival } from "./receiver_base.ts";
+import { admissionBy } from "./admission.ts";
 import { freshServerName, ONE_SHOT } from "./server_kind.ts";
 
 /**
@@ -39,17 +40,19 @@ export interface ServerOptions {
    * server gets a name of Linux's abstract namespace, which leaves no file behind, whatever happens.
    */
   path?: string;
-  /** Decides who may connect. Unless told, only processes of the same user. Others are dropped; waiting goes on. */
+  /**
+   * Decides who may connect: `true` admits the process, `false` drops it, and waiting goes on. Anything else, such as a
+   * promise, admits nobody: the accept throws a `TypeError`.
+   *
+   * @default Processes of the same user.
+   */
   allow?: (peer: PeerCredentials) => boolean;
 }
 
+const ACCEPT = "accept a client";
+
 /** A client that has connected has this long to introduce itself, in milliseconds; it takes microseconds. */
 export const HANDSHAKE_TIMEOUT = 2000;
-
-/** Whether a peer runs as the same user as this process. */
-export function sameUser(peer: PeerCredentials): boolean {
-  return peer.uid === libc().c.geteuid();
-}
 
 /**
  * Waits for one client, receives its first message, and is done. How a parent and the child that it spawns get their
@@ -95,8 +98,9 @@ export class IpcOneShotServer<T> implements Disposable {
    * @throws {TypeError} If the path is longer than 107 bytes, or contains NUL.
    */
   constructor(options: ServerOptions = {}) {
-    this.name = options.path ?? freshServerName(ONE_SHOT);
-    this.#allow = options.allow ?? sameUser;
+    const { path, allow } = optionsOf(options, "Cannot start a server");
+    this.name = path === undefined ? freshServerName(ONE_SHOT) : path;
+    this.#allow = admissionBy(allow);
     // With a queue of none, Linux lets one client wait and refuses the second at once.
     this.#socket = UnixSocket.listen(this.name, { backlog: 0 });
   }
@@ -120,9 +124,10 @@ export class IpcOneShotServer<T> implements Disposable {
         if (!this.#allow(peer)) {
           this.#refused = peer;
         } else {
-          const patience = { ...options, timeout: Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT) };
-          await pollEventually(connection, POLLIN, "accept a client: it does not introduce itself", patience);
-          this.#receiver = this.#welcome(connection);
+          const timeout = left().timeout ?? Infinity, patience = Math.min(timeout, HANDSHAKE_TIMEOUT);
+          if (await this.#introducesItself(connection, { ...options, timeout: patience })) {
+            this.#receiver = this.#welcome(connection);
+          } else if (patience === timeout) throw timeoutError(ACCEPT, timeout);
         }
         this.#dropConnection();
       }
@@ -151,11 +156,10 @@ export class IpcOneShotServer<T> implements Disposable {
         if (!this.#allow(peer)) {
           this.#refused = peer;
         } else {
-          const patience = Math.min(left().timeout ?? Infinity, HANDSHAKE_TIMEOUT);
-          if (pollUntil(connection.fd, POLLIN, performance.now() + patience) === 0) {
-            throw timeoutError("accept a client: it does not introduce itself", patience);
-          }
-          this.#receiver = this.#welcome(connection);
+          const timeout = left().timeout ?? Infinity, patience = Math.min(timeout, HANDSHAKE_TIMEOUT);
+          if (pollUntil(connection.fd, POLLIN, performance.now() + patience) !== 0) {
+            this.#receiver = this.#welcome(connection);
+          } else if (patience === timeout) throw timeoutError(ACCEPT, timeout);
         }
         this.#dropConnection();
       }
@@ -165,6 +169,16 @@ export class IpcOneShotServer<T> implements Disposable {
       throw this.#giveUp(error, options);
     } finally {
       this.#accepting = false;
+    }
+  }
+
+  /** Whether a client says who it is in time. A silent one is dropped: it may be a stranger, and waiting goes on. */
+  async #introducesItself(connection: UnixSocket, options: WaitOptions): Promise<boolean> {
+    try {
+      return await pollEventually(connection, POLLIN, ACCEPT, options) !== 0;
+    } catch (error) {
+      if (error instanceof IpcError && error.code === "Timeout") return false;
+      throw error;
     }
   }
 
@@ -189,13 +203,18 @@ export class IpcOneShotServer<T> implements Disposable {
     this.#dropConnection();
     this.#receiver?.close();
     this.#receiver = undefined;
-    if (!(error instanceof IpcError) || error.code !== "Timeout" || hasConnected) return error;
-    const found = hasJoined
+    if (!(error instanceof IpcError) || error.code !== "Timeout") return error;
+    const found = hasConnected
+      ? "a client connected, but did not introduce itself"
+      : hasJoined
       ? "a client connected, but sent nothing"
       : this.#refused !== undefined
       ? `process ${this.#refused.pid} of user ${this.#refused.uid} connected, and "allow" did not admit it`
       : "nobody connected; see whether the process that was to connect has ended";
-    return new IpcError("Timeout", `Cannot accept a client within ${options?.timeout} ms at "${this.name}": ${found}`);
+    return new IpcError(
+      "Timeout",
+      `Cannot accept a client at "${this.name}": timed out after ${options?.timeout} ms; ${found}`,
+    );
   }
 
   /** Checks the state; returns a function that says how much of the time-out is left. */

@@ -1,4 +1,5 @@
 // The typed receiver, and the same without its type.
+import { asFound, optionsOf } from "../ffi/arguments.ts";
 import type { Borrowed } from "./borrowed.ts";
 import { borrowMessage, decodeMessage } from "./codec.ts";
 import { claimReceiver, MOVE_OUT, ReceiverBase } from "./receiver_base.ts";
@@ -57,7 +58,7 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
    * @throws {IpcError} `Incompatible` if the path is something else, which stays; `Permission`.
    */
   static remove(path: string, options: { force?: boolean } = {}): boolean {
-    return removeRingFile(path, options.force ?? false);
+    return removeRingFile(path, optionsOf(options, "Cannot remove a channel").force === true);
   }
 
   /**
@@ -116,6 +117,9 @@ export class OpaqueIpcReceiver implements Disposable {
    * @param receiver The receiver, which belongs to this object from now on.
    */
   constructor(receiver: IpcReceiver<unknown>) {
+    if (!(receiver instanceof IpcReceiver)) {
+      throw new TypeError(`Cannot make an opaque receiver of ${asFound(receiver)}: call toOpaque() of an IpcReceiver`);
+    }
     this.#receiver = receiver;
   }
 

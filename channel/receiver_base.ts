@@ -1,4 +1,5 @@
 // What typed and byte receivers have in common: every way to wait for a message, but not the decoding.
+import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import {
@@ -10,7 +11,7 @@ import {
   type WaitOptions,
 } from "../ffi/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
-import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isClosed } from "./handle.ts";
+import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isClosed, isHandle } from "./handle.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import type { Arrivals, Luggage } from "./transfer.ts";
 import { UnusedChannel } from "./unused_channel.ts";
@@ -247,10 +248,10 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   constructor(from: unknown) {
     if (from instanceof ReceiverSeat) this.#seat = from;
     else if (from instanceof RingReceiver || from instanceof UnusedChannel) this.#seat = new ReceiverSeat(from, []);
-    else {
-      const arrival = from as ReceiverArrival;
-      this.#seat = new ReceiverSeat(arrival.handle, arrival.early);
-    }
+    else if (isHandle((from as ReceiverArrival | undefined)?.handle)) {
+      const { handle, early } = from as ReceiverArrival;
+      this.#seat = new ReceiverSeat(handle, early);
+    } else throw new TypeError("Cannot make a receiver: receivers come from channel(), create(), servers and messages");
     forgotten.register(this, this.#seat, this);
   }
 
@@ -282,7 +283,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    */
   limitSpins(microseconds: number): void {
     if (!(microseconds >= 0 && microseconds <= 10_000)) {
-      throw new RangeError(`Cannot spin for ${String(microseconds)} µs: it must be a number from 0 to 10000`);
+      throw new RangeError(`Cannot spin for ${asFound(microseconds)} µs: it must be a number from 0 to 10000`);
     }
     this.#open().limitSpins(microseconds);
   }
@@ -451,6 +452,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * @throws {IpcError} `Closed`; and for a message that cannot be decoded, after those before it were returned.
    */
   recvMany(max: number = Infinity): T[] {
+    if (max !== Infinity) integerOf(max, 0, Number.MAX_SAFE_INTEGER, "Cannot receive as many messages as");
     const ring = this.#open();
     const messages: T[] = [];
     while (messages.length < max && (ring.next() || (messages.length === 0 && ring.poll() === "message"))) {
@@ -576,6 +578,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
 
   /** Blocks until the `RingReceiver`, which is returned, has found a message. @ignore */
   protected foundSync(options: SyncWaitOptions | undefined): unknown {
+    if (options !== undefined) timeoutOf(options);
     const ring = this.#open();
     if (!ring.next()) {
       const timeout = timeoutOf(options);

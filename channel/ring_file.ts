@@ -9,6 +9,7 @@
 // The file is born whole: made without a name, and linked to its path when it is a ring. Whoever is attached holds a
 // shared lock on it, which the kernel drops when it dies; whoever gets it alone may remove the files. They are removed
 // in an order that leaves the path for last, so that nobody attaches to a ring that has lost its bells.
+import { modeOf, optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { tryLockFile } from "../ffi/file_lock.ts";
@@ -89,14 +90,9 @@ function checkPath(path: string): void {
 export function openRingFile(path: string, options: NamedChannelOptions): RingFile {
   checkPath(path);
   const what = `Cannot open the channel "${path}"`;
-  const capacity = capacityOf(options.capacity);
-  const mode = options.mode ?? 0o600;
-  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & 0o600) !== 0o600) {
-    const found = Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : String(mode);
-    throw new RangeError(
-      `Cannot make a channel with the mode ${found}: it is from 0o600 to 0o777, and its owner can read and write`,
-    );
-  }
+  const given = optionsOf(options, what);
+  const capacity = capacityOf(given.capacity);
+  const mode = modeOf(given.mode, "a channel");
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const found = attach(path, what);
     if (found !== undefined) return found;

@@ -1,4 +1,5 @@
 // The mapped memory of a ring: made, or taken over from a peer and checked.
+import { integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { ownThread } from "../ffi/liveness.ts";
@@ -22,13 +23,7 @@ import {
 /** The capacity in bytes that an option asks for: the next power of two within the limits. */
 export function capacityOf(capacity: number | undefined): number {
   if (capacity === undefined) return DEFAULT_CAPACITY;
-  if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
-    throw new RangeError(
-      `Cannot make a channel with a capacity of ${
-        String(capacity)
-      } bytes: it must be an integer from 1 to ${MAX_CAPACITY}`,
-    );
-  }
+  integerOf(capacity, 1, MAX_CAPACITY, "Cannot make a channel with the capacity");
   return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(capacity)));
 }
 

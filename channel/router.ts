@@ -1,4 +1,5 @@
 // Calls a function for every message of many channels.
+import { asFound, optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { discard } from "./discard.ts";
@@ -71,7 +72,11 @@ export class IpcRouter implements Disposable {
    * @param options Whom to tell of errors.
    */
   constructor(options: RouterOptions = {}) {
-    this.#onError = options.onError ?? ((error) => console.error("IpcRouter:", error));
+    const { onError } = optionsOf(options, "Cannot make a router");
+    if (onError !== undefined && typeof onError !== "function") {
+      throw new TypeError(`Cannot make a router with the "onError" ${asFound(onError)}: it must be a function`);
+    }
+    this.#onError = onError ?? ((error) => console.error("IpcRouter:", error));
   }
 
   /** The number of routes, one for each receiver. */

@@ -1,4 +1,5 @@
 // The typed sender, and the same without its type.
+import { asFound } from "../ffi/arguments.ts";
 import { encodeMessage } from "./codec.ts";
 import { claimSender } from "./handle.ts";
 import { connectChannel } from "./hello.ts";
@@ -123,6 +124,9 @@ export class OpaqueIpcSender implements Disposable {
    * @param sender The sender, which belongs to this object from now on.
    */
   constructor(sender: IpcSender<unknown>) {
+    if (!(sender instanceof IpcSender)) {
+      throw new TypeError(`Cannot make an opaque sender of ${asFound(sender)}: call toOpaque() of an IpcSender`);
+    }
     this.#sender = sender;
   }
 

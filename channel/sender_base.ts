@@ -1,7 +1,7 @@
 // What typed and byte senders have in common: everything but the encoding.
 import { IpcError } from "../ffi/error.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
-import { closeSenderHandle, isClosed, packHandle, type SenderHandle } from "./handle.ts";
+import { closeSenderHandle, isClosed, isSenderHandle, packHandle, type SenderHandle } from "./handle.ts";
 import { outgoing } from "./message.ts";
 import { SenderPort } from "./sender_port.ts";
 import type { Luggage } from "./transfer.ts";
@@ -20,10 +20,13 @@ class SenderSeat {
   #handle: SenderHandle | undefined;
   #left = false;
 
-  constructor(from: SenderPort | UnusedChannel | SenderHandle) {
+  constructor(from: unknown) {
     if (from instanceof UnusedChannel) this.#unused = from;
     else if (from instanceof SenderPort) this.#port = from;
-    else this.#handle = from;
+    else if (isSenderHandle(from)) this.#handle = from;
+    else {throw new TypeError(
+        "Cannot make a sender: senders come from channel(), connect(), open(), clone() and messages",
+      );}
   }
 
   get left(): boolean {
@@ -94,7 +97,7 @@ export abstract class SenderBase<T> implements Disposable {
    * @param from What the sender sends through.
    */
   constructor(from: unknown) {
-    this.#seat = new SenderSeat(from as SenderPort | UnusedChannel | SenderHandle);
+    this.#seat = new SenderSeat(from);
     forgotten.register(this, this.#seat, this);
   }
 
@@ -158,6 +161,7 @@ export abstract class SenderBase<T> implements Disposable {
    * @throws {IpcError} As {@linkcode send}.
    */
   sendSync(value: T, options?: SyncWaitOptions): void {
+    if (options !== undefined) timeoutOf(options);
     const port = this.#seat.port();
     const luggage = this.encode(value) as Luggage | undefined;
     try {

@@ -125,7 +125,8 @@ export class SenderPort {
   #fullError(timeout: number): IpcError {
     return new IpcError(
       "Timeout",
-      `Cannot send: the receiver made no room within ${timeout} ms; it is slow or stopped, or the channel too small`,
+      `Cannot send: timed out after ${timeout} ms; the receiver makes no room: it is slow or stopped, or the channel too ` +
+        "small",
     );
   }
 
@@ -205,7 +206,7 @@ export class SenderPort {
       what.abandon();
       return Promise.reject(this.#fullError(timeout));
     }
-    const wait = new PendingWait<R>("send: the receiver makes no room", options, () => this.#drop(item));
+    const wait = new PendingWait<R>("send", options, () => this.#drop(item), () => this.#fullError(timeout));
     const item: Waiting = { wait: wait as PendingWait<unknown>, owner, ...what };
     this.#waiting.push(item);
     this.#await();

@@ -1,4 +1,5 @@
 // A server that any number of clients connect to, each with a duplex of its own.
+import { optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
@@ -13,14 +14,15 @@ import {
   timeoutOf,
   type WaitOptions,
 } from "../ffi/wait.ts";
+import { admissionBy } from "./admission.ts";
 import type { ChannelOptions } from "./channel.ts";
 import { IpcDuplex } from "./duplex.ts";
 import { connectDuplex, receiveHello } from "./hello.ts";
-import { HANDSHAKE_TIMEOUT, sameUser, type ServerOptions } from "./one_shot_server.ts";
+import { HANDSHAKE_TIMEOUT, type ServerOptions } from "./one_shot_server.ts";
 import { capacityOf } from "./ring_memory.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
-import { freshServerName, MANY } from "./server_kind.ts";
+import { capacityInName, freshServerName, MANY } from "./server_kind.ts";
 
 /**
  * Options of {@linkcode IpcServer}.
@@ -47,8 +49,6 @@ export interface IpcServerOptions extends ServerOptions {
 }
 
 const ACCEPT = "accept a client";
-/** Behind the name of a server without a path: the capacity that it asks its clients for. */
-const CAPACITY_MARK = "#";
 /** Clients that may wait in the kernel's queue. */
 const BACKLOG = 511;
 
@@ -115,10 +115,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * @throws {RangeError} If the capacity cannot be used.
    */
   constructor(options: IpcServerOptions = {}) {
-    const { path, capacity } = options;
+    const { path, capacity, allow } = optionsOf(options, "Cannot start a server");
     if (capacity !== undefined) capacityOf(capacity); // says what is wrong with it
-    this.name = path ?? freshServerName(MANY) + (capacity === undefined ? "" : CAPACITY_MARK + capacity);
-    this.#allow = options.allow ?? sameUser;
+    this.name = path === undefined ? freshServerName(MANY, capacity) : path;
+    this.#allow = admissionBy(allow);
     this.#socket = UnixSocket.listen(this.name, { backlog: BACKLOG });
   }
 
@@ -138,10 +138,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * @throws {RangeError} If the capacity cannot be used.
    */
   static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
-    const asked = typeof name === "string" && name.startsWith("@") && name.includes(CAPACITY_MARK)
-      ? Number(name.slice(name.lastIndexOf(CAPACITY_MARK) + 1))
-      : undefined;
-    const [port, ring] = connectDuplex(name, options?.capacity ?? asked);
+    const { capacity } = optionsOf(options, "Cannot connect");
+    const [port, ring] = connectDuplex(name, capacity ?? capacityInName(name));
     return new IpcDuplex(new IpcSender<Out>(port), new IpcReceiver<In>(ring));
   }
 

@@ -33,11 +33,23 @@ const KINDS = [ONE_SHOT, MANY];
 /** The most channels that a client of any kind brings. */
 export const MOST_CHANNELS = Math.max(...KINDS.map(({ channels }) => channels));
 
-const FRESH_NAME = /^@isthmus-(one-shot|server)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
+/** A name that a server got by itself, as a whole: in others, "#" is a letter like any other. */
+const FRESH_NAME =
+  /^@isthmus-(one-shot|server)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:#([1-9][0-9]{0,9}))?$/;
 
-/** A name for a server without a path. */
-export function freshServerName(kind: ServerKind): string {
-  return freshAbstractName(kind.mark);
+/**
+ * A name for a server without a path.
+ *
+ * @param capacity What it asks its clients for, if anything.
+ */
+export function freshServerName(kind: ServerKind, capacity?: number): string {
+  return freshAbstractName(kind.mark) + (capacity === undefined ? "" : `#${capacity}`);
+}
+
+/** The capacity that the server of a name asks for; `undefined` if the name does not say. */
+export function capacityInName(name: string): number | undefined {
+  const capacity = typeof name === "string" ? FRESH_NAME.exec(name)?.[2] : undefined;
+  return capacity === undefined ? undefined : Number(capacity);
 }
 
 /**

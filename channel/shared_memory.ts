@@ -1,6 +1,7 @@
 // Memory that several processes see, sent like a value.
+import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
+import { IpcFd } from "../ffi/fd.ts";
 import { allocate, checkSealed, Mapping, sealedMemory } from "../ffi/mapping.ts";
 import { ENOMEM } from "../ffi/platform.ts";
 import { availableMemory } from "../ffi/resources.ts";
@@ -37,6 +38,9 @@ export class IpcSharedMemory implements Disposable {
   #bytes: Uint8Array<ArrayBuffer> | undefined;
 
   private constructor(fd: IpcFd, length: number) {
+    if (!(fd instanceof IpcFd)) {
+      throw new TypeError("Cannot construct an IpcSharedMemory: use IpcSharedMemory.from() or filled()");
+    }
     this.#fd = fd;
     this.#length = length;
   }
@@ -51,7 +55,7 @@ export class IpcSharedMemory implements Disposable {
    */
   static from(bytes: Uint8Array): IpcSharedMemory {
     if (!(bytes instanceof Uint8Array)) {
-      throw new TypeError(`Cannot make shared memory from ${Deno.inspect(bytes, { depth: 0 })}: give a Uint8Array`);
+      throw new TypeError(`Cannot make shared memory from ${asFound(bytes)}: give a Uint8Array`);
     }
     return IpcSharedMemory.#create(bytes.length, (memory) => memory.set(bytes));
   }
@@ -66,16 +70,12 @@ export class IpcSharedMemory implements Disposable {
    * @throws {RangeError} If the byte or the length is not such a number.
    */
   static filled(byte: number, length: number): IpcSharedMemory {
-    if (!Number.isInteger(byte) || byte < 0 || byte > 255) {
-      throw new RangeError(`Cannot fill memory with ${String(byte)}: a byte is an integer from 0 to 255`);
-    }
+    integerOf(byte, 0, 255, "Cannot fill memory with the byte");
     return IpcSharedMemory.#create(length, byte === 0 ? undefined : (memory) => memory.fill(byte));
   }
 
   static #create(length: number, write: ((bytes: Uint8Array) => void) | undefined): IpcSharedMemory {
-    if (!Number.isSafeInteger(length) || length < 0) {
-      throw new RangeError(`Cannot make shared memory of ${String(length)} bytes: it must be an integer from 0`);
-    }
+    integerOf(length, 0, Number.MAX_SAFE_INTEGER, "Cannot make shared memory of the length");
     // Linux does not refuse what it has not got: it kills processes until it has.
     if (length > MUCH && length > (availableMemory() ?? Infinity)) {
       throw new IpcError("System", `Cannot make shared memory of ${length} bytes: the machine has not as much left`, {
@@ -161,6 +161,9 @@ export class IpcSharedMemory implements Disposable {
    * @throws {IpcError} `Closed` if one of them was closed.
    */
   equals(other: IpcSharedMemory): boolean {
+    if (!(other instanceof IpcSharedMemory)) {
+      throw new TypeError(`Cannot compare shared memory with ${asFound(other)}: give an IpcSharedMemory`);
+    }
     if (this.#length !== other.#length) return false;
     const a = this.bytes, b = other.bytes;
     const words = this.#length >>> 2;

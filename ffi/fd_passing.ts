@@ -1,4 +1,5 @@
 // Descriptors over a Unix socket, for programs that speak plain SCM_RIGHTS with others.
+import { asFound, integerOf } from "./arguments.ts";
 import { IpcError } from "./error.ts";
 import type { IpcFd } from "./fd.ts";
 import { systemError } from "./libc.ts";
@@ -6,7 +7,7 @@ import { EAGAIN, MSG_TRUNC, POLLIN, POLLOUT } from "./platform.ts";
 import { pollUntil } from "./poll.ts";
 import { pollEventually } from "./readiness.ts";
 import { MAX_FDS_PER_MESSAGE, type ReceivedMessage, receiveMessage, sendMessage } from "./socket_message.ts";
-import type { UnixSocket } from "./unix_socket.ts";
+import { UnixSocket } from "./unix_socket.ts";
 
 /**
  * What {@linkcode recvFds} received.
@@ -32,7 +33,13 @@ export interface ReceivedFds {
   readonly fds: IpcFd[];
 }
 
-function checkSend(data: Uint8Array, fds: readonly number[]): void {
+function checkSocket(socket: UnixSocket, what: string): void {
+  if (!(socket instanceof UnixSocket)) throw new TypeError(`${what} over ${asFound(socket)}: give a UnixSocket`);
+}
+
+function checkSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): void {
+  checkSocket(socket, "Cannot send descriptors");
+  if (!Array.isArray(fds)) throw new TypeError(`Cannot send the descriptors ${asFound(fds)}: they must be an array`);
   if (!(data instanceof Uint8Array)) throw new TypeError("Cannot send: the data must be a Uint8Array");
   if (fds.length > 0 && data.length === 0) {
     throw new TypeError("Cannot send descriptors alone: at least one byte of data must go with them");
@@ -84,7 +91,7 @@ function attemptSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[
  * ```
  */
 export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): Promise<void> {
-  checkSend(data, fds);
+  checkSend(socket, data, fds);
   for (;;) {
     const sent = attemptSend(socket, data, fds);
     if (sent === undefined) {
@@ -120,7 +127,7 @@ export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonl
  * ```
  */
 export function sendFdsSync(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): void {
-  checkSend(data, fds);
+  checkSend(socket, data, fds);
   for (;;) {
     const sent = attemptSend(socket, data, fds);
     if (sent === undefined) {
@@ -151,10 +158,10 @@ function attemptReceive(socket: UnixSocket, buffer: Uint8Array<ArrayBuffer>, max
   return { data: buffer.subarray(0, received.length), fds: received.fds };
 }
 
-function receiveBuffer(maxBytes: number): Uint8Array<ArrayBuffer> {
-  if (!Number.isInteger(maxBytes) || maxBytes < 1) {
-    throw new RangeError(`Cannot receive ${String(maxBytes)} bytes: the limit must be an integer from 1`);
-  }
+function receiveBuffer(socket: UnixSocket, maxBytes: number, maxFds: number): Uint8Array<ArrayBuffer> {
+  checkSocket(socket, "Cannot receive descriptors");
+  integerOf(maxBytes, 1, Number.MAX_SAFE_INTEGER, "Cannot receive as many bytes as");
+  integerOf(maxFds, 0, Number.MAX_SAFE_INTEGER, "Cannot receive as many descriptors as");
   return new Uint8Array(maxBytes);
 }
 
@@ -187,7 +194,7 @@ export async function recvFds(
   maxBytes: number,
   maxFds: number = MAX_FDS_PER_MESSAGE,
 ): Promise<ReceivedFds> {
-  const buffer = receiveBuffer(maxBytes);
+  const buffer = receiveBuffer(socket, maxBytes, maxFds);
   for (;;) {
     const received = attemptReceive(socket, buffer, maxFds);
     if (received !== undefined) return received;
@@ -222,7 +229,7 @@ export function recvFdsSync(
   maxBytes: number,
   maxFds: number = MAX_FDS_PER_MESSAGE,
 ): ReceivedFds {
-  const buffer = receiveBuffer(maxBytes);
+  const buffer = receiveBuffer(socket, maxBytes, maxFds);
   for (;;) {
     const received = attemptReceive(socket, buffer, maxFds);
     if (received !== undefined) return received;

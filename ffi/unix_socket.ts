@@ -1,5 +1,6 @@
 // Unix sockets, stream and sequenced-packet: what carries descriptors between processes.
 import net from "node:net";
+import { asFound, integerOf, optionsOf } from "./arguments.ts";
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
 import { type FileStatus, fileStatus, isSameFile } from "./file_status.ts";
@@ -149,6 +150,9 @@ export class UnixSocket implements Disposable {
   readonly type: UnixSocketType;
 
   private constructor(fd: IpcFd, type: UnixSocketType, bound?: { path: string; status: FileStatus | undefined }) {
+    if (!(fd instanceof IpcFd)) {
+      throw new TypeError("Cannot construct a UnixSocket: use UnixSocket.connect(), listen(), pair() or fromFd()");
+    }
     this.#fd = fd;
     this.type = type;
     this.#bound = bound;
@@ -162,7 +166,8 @@ export class UnixSocket implements Disposable {
    * @returns The socket.
    */
   static fromFd(fd: IpcFd | number, type: UnixSocketType = "stream"): UnixSocket {
-    return new UnixSocket(new IpcFd(typeof fd === "number" ? fd : fd.take()), type);
+    checkType(type);
+    return new UnixSocket(new IpcFd(fd instanceof IpcFd ? fd.take() : fd), type);
   }
 
   /**
@@ -172,7 +177,7 @@ export class UnixSocket implements Disposable {
    * @returns Both ends.
    */
   static pair(options: UnixSocketOptions = {}): [UnixSocket, UnixSocket] {
-    const type = options.type ?? "stream";
+    const type = typeOf(options, "Cannot make a pair of sockets");
     const [a, b] = socketPair(type);
     return [new UnixSocket(a, type), new UnixSocket(b, type)];
   }
@@ -189,7 +194,7 @@ export class UnixSocket implements Disposable {
    */
   static connect(name: string, options: UnixSocketOptions = {}): UnixSocket {
     const { c, errnoCell } = libc();
-    const type = options.type ?? "stream";
+    const type = typeOf(options, "Cannot connect");
     const address = socketAddress(name);
     const fd = newSocket(type);
     for (;;) {
@@ -226,13 +231,14 @@ export class UnixSocket implements Disposable {
    * @throws {TypeError} If the name is empty, longer than 107 bytes, or contains NUL.
    */
   static listen(name: string, options: UnixListenOptions = {}): UnixSocket {
-    const type = options.type ?? "stream";
+    const type = typeOf(options, "Cannot listen");
+    const backlog = integerOf(options.backlog ?? 128, 0, MAX_BACKLOG, "Cannot listen with the backlog");
     const fd = newSocket(type);
     try {
       bind(fd.fd, name, type);
       const bound = isAbstract(name) ? undefined : { path: name, status: fileStatus(name) };
       const { c, errnoCell } = libc();
-      check(c.listen(fd.fd, options.backlog ?? 128), errnoCell[0]!, "listen", `Cannot listen at "${name}"`);
+      check(c.listen(fd.fd, backlog), errnoCell[0]!, "listen", `Cannot listen at "${name}"`);
       return new UnixSocket(fd, type, bound);
     } catch (error) {
       fd.close();
@@ -492,6 +498,20 @@ export class UnixSocket implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** Clients that may queue: more than Linux ever lets, see `net.core.somaxconn`. */
+const MAX_BACKLOG = 0x7fff_ffff;
+
+function typeOf(options: UnixSocketOptions, what: string): UnixSocketType {
+  return checkType(optionsOf(options, what).type ?? "stream");
+}
+
+function checkType(type: UnixSocketType): UnixSocketType {
+  if (type !== "stream" && type !== "seqpacket") {
+    throw new TypeError(`Cannot use a socket of the type ${asFound(type)}: it is "stream" or "seqpacket"`);
+  }
+  return type;
 }
 
 /** Two connected descriptors, not blocking. */

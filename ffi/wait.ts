@@ -1,4 +1,5 @@
 // Options of everything that waits, and the arithmetic of deadlines.
+import { asFound, optionsOf } from "./arguments.ts";
 import { IpcError } from "./error.ts";
 
 /**
@@ -48,25 +49,45 @@ export interface SyncWaitOptions {
   timeout?: number;
 }
 
-/** The wait in milliseconds that options ask for; `Infinity` without one. */
-export function timeoutOf(options: SyncWaitOptions | undefined): number {
-  const timeout = options?.timeout;
+/**
+ * The wait in milliseconds that options ask for; `Infinity` without one.
+ *
+ * @throws {TypeError} If they are no options: the time-out no number of milliseconds from 0, the signal no `AbortSignal`.
+ */
+export function timeoutOf(options: WaitOptions | undefined): number {
+  if (options === undefined) return Infinity;
+  const { timeout, signal } = optionsOf(options, "Cannot wait");
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError(`Cannot wait with the signal ${asFound(signal)}: it must be an AbortSignal`);
+  }
   if (timeout === undefined) return Infinity;
-  if (typeof timeout !== "number" || Number.isNaN(timeout) || timeout < 0) {
-    const found = typeof timeout === "number" ? String(timeout) : `${String(timeout)} (${typeof timeout})`;
-    throw new TypeError(`Cannot wait for a timeout of ${found}: it must be a number of milliseconds, from 0`);
+  if (typeof timeout !== "number" || !(timeout >= 0)) {
+    throw new TypeError(
+      `Cannot wait with the timeout ${asFound(timeout)}: it must be a number of milliseconds, from 0`,
+    );
   }
   return timeout;
 }
 
 /** The error for a wait whose time ran out; `what` is what was waited for ("receive a message"). */
 export function timeoutError(what: string, timeout: number): IpcError {
-  return new IpcError("Timeout", `Cannot ${what}: nothing came of it within ${timeout} ms`);
+  return new IpcError("Timeout", `Cannot ${what}: timed out after ${timeout} ms`);
 }
 
 /** The moment, on the clock of `performance.now()`, when a wait that starts now runs out. */
 export function deadlineAfter(timeout: number): number {
   return timeout === Infinity ? Infinity : performance.now() + timeout;
+}
+
+/**
+ * A promise that rejects with an error that was made by the event loop, where nobody called: in the next microtasks, when
+ * it is known who awaits, so that the stack of the error says so. Costs nothing unless a wait fails.
+ */
+async function withCallers(error: IpcError): Promise<never> {
+  await undefined; // until the promise that is resolved with this one listens to it …
+  await undefined; // … and the engine can follow both to the callers
+  Error.captureStackTrace(error);
+  throw error;
 }
 
 /**
@@ -76,7 +97,7 @@ export function deadlineAfter(timeout: number): number {
 export class PendingWait<T> {
   /** What the caller awaits. */
   readonly promise: Promise<T>;
-  #resolve!: (value: T) => void;
+  #resolve!: (value: T | PromiseLike<T>) => void;
   #reject!: (reason: unknown) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #signal: AbortSignal | undefined;
@@ -87,8 +108,14 @@ export class PendingWait<T> {
    * @param what What is waited for, for the message of the `Timeout` error.
    * @param options The caller's.
    * @param onGivenUp Called when the timer or the signal ended the wait, so that its owner forgets it.
+   * @param expired The `Timeout` error, where more can be said.
    */
-  constructor(what: string, options: WaitOptions | undefined, onGivenUp: (wait: PendingWait<T>) => void) {
+  constructor(
+    what: string,
+    options: WaitOptions | undefined,
+    onGivenUp: (wait: PendingWait<T>) => void,
+    expired: (timeout: number) => IpcError = (timeout) => timeoutError(what, timeout),
+  ) {
     this.promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -100,7 +127,7 @@ export class PendingWait<T> {
         const left = deadline - performance.now();
         // Timers count at most 2^31 ms, and may fire a little early.
         if (left > 0) this.#timer = setTimeout(expire, Math.min(Math.ceil(left), 0x7fff_ffff));
-        else if (this.#settle()) onGivenUp(this), this.#reject(timeoutError(what, timeout));
+        else if (this.#settle()) onGivenUp(this), this.#fail(expired(timeout));
       };
       this.#timer = setTimeout(expire, Math.min(timeout, 0x7fff_ffff));
     }
@@ -129,8 +156,14 @@ export class PendingWait<T> {
   /** Rejects the promise; `false` if it was settled before. */
   reject(reason: unknown): boolean {
     if (!this.#settle()) return false;
-    this.#reject(reason);
+    this.#fail(reason);
     return true;
+  }
+
+  /** Errors of this package say who waited; others are the caller's own. */
+  #fail(reason: unknown): void {
+    if (reason instanceof IpcError) this.#resolve(withCallers(reason));
+    else this.#reject(reason);
   }
 
   #settle(): boolean {

@@ -300,8 +300,8 @@ arcTest("acquire() serves first come, first served within the isolate, across ob
 arcTest("acquire() obeys timeout and signal, and a waiter that gave up is passed over", async (cell) => {
   using arc = IpcArc.create(cell, 1);
   const held = await arc.acquire();
-  await assertRejects(() => arc.acquire({ timeout: 0 }), IpcError, "within 0 ms");
-  await assertRejects(() => arc.acquire({ timeout: 5 }), IpcError, "within 5 ms");
+  await assertRejects(() => arc.acquire({ timeout: 0 }), IpcError, "timed out after 0 ms");
+  await assertRejects(() => arc.acquire({ timeout: 5 }), IpcError, "timed out after 5 ms");
   const controller = new AbortController();
   const aborted = arc.acquire({ signal: controller.signal });
   const next = arc.acquire();

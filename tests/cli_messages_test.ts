@@ -225,7 +225,7 @@ folderTest("isthmus recv --timeout ends it: well, unless --count asks for more",
   await isthmus("send", path, "one");
   const { code, out, err } = await isthmus("recv", path, "--timeout=1", "--count=2");
   assertEquals([code, out], [1, "one\n"]);
-  assertMatch(err, /within 1 ms, after 1 of 2 messages\n$/);
+  assertMatch(err, /timed out after 1 ms, after 1 of 2 messages\n$/);
   assertEquals(folder.files(), []);
 });
 
@@ -280,7 +280,7 @@ folderTest(
     keeper.close();
     const { code, err } = await isthmusReading(numbers(2000), "send", path, "--timeout=20");
     assertEquals(code, 1);
-    assertMatch(err, /^isthmus: Line 1025: Cannot send: .* within 20 ms; 1,024 messages sent before it\n$/);
+    assertMatch(err, /^isthmus: Line 1025: Cannot send: .*timed out after 20 ms; .*; 1,024 messages sent before it\n$/);
     assertEquals((await isthmus("recv", path, "--timeout=0")).out, numbers(1024));
   },
 );

@@ -46,7 +46,7 @@ processTest("isthmus set waits for the lock, and no longer than it is told to", 
   for (const timeout of ["0", "50"]) {
     const { code, out, err } = await isthmus("set", name, "1", "--timeout", timeout);
     assertEquals([code, out], [1, ""]);
-    assertMatch(err, new RegExp(`nothing came of it within ${timeout} ms; ${Deno.pid} .* has the lock\n$`));
+    assertMatch(err, new RegExp(`timed out after ${timeout} ms; ${Deno.pid} .* has the lock\n$`));
   }
   await using waiting = new Running("set", name, "1");
   while (cell.refCount < 2) await new Promise((resolve) => setTimeout(resolve, 1));

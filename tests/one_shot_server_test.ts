@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { channel, IpcOneShotServer, IpcReceiver, IpcSender, sendFdsSync, UnixSocket } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
@@ -194,11 +194,26 @@ test("A client that goes away without a word is Disconnected for accept()", asyn
   }
 });
 
-test("A client that connects and stays silent does not hold accept() up for ever", async () => {
-  const server = new IpcOneShotServer<string>();
+test("accept() without a time-out goes on waiting for a client after a stranger that stays silent", async () => {
+  using server = new IpcOneShotServer<string>();
+  using _silent = UnixSocket.connect(server.name);
+  const accepted = server.accept();
+  await new Promise((resolve) => setTimeout(resolve, 1)); // the stranger has been accepted
+  using sender = IpcSender.connect<string>(server.name);
+  sender.sendSync("here I am");
+  const [receiver, first] = await soon(accepted);
+  assertEquals(first, "here I am");
+  receiver.close();
+});
+
+test("acceptSync() goes on waiting for a client after a stranger that stays silent, as long as there is time", () => {
+  using server = new IpcOneShotServer<string>();
   const silent = UnixSocket.connect(server.name);
-  await soon(assertIpcError("Timeout", () => server.accept()));
-  silent.close(), server.close();
+  const error = assertIpcErrorSync("Timeout", () => server.acceptSync({ timeout: 5 }));
+  assertStringIncludes(error.message, "timed out after 5 ms; a client connected, but did not introduce itself");
+  silent.close();
+  using _another = UnixSocket.connect(server.name);
+  assertIpcErrorSync("Timeout", () => server.acceptSync({ timeout: patience(2500) }));
 });
 
 // --- Other processes -------------------------------------------------------------------------------------------------

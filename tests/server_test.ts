@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   type IpcDuplex,
   IpcOneShotServer,
@@ -358,4 +358,47 @@ processTest("A client that dies before it is accepted is served what it sent, th
   assertEquals(await soon(served.recv()), 9);
   await assertIpcError("Disconnected", () => served.recv());
   assertIpcErrorSync("Disconnected", () => served.sendSync(1));
+});
+
+test('"#" in a name of the user\'s own is a letter like any other', async () => {
+  for (const name of ["@chat#main", "@chat#2", "@chat#", "@#", "@a#b#65536", "@isthmus-server-#7"]) {
+    using server: Server = new IpcServer({ path: `${name}${crypto.randomUUID()}`, capacity: 65_536 });
+    assert(server.name.startsWith(name));
+    using client = IpcServer.connect<number, number>(server.name);
+    client.sendSync(1);
+    using served = await soon(server.accept());
+    assertEquals(await soon(served.recv()), 1);
+  }
+  using server: Server = new IpcServer({ path: `@chat-${crypto.randomUUID()}#2` });
+  using client = IpcServer.connect<number, number>(server.name);
+  let sent = 0;
+  while (sent < 2000 && client.trySend(0)) sent++;
+  assertEquals(sent, 2000); // more than the least capacity holds
+});
+
+test('An "allow" that answers by anything but true or false admits nobody, and the accept says so', async () => {
+  // deno-lint-ignore no-explicit-any
+  const answers: any[] = [async () => await false, () => Promise.resolve(true), () => 1, () => undefined, () => "yes"];
+  for (const allow of answers) {
+    using server: Server = new IpcServer({ allow });
+    using client = IpcServer.connect<number, number>(server.name);
+    client.sendSync(1);
+    await assertRejects(() => server.accept(), TypeError, '"allow" returned');
+    using second = IpcServer.connect<number, number>(server.name);
+    assertThrows(() => server.acceptSync(), TypeError, '"allow" returned');
+    const waiting = server.accept();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    using third = IpcServer.connect<number, number>(server.name);
+    await assertRejects(() => soon(waiting), TypeError, '"allow" returned');
+    for (const end of [client, second, third]) await assertIpcError("Disconnected", () => soon(end.recv()));
+
+    for (
+      const accept of [(s: IpcOneShotServer<number>) => s.accept(), (s: IpcOneShotServer<number>) => s.acceptSync()]
+    ) {
+      using oneShot = new IpcOneShotServer<number>({ allow });
+      using sender = IpcSender.connect<number>(oneShot.name);
+      sender.sendSync(1);
+      await assertRejects(async () => await accept(oneShot), TypeError, '"allow" returned');
+    }
+  }
 });
