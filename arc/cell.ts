@@ -2,6 +2,7 @@
 // lock here, who waits for it and who watches.
 import { IpcError } from "../ffi/error.ts";
 import { libc } from "../ffi/libc.ts";
+import { OpenThing } from "../ffi/open_things.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { type LockResult, RobustMutex } from "../ffi/robust_mutex.ts";
 import { step } from "../ffi/step_hook.ts";
@@ -43,10 +44,15 @@ export interface LockWaiter {
   fail(reason: unknown): void;
 }
 
+/** Gives the lock back for a program that ends. */
+export const ABANDON: unique symbol = Symbol("isthmus.abandon");
+
 /** Who holds the lock in this isolate. */
 export interface Holder {
   /** Gives the lock back. */
   release(): void;
+  /** The same, without a change of the value: what has been changed so far may be half of it. */
+  [ABANDON](): void;
 }
 
 /** One hold on the cell, which counts as a reference. */
@@ -69,10 +75,9 @@ export class Attachment {
 }
 
 const cells = new Map<string, Cell>();
-let cleansUp = false;
 
 /** A cell of this isolate. */
-export class Cell {
+export class Cell extends OpenThing {
   readonly mapping: Mapping;
   readonly words: Int32Array;
   readonly store: ValueStore;
@@ -87,12 +92,14 @@ export class Cell {
   #timer: ReturnType<typeof setInterval> | undefined;
 
   private constructor(file: SegmentFile, mapping: Mapping) {
+    super();
     this.#key = file.key;
     this.mapping = mapping;
     this.words = new Int32Array(mapping.buffer, 0, VALUES_OFFSET >> 2);
     this.store = new ValueStore(mapping, this.words);
     this.#mutex = new RobustMutex(mapping, MUTEX_OFFSET);
     this.bells = new Bells(this.words, file.status.inode, file.status.mode, () => this.#onRing());
+    this.opened();
   }
 
   /**
@@ -112,11 +119,6 @@ export class Cell {
         throw new IpcError("Corrupt", `Cannot use the cell "${file.name}": its file was cut short; remove it`);
       }
     }
-    if (!cleansUp) {
-      cleansUp = true;
-      // A program that just ends counts as one that has closed its cells.
-      globalThis.addEventListener("unload", leaveAll);
-    }
     const attachment = new Attachment(cell, file);
     cell.#attachments.add(attachment);
     Atomics.store(cell.words, REF_COUNT, file.estimateHolders());
@@ -127,6 +129,7 @@ export class Cell {
   detach(attachment: Attachment): void {
     this.#attachments.delete(attachment);
     if (this.#attachments.size === 0) {
+      this.ended();
       cells.delete(this.#key);
       clearInterval(this.#timer);
       this.#timer = undefined;
@@ -138,10 +141,11 @@ export class Cell {
     if (this.#attachments.size === 0) this.mapping.unmap();
   }
 
-  /** Lets go of the files at the end of the isolate. The memory stays: code may still run. */
-  leave(): void {
-    this.bells.close();
-    for (const attachment of this.#attachments) attachment.file.leave();
+  /** A program that just ends counts as one that has closed its cells. Who waits for the lock here does not get it. */
+  override letGo(): void {
+    this.#waiters.clear();
+    this.holder?.[ABANDON]();
+    for (const attachment of [...this.#attachments]) attachment.close();
   }
 
   // --- The lock ------------------------------------------------------------------------------------------------------
@@ -339,7 +343,3 @@ export class Cell {
 }
 
 const NO_FDS = new Uint8Array(8);
-
-function leaveAll(): void {
-  for (const cell of cells.values()) cell.leave();
-}

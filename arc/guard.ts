@@ -1,7 +1,7 @@
 // The lock, held, and the value under it.
 import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
 import { IpcError } from "../ffi/error.ts";
-import { Attachment, type Cell } from "./cell.ts";
+import { ABANDON, Attachment, type Cell } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
 import { LiveScope } from "./live_scope.ts";
@@ -152,6 +152,16 @@ export class IpcArcGuard<T> implements Disposable {
     } finally {
       this.#cell.unlock();
     }
+  }
+
+  /** A program that ends in the middle of a change: the value stays. @ignore */
+  [ABANDON](): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#scope?.end();
+    this.#scope = undefined;
+    this.#cell.store.repair();
+    this.#cell.unlock();
   }
 
   #publish(): void {

@@ -1,6 +1,7 @@
 // Cells of the ring lent to the program, to be filled in place.
 import { integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
+import { OpenThing } from "../ffi/open_things.ts";
 import { cellsFor, paddingWord } from "./ring_layout.ts";
 import { FULL } from "./ring_sender.ts";
 import type { SenderPort } from "./sender_port.ts";
@@ -41,31 +42,51 @@ export interface Loan extends Disposable {
 }
 
 /** What is needed to end a loan, apart from the object that the program holds. */
-interface Claim {
-  readonly port: SenderPort;
-  readonly owner: object;
-  readonly slot: number;
-  readonly index: number;
-  readonly cells: number;
+class Claim extends OpenThing {
+  readonly #port: SenderPort;
+  readonly #owner = {};
+  readonly #slot: number;
+  readonly #index: number;
+  readonly #cells: number;
   readonly window: ArrayBuffer;
-  ended: boolean;
+  #isOpen = true;
+
+  constructor(port: SenderPort, slot: number, index: number, cells: number) {
+    super();
+    this.#port = port.retain();
+    this.#slot = slot;
+    this.#index = index;
+    this.#cells = cells;
+    this.window = port.ring.window(index, cells);
+    this.opened();
+  }
+
+  /** Whether it was neither committed nor given up. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  override letGo(): void {
+    this.end(paddingWord(this.#cells), this.#cells);
+  }
+
+  /** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
+  end(word: number, cells: number): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.ended();
+    this.window.transfer(0);
+    const { ring } = this.#port;
+    // What was reserved and not used becomes padding, before the word that makes the receiver look there.
+    if (cells < this.#cells) ring.pad(this.#index + cells, this.#cells - cells);
+    ring.commit(this.#index, word);
+    ring.returnSlot(this.#slot);
+    this.#port.release(this.#owner);
+  }
 }
 
 // A backstop: a forgotten loan of a living process would hold the channel up for ever.
-const forgotten = new FinalizationRegistry<Claim>((claim) => end(claim, paddingWord(claim.cells), claim.cells));
-
-/** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
-function end(claim: Claim, word: number, cells: number): void {
-  if (claim.ended) return;
-  claim.ended = true;
-  claim.window.transfer(0);
-  const { ring } = claim.port;
-  // What was reserved and not used becomes padding, before the word that makes the receiver look there.
-  if (cells < claim.cells) ring.pad(claim.index + cells, claim.cells - cells);
-  ring.commit(claim.index, word);
-  ring.returnSlot(claim.slot);
-  claim.port.release(claim.owner);
-}
+const forgotten = new FinalizationRegistry<Claim>((claim) => claim.letGo());
 
 class RingLoan implements Loan {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -80,17 +101,17 @@ class RingLoan implements Loan {
   }
 
   commit(length: number = this.#length): void {
-    if (this.#claim.ended) throw new IpcError("Closed", "Cannot commit: this loan was committed or given up before");
+    if (!this.#claim.isOpen) throw new IpcError("Closed", "Cannot commit: this loan was committed or given up before");
     if (!Number.isInteger(length) || length < 0 || length > this.#length) {
       integerOf(length, 0, this.#length, `Cannot commit, of ${this.#length} bytes that were reserved,`);
     }
     forgotten.unregister(this);
-    end(this.#claim, length + 1, cellsFor(length));
+    this.#claim.end(length + 1, cellsFor(length));
   }
 
   [Symbol.dispose](): void {
     forgotten.unregister(this);
-    end(this.#claim, paddingWord(this.#claim.cells), this.#claim.cells);
+    this.#claim.letGo();
   }
 }
 
@@ -117,7 +138,5 @@ export function tryLoan(port: SenderPort, length: number): { value: Loan } | und
     if (index === FULL) ring.returnSlot(slot);
   }
   if (index === FULL) return undefined;
-  const owner = {};
-  const claim = { port: port.retain(), owner, slot, index, cells, window: ring.window(index, cells), ended: false };
-  return { value: new RingLoan(claim, length) };
+  return { value: new RingLoan(new Claim(port, slot, index, cells), length) };
 }

@@ -2,6 +2,7 @@
 import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { OpenThing } from "../ffi/open_things.ts";
 import {
   deadlineAfter,
   PendingWait,
@@ -72,7 +73,7 @@ interface Waiting {
 }
 
 /** The connection of a receiver object to its channel, apart from the object; attached at first use. */
-class ReceiverSeat {
+class ReceiverSeat extends OpenThing {
   #ring: RingReceiver | undefined;
   #unused: UnusedChannel | undefined;
   #handle: Handle | undefined;
@@ -81,10 +82,22 @@ class ReceiverSeat {
   state: "open" | "in transit" | "closed" = "open";
 
   constructor(from: RingReceiver | UnusedChannel | Handle, early: EarlyDescriptors) {
+    super();
     if (from instanceof UnusedChannel) this.#unused = from;
     else if (from instanceof RingReceiver) this.#ring = from;
     else this.#handle = from;
     this.#early = early;
+    this.opened();
+  }
+
+  override letGo(): void {
+    this.leave();
+  }
+
+  /** It is elsewhere, or could not be used. */
+  gone(): void {
+    this.state = "closed";
+    this.ended();
   }
 
   ring(): RingReceiver {
@@ -108,7 +121,7 @@ class ReceiverSeat {
     } catch (error) {
       if (!isClosed(handle)) throw error; // there is no memory for it now
       this.#handle = undefined;
-      this.state = "closed";
+      this.gone();
       for (const { fds } of this.#early) for (const fd of fds) fd.close();
       throw error;
     }
@@ -126,7 +139,7 @@ class ReceiverSeat {
   leave(): void {
     if (this.state === "closed") return;
     const inTransit = this.state === "in transit";
-    this.state = "closed";
+    this.gone();
     if (!inTransit) this.#closeAll(); // else it is closed when it is known whether the message was sent
   }
 
@@ -161,7 +174,7 @@ class ReceiverSeat {
     this.state = "in transit";
     luggage.moves(
       () => {
-        this.state = "closed";
+        this.gone();
         ring?.finishDetach();
         if (this.#handle !== undefined) closeHandle(this.#handle);
         for (const { fds } of early) for (const fd of fds) fd.close();
@@ -626,7 +639,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     this.#end("Cannot receive: the receiver was given another type while it was awaited");
     seat.attached?.bell.stop(); // its next owner listens anew
     this.#seat = new ReceiverSeat(seat.attached!, []);
-    this.#seat.state = "closed";
+    this.#seat.gone();
     return seat;
   }
 

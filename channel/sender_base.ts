@@ -1,5 +1,6 @@
 // What typed and byte senders have in common: everything but the encoding.
 import { IpcError } from "../ffi/error.ts";
+import { OpenThing } from "../ffi/open_things.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeSenderHandle, isClosed, isSenderHandle, packHandle, type SenderHandle } from "./handle.ts";
 import { outgoing } from "./message.ts";
@@ -14,19 +15,25 @@ const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat
  * The connection of one sender object to its channel, apart from the object, so that it can be let go of when the
  * object is collected. A sender that came in a message is attached to the ring when it is first used.
  */
-class SenderSeat {
+class SenderSeat extends OpenThing {
   #port: SenderPort | undefined;
   #unused: UnusedChannel | undefined;
   #handle: SenderHandle | undefined;
   #left = false;
 
   constructor(from: unknown) {
+    super();
     if (from instanceof UnusedChannel) this.#unused = from;
     else if (from instanceof SenderPort) this.#port = from;
     else if (isSenderHandle(from)) this.#handle = from;
     else {throw new TypeError(
         "Cannot make a sender: senders come from channel(), connect(), open(), clone() and messages",
       );}
+    this.opened();
+  }
+
+  override letGo(): void {
+    this.leave(this);
   }
 
   get left(): boolean {
@@ -49,6 +56,7 @@ class SenderSeat {
       if (!isClosed(handle)) throw error; // there is no memory for it now
       this.#handle = undefined;
       this.#left = true;
+      this.ended();
       throw error;
     }
     this.#handle = undefined;
@@ -64,6 +72,7 @@ class SenderSeat {
   leave(owner: object): void {
     if (this.#left) return;
     this.#left = true;
+    this.ended();
     this.#unused?.closeSender();
     this.#port?.release(owner);
     if (this.#handle !== undefined) closeSenderHandle(this.#handle);

@@ -64,15 +64,15 @@ export function integerOf(value: unknown, from: number, to: number, what: string
  * Checks the permission bits that an option gives; 0o600 for none.
  *
  * @param what What was to be made: "a channel".
- * @throws {TypeError} If they are no number.
  * @throws {RangeError} If they are not 0o600 to 0o777, or keep the owner out.
  */
 export function modeOf(mode: unknown, what: string): number {
   if (mode === undefined) return 0o600;
   const rule = "it is from 0o600 to 0o777, and its owner can read and write";
-  if (typeof mode !== "number") throw new TypeError(`Cannot make ${what} with the mode ${asFound(mode)}: ${rule}`);
-  if (!Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & 0o600) !== 0o600) {
-    const found = Number.isInteger(mode) && mode >= 0 ? `0o${mode.toString(8)}` : String(mode);
+  if (typeof mode !== "number" || !Number.isInteger(mode) || mode < 0 || mode > 0o777 || (mode & 0o600) !== 0o600) {
+    const found = typeof mode === "number" && mode >= 0 && Number.isInteger(mode)
+      ? `0o${mode.toString(8)}`
+      : asFound(mode);
     throw new RangeError(`Cannot make ${what} with the mode ${found}: ${rule}`);
   }
   return mode;

@@ -2,12 +2,13 @@
 import { check, libc } from "./libc.ts";
 import { IpcError } from "./error.ts";
 import { F_DUPFD_CLOEXEC } from "./platform.ts";
+import { own, release } from "./owned_fds.ts";
 import { guardFd, unguardFd } from "./thread_end.ts";
 
 // A backstop for owners that were forgotten; `close()` is the plan.
 const forgotten = new FinalizationRegistry<{ fd: number; guard: Int32Array | undefined }>(({ fd, guard }) => {
   unguardFd(guard);
-  libc().c.close(fd);
+  if (release(fd)) libc().c.close(fd);
 });
 
 /**
@@ -47,6 +48,7 @@ export class IpcFd implements Disposable {
       throw new TypeError(`Cannot own descriptor ${String(fd)}: it must be an integer from 0`);
     }
     this.#fd = fd;
+    own(fd);
     this.#guard = guardFd(fd);
     this.#watched = false;
     if (watched) this.watch();
@@ -88,6 +90,7 @@ export class IpcFd implements Disposable {
   take(): number {
     const fd = this.fd;
     this.#fd = -1;
+    release(fd);
     unguardFd(this.#guard);
     if (this.#watched) forgotten.unregister(this);
     return fd;
@@ -112,7 +115,7 @@ export class IpcFd implements Disposable {
     this.#fd = -1;
     unguardFd(this.#guard);
     if (this.#watched) forgotten.unregister(this);
-    libc().c.close(fd); // Linux frees the number whatever it returns
+    if (release(fd)) libc().c.close(fd); // Linux frees the number whatever it returns
   }
 
   /** Same as {@linkcode IpcFd.close}, for `using`. */

@@ -25,6 +25,7 @@ import {
   SOCK_STREAM,
   SOL_SOCKET,
 } from "./platform.ts";
+import { OpenThing } from "./open_things.ts";
 import { pollUntil } from "./poll.ts";
 import { pollEventually } from "./readiness.ts";
 import { isAbstract, socketAddress } from "./socket_address.ts";
@@ -137,8 +138,7 @@ export interface UnixListenOptions extends UnixSocketOptions {
  */
 export class UnixSocket implements Disposable {
   readonly #fd: IpcFd;
-  /** Of a listening socket with a path: the path, and the file that was made for it. */
-  readonly #bound: { path: string; status: FileStatus | undefined } | undefined;
+  readonly #bound: BoundPath | undefined;
   #pendingAccepts = new Set<PendingWait<UnixSocket>>();
   #acceptor: net.Server | undefined;
   #lookTimer: ReturnType<typeof setTimeout> | undefined;
@@ -149,7 +149,7 @@ export class UnixSocket implements Disposable {
   /** Which kind of socket this is. */
   readonly type: UnixSocketType;
 
-  private constructor(fd: IpcFd, type: UnixSocketType, bound?: { path: string; status: FileStatus | undefined }) {
+  private constructor(fd: IpcFd, type: UnixSocketType, bound?: BoundPath) {
     if (!(fd instanceof IpcFd)) {
       throw new TypeError("Cannot construct a UnixSocket: use UnixSocket.connect(), listen(), pair() or fromFd()");
     }
@@ -236,7 +236,7 @@ export class UnixSocket implements Disposable {
     const fd = newSocket(type);
     try {
       bind(fd.fd, name, type);
-      const bound = isAbstract(name) ? undefined : { path: name, status: fileStatus(name) };
+      const bound = isAbstract(name) ? undefined : new BoundPath(name);
       const { c, errnoCell } = libc();
       check(c.listen(fd.fd, backlog), errnoCell[0]!, "listen", `Cannot listen at "${name}"`);
       return new UnixSocket(fd, type, bound);
@@ -268,6 +268,7 @@ export class UnixSocket implements Disposable {
    */
   takeFd(): number {
     this.#stopAccepting(new IpcError("Closed", "Cannot accept: the socket's descriptor was taken"));
+    this.#bound?.leave();
     return this.#fd.take();
   }
 
@@ -486,17 +487,37 @@ export class UnixSocket implements Disposable {
     this.#stopAccepting(new IpcError("Closed", "Cannot accept a client: the socket was closed"));
     for (const client of this.#early.splice(0)) client.close();
     for (const connection of this.#held.splice(0)) connection.destroy();
-    if (this.#bound !== undefined) {
-      // Only what this socket made: somebody may have replaced it.
-      const { path, status } = this.#bound;
-      if (status !== undefined && isSameFile(status, path)) libc().c.unlink(cString(path));
-    }
+    this.#bound?.letGo();
     this.#fd.close();
   }
 
   /** Same as {@linkcode UnixSocket.close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+/** The path of a listening socket, and the file that was made for it. */
+class BoundPath extends OpenThing {
+  readonly #path: string;
+  readonly #status: FileStatus | undefined;
+
+  constructor(path: string) {
+    super();
+    this.#path = path;
+    this.#status = fileStatus(path);
+    this.opened();
+  }
+
+  /** It stays, for whoever has the socket now. */
+  leave(): void {
+    this.ended();
+  }
+
+  /** Removes it, if it is what the socket made: somebody may have replaced it. */
+  override letGo(): void {
+    this.ended();
+    if (this.#status !== undefined && isSameFile(this.#status, this.#path)) libc().c.unlink(cString(this.#path));
   }
 }
 

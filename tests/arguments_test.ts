@@ -137,11 +137,11 @@ test("Options that are no object, and numbers that are none, are a TypeError whe
   for (const value of ["65536", true, {}, 5n] as any[]) {
     refuses("capacity", () => channel({ capacity: value }));
     refuses("capacity of a named channel", () => IpcReceiver.create(path(), { capacity: value }));
-    refuses("mode of a named channel", () => IpcReceiver.create(path(), { mode: value }));
+    assertThrows(() => IpcReceiver.create(path(), { mode: value }), RangeError, "the mode");
     refuses("capacity of a server", () => new IpcServer({ capacity: value }));
     refuses("capacity of a client", () => IpcServer.connect("@nobody", { capacity: value }));
     refuses("capacity of a cell", () => IpcArc.create(name(), 0, { capacity: value }));
-    refuses("mode of a cell", () => IpcArc.create(name(), 0, { mode: value }));
+    assertThrows(() => IpcArc.create(name(), 0, { mode: value }), RangeError, "the mode");
     refuses("type of a socket", () => UnixSocket.pair({ type: value }));
     refuses("backlog", () => UnixSocket.listen(`@${name()}`, { backlog: value }));
     refuses("length of memory", () => IpcSharedMemory.filled(0, value));
