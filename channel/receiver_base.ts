@@ -87,7 +87,7 @@ class ReceiverSeat extends OpenThing {
     else if (from instanceof RingReceiver) this.#ring = from;
     else this.#handle = from;
     this.#early = early;
-    this.opened();
+    if (this.#unused === undefined) this.opened(); // there is nothing to let go of yet
   }
 
   override letGo(): void {
@@ -112,6 +112,7 @@ class ReceiverSeat extends OpenThing {
     }
     if (this.#unused !== undefined) {
       this.#ring = this.#unused.takeReceiver();
+      this.opened();
       this.#unused = undefined;
       return this.#ring;
     }

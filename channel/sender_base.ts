@@ -29,7 +29,7 @@ class SenderSeat extends OpenThing {
     else {throw new TypeError(
         "Cannot make a sender: senders come from channel(), connect(), open(), clone() and messages",
       );}
-    this.opened();
+    if (this.#unused === undefined) this.opened(); // there is nothing to let go of yet
   }
 
   override letGo(): void {
@@ -46,6 +46,7 @@ class SenderSeat extends OpenThing {
     if (this.#left) throw new IpcError("Closed", "Cannot send: this sender was closed");
     if (this.#unused !== undefined) {
       this.#port = this.#unused.takeSender();
+      this.opened();
       this.#unused = undefined;
       return this.#port;
     }
