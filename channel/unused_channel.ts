@@ -1,6 +1,7 @@
 // A new channel that nobody has used yet. It takes no descriptor and no memory until either end is: what is made and
 // closed again, or given up on the way to its first use, costs no system call.
 import { libc } from "../ffi/libc.ts";
+import { OpenThing } from "../ffi/open_things.ts";
 import { createChannel } from "./handle.ts";
 import { capacityOf } from "./ring_memory.ts";
 import { RingReceiver } from "./ring_receiver.ts";
@@ -11,7 +12,7 @@ import { SenderPort } from "./sender_port.ts";
 type End<T> = T | "not made" | "taken" | "closed";
 
 /** What the two ends of a new channel share until the first of them is used. */
-export class UnusedChannel {
+export class UnusedChannel extends OpenThing {
   readonly #capacity: number;
   #sender: End<SenderPort> = "not made";
   #receiver: End<RingReceiver> = "not made";
@@ -21,6 +22,7 @@ export class UnusedChannel {
    * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
    */
   constructor(capacity: number | undefined) {
+    super();
     this.#capacity = capacityOf(capacity);
     libc(); // whoever may not make channels learns it here, not at the first use
   }
@@ -34,6 +36,7 @@ export class UnusedChannel {
     if (this.#sender === "not made") this.#make();
     const port = this.#sender as SenderPort;
     this.#sender = "taken";
+    this.#endIfEmpty();
     return port;
   }
 
@@ -42,6 +45,7 @@ export class UnusedChannel {
     if (this.#receiver === "not made") this.#make();
     const ring = this.#receiver as RingReceiver;
     this.#receiver = "taken";
+    this.#endIfEmpty();
     return ring;
   }
 
@@ -49,12 +53,24 @@ export class UnusedChannel {
   closeSender(): void {
     if (this.#sender instanceof SenderPort) this.#sender.release(this);
     this.#sender = "closed";
+    this.#endIfEmpty();
   }
 
   /** Closes the receiving end, which was not taken. */
   closeReceiver(): void {
     if (this.#receiver instanceof RingReceiver) this.#receiver.close();
     this.#receiver = "closed";
+    this.#endIfEmpty();
+  }
+
+  /** The end that was not taken, if the channel was made. */
+  override letGo(): void {
+    if (this.#sender instanceof SenderPort) this.closeSender();
+    if (this.#receiver instanceof RingReceiver) this.closeReceiver();
+  }
+
+  #endIfEmpty(): void {
+    if (!(this.#sender instanceof SenderPort) && !(this.#receiver instanceof RingReceiver)) this.ended();
   }
 
   /** Makes both ends at the first use of one. The other learns by the usual means if its peer was closed before. */
@@ -63,6 +79,7 @@ export class UnusedChannel {
     const [port, ring] = createEnds(this.#capacity);
     this.#sender = port;
     this.#receiver = ring;
+    this.opened();
     if (senderClosed) this.closeSender();
     if (receiverClosed) this.closeReceiver();
   }

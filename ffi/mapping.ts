@@ -1,6 +1,7 @@
 // Shared memory mapped into this process: sealed memory files, and files, as ArrayBuffers.
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
+import { OpenThing } from "./open_things.ts";
 import { check, cString, interrupted, libc } from "./libc.ts";
 import {
   AT_EMPTY_PATH,
@@ -34,17 +35,41 @@ const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 /** What `munmap` needs, kept apart from the buffer so that the registry below does not keep the buffer alive. */
-interface Span {
+class Span extends OpenThing {
   readonly address: bigint;
   readonly length: number;
+  #buffer: WeakRef<ArrayBuffer> | undefined;
+
+  constructor(address: bigint, length: number) {
+    super();
+    this.address = address;
+    this.length = length;
+  }
+
+  /** A buffer over it, which is detached before the memory goes. */
+  mapped(buffer: ArrayBuffer): void {
+    this.#buffer = new WeakRef(buffer);
+    this.opened();
+  }
+
+  protected override get goesLast(): boolean {
+    return true;
+  }
+
+  override letGo(): void {
+    const buffer = this.#buffer?.deref();
+    if (buffer !== undefined && !buffer.detached) buffer.transfer(0);
+    this.unmap();
+  }
+
+  unmap(): void {
+    this.ended();
+    libc().c.munmap(Deno.UnsafePointer.create(this.address), BigInt(this.length));
+  }
 }
 
 // The buffer, not the Mapping, is what is watched: as long as any view on it lives, the memory stays mapped.
-const forgotten = new FinalizationRegistry<Span>((span) => unmapSpan(span));
-
-function unmapSpan(span: Span): void {
-  libc().c.munmap(Deno.UnsafePointer.create(span.address), BigInt(span.length));
-}
+const forgotten = new FinalizationRegistry<Span>((span) => span.unmap());
 
 /** Memory mapped into this process. */
 export class Mapping {
@@ -56,6 +81,7 @@ export class Mapping {
     this.#span = span;
     const pointer = Deno.UnsafePointer.create(span.address)!;
     this.#buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, span.length);
+    span.mapped(this.#buffer);
     forgotten.register(this.#buffer, span, this);
   }
 
@@ -94,7 +120,7 @@ export class Mapping {
     this.#mapped = false;
     forgotten.unregister(this);
     this.#buffer.transfer(0);
-    unmapSpan(this.#span);
+    this.#span.unmap();
   }
 
   /**
@@ -106,7 +132,7 @@ export class Mapping {
   static shared(fd: number, length: number): Mapping {
     const { c, errnoCell } = libc();
     const pointer = c.mmap(null, BigInt(length), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0n);
-    return new Mapping({ address: addressOf(pointer, errnoCell[0]!, length), length });
+    return new Mapping(new Span(addressOf(pointer, errnoCell[0]!, length), length));
   }
 
   /**
@@ -155,10 +181,10 @@ export class Mapping {
       );
       addressOf(second, errnoCell[0]!, length);
     } catch (error) {
-      unmapSpan({ address, length });
+      new Span(address, length).unmap();
       throw error;
     }
-    return new Mapping({ address, length });
+    return new Mapping(new Span(address, length));
   }
 }
 

@@ -5,9 +5,9 @@
 // would look as if it were in use.
 import process from "node:process";
 
-/** What must be done, and what must not be done twice, is up to the class. */
 let newest: OpenThing | undefined;
 let isWatching = false;
+/** What ends after everything else: the descriptors. */
 const atLast: (() => void)[] = [];
 
 /**
@@ -20,6 +20,11 @@ export abstract class OpenThing {
   #older: OpenThing | undefined;
   #newer: OpenThing | undefined;
   #isOpen = false;
+
+  /** Whether others that are open may need it to let go of what they have. */
+  protected get goesLast(): boolean {
+    return false;
+  }
 
   /** Lets go of everything, as far as that is possible. The program may still use the object that it belongs to. */
   abstract letGo(): void;
@@ -46,15 +51,22 @@ export abstract class OpenThing {
 
   /** Ends all of them, the newest first. */
   static endAll(): void {
+    const later: OpenThing[] = [];
     for (let thing = newest; thing !== undefined; thing = newest) {
       thing.ended();
-      try {
-        thing.letGo();
-      } catch {
-        // It is as far gone as it can be, and the others must have their turn.
-      }
+      if (thing.goesLast) later.push(thing);
+      else letGoOf(thing);
     }
+    later.forEach(letGoOf);
     for (const last of atLast) last();
+  }
+}
+
+function letGoOf(thing: OpenThing): void {
+  try {
+    thing.letGo();
+  } catch {
+    // It is as far gone as it can be, and the others must have their turn.
   }
 }
 

@@ -33,11 +33,21 @@ function heldBy(pid: number): string[] {
   return [...held, ...maps.map((line) => `mapped ${line.slice(line.indexOf("/")).replace(/\d+/g, "N")}`)].sort();
 }
 
+/** What there is more of now than before. */
+function beyond(now: readonly string[], before: readonly string[]): string[] {
+  const left = [...before];
+  return now.filter((item) => {
+    const at = left.indexOf(item);
+    if (at >= 0) left.splice(at, 1);
+    return at < 0;
+  });
+}
+
 /** Waits until something is so. */
-async function until(what: string, isSo: () => boolean): Promise<void> {
+async function until(what: () => string, isSo: () => boolean): Promise<void> {
   const deadline = performance.now() + patience(20_000);
   while (!isSo()) {
-    assert(performance.now() < deadline, `It never came to pass: ${what}`);
+    assert(performance.now() < deadline, `It never came to pass: ${what()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -93,7 +103,7 @@ for (const [how, ending] of Object.entries(ENDS)) {
     await assertIpcError("Disconnected", () => soon(client.recv()));
     await assertIpcError("Disconnected", () => soon(byName.recv()));
     await assertIpcError("Disconnected", () => soon(replies.recv()));
-    await until("the one-shot server's client is told", () => {
+    await until(() => "the one-shot server's client is told", () => {
       try {
         return !oneShot.trySend("again");
       } catch {
@@ -120,7 +130,8 @@ for (const [how, ending] of Object.entries(ENDS)) {
     assertEquals(await soon(child.said()), "ready");
     using third = IpcServer.connect<unknown, string>(`${folder.path}/server`);
     assertEquals(await soon(third.recv()), "welcome");
-    await until("as much is open as before", () => heldBy(child.pid).length <= held.length);
+    const more = () => beyond(heldBy(child.pid), held);
+    await until(() => `no more is open than before; there is ${more().join(", ")}`, () => more().length === 0);
 
     await child.end();
     using guard = cell.acquireSync({ timeout: patience(10_000) });
