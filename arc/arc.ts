@@ -1,6 +1,7 @@
 // The public face of a cell.
 import { asFound, integerOf, modeOf, optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
+import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { RobustMutex } from "../ffi/robust_mutex.ts";
 import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
@@ -292,9 +293,14 @@ export class IpcArc<T> implements Disposable {
    * @throws {IpcError} `Timeout`; `Closed` if the cell is closed meanwhile.
    */
   async acquire(options?: WaitOptions): Promise<IpcArcGuard<T>> {
-    this.#mustBeOpen("acquire");
     const timeout = timeoutOf(options);
+    this.#mustBeOpen("acquire");
     options?.signal?.throwIfAborted();
+    if (mustGiveWay()) { // before it has the lock, for which others may wait
+      await giveWay();
+      this.#mustBeOpen("acquire");
+      options?.signal?.throwIfAborted();
+    }
     const cell = this.#cell;
     if (cell.holder === undefined && !cell.mustQueue) {
       const ownerDied = cell.tryLock();

@@ -1,4 +1,5 @@
 // Following the value of a cell.
+import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import type { Attachment } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
 import { decodeValue } from "./value_codec.ts";
@@ -39,7 +40,8 @@ export class Watch<T> implements AsyncIterableIterator<T> {
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
     const pending = Promise.withResolvers<IteratorResult<T>>();
     this.#pending.push(pending);
-    this.#look();
+    if (mustGiveWay()) void giveWay().then(() => this.#look()); // a loop that changes what it watches always finds a change
+    else this.#look();
     return pending.promise;
   }
 

@@ -1,6 +1,7 @@
 // The byte sender: messages as they are, without an encoding.
 import { asFound } from "../ffi/arguments.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
+import { afterOthers } from "../ffi/event_loop.ts";
 import { claimSender } from "./handle.ts";
 import { type Loan, tryLoan } from "./loan.ts";
 import { outgoing } from "./message.ts";
@@ -69,7 +70,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
       const port = this.port() as SenderPort;
       return port.whenRoom(this.seat(), () => tryLoan(port, length), options);
     } catch (error) {
-      return Promise.reject(error);
+      return afterOthers(Promise.reject(error));
     }
   }
 

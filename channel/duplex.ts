@@ -32,7 +32,10 @@ import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
  * ```
  */
 export interface RunOptions {
-  /** Ends the loop after the message that is being handled; the promise resolves. */
+  /**
+   * Ends the loop, after the handler that is at work; an answer that waits for room is not sent any more. The promise
+   * resolves.
+   */
   signal?: AbortSignal;
 }
 
@@ -204,13 +207,13 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
   }
 
   /**
-   * Answers messages, one after another, until the other end is gone or the signal says so.
+   * Answers messages, one after another, until the other end is gone, this end is closed, or the signal says so.
    *
    * @param handler Called with each message. What it returns, or resolves with, is sent back; `undefined` is not.
    * @param options How to end it.
    * @returns Resolves at the end; rejects with what a handler throws.
-   * @throws {IpcError} `Closed` if this end was closed; `Serialization` for a message that cannot be decoded, or an answer
-   * that cannot be encoded; `Corrupt`.
+   * @throws {IpcError} `Closed` if this end was closed before; `Serialization` for a message that cannot be decoded, or an
+   * answer that cannot be encoded; `Corrupt`.
    */
   async run(handler: (message: In) => Out | void | Promise<Out | void>, options: RunOptions = {}): Promise<void> {
     if (typeof handler !== "function") {
@@ -218,23 +221,34 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
     }
     timeoutOf(options); // checks the signal
     const { signal } = options;
+    const wait = signal === undefined ? undefined : { signal };
+    /** Whether what a wait rejects with is the end, as asked for by this side or by the other. */
+    const isTheEnd = (error: unknown) =>
+      signal?.aborted || (error instanceof IpcError && (error.code === "Disconnected" || this.#givenUp(error)));
+    if (this.closed) this.#receiver.tryRecv(); // throws
     while (!signal?.aborted) {
       let message: In;
       try {
-        message = await this.#receiver.recv(signal === undefined ? undefined : { signal });
+        message = await this.#receiver.recv(wait);
       } catch (error) {
-        if (signal?.aborted || isDisconnected(error)) return;
+        if (isTheEnd(error)) return;
         throw error;
       }
       const answer = await handler(message);
       if (answer === undefined) continue;
       try {
-        await this.#sender.send(answer);
+        // After the signal it must not wait, but the other end does for its answer.
+        if (signal?.aborted) return void this.#sender.trySend(answer);
+        await this.#sender.send(answer, wait);
       } catch (error) {
-        if (isDisconnected(error)) return;
+        if (isTheEnd(error)) return;
         throw error;
       }
     }
+  }
+
+  #givenUp(error: IpcError): boolean {
+    return error.code === "Closed" && this.closed;
   }
 
   /**
@@ -273,10 +287,6 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
     luggage.moves(() => this.#sender.close(), () => {});
     return ["duplex", ...ofSender, ...ofReceiver];
   }
-}
-
-function isDisconnected(error: unknown): boolean {
-  return error instanceof IpcError && error.code === "Disconnected";
 }
 
 onArrival("duplex", (arrivals, first, details) => {

@@ -1,8 +1,10 @@
 // What typed and byte receivers have in common: every way to wait for a message, but not the decoding.
 import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
+import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { OpenThing } from "../ffi/open_things.ts";
+import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
 import {
   deadlineAfter,
   PendingWait,
@@ -44,9 +46,6 @@ export type TryRecvResult<T> =
   | { state: "empty" }
   | { state: "disconnected" };
 
-/** Messages received without a wait, in a row, before other work of the program gets its turn. */
-const TURN = 512;
-
 /** Takes a receiver apart for a receiver set. */
 export const MEMBER: unique symbol = Symbol("isthmus.member");
 /** Moves a receiver into another object, which closes this one. */
@@ -70,6 +69,8 @@ const forgotten = new FinalizationRegistry<ReceiverSeat>((seat) => seat.leave())
 interface Waiting {
   readonly wait: PendingWait<unknown>;
   readonly get: (ring: RingReceiver) => unknown;
+  /** Milliseconds until it gives up, from when it begins to wait: not before the event loop had its turn. */
+  readonly timeout: number;
 }
 
 /** The connection of a receiver object to its channel, apart from the object; attached at first use. */
@@ -247,10 +248,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   #seat: ReceiverSeat;
   readonly #waits: Waiting[] = [];
   #gapTimer: ReturnType<typeof setTimeout> | undefined;
-  #inARow = 0;
+  /** Whether messages that are there stay there until the event loop had its turn. */
+  #held = false;
   /** What is still to be thrown: see {@linkcode recvMany}. */
   #deferred: unknown;
-  readonly #onRing = () => this.#pump();
+  readonly #onRing = () => this.#pump(true);
   readonly #take = (ring: RingReceiver) => this.take(ring);
   readonly #lend = (ring: RingReceiver) => this.lend(ring);
 
@@ -326,42 +328,108 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       if (this.#waits.length === 0) {
         const ring = this.#open();
         if (ring.next() || (options?.timeout !== 0 && ring.spinForNext())) {
-          const value = get(ring);
-          return ++this.#inARow < TURN ? Promise.resolve(value) : this.#afterOthers(value);
+          return mustGiveWay() ? this.#later(get, options) : Promise.resolve(get(ring));
         }
       }
-      return this.#wait(get, options);
+      return this.#held ? this.#later(get, options) : this.#wait(get, options);
     } catch (error) {
-      return Promise.reject(error);
+      return afterOthers(Promise.reject(error));
     }
   }
 
-  /** A program that always finds a message must still get to its timers and its other input. */
-  #afterOthers<R>(value: R): Promise<R> {
-    this.#inARow = 0;
-    return new Promise((resolve) => setImmediate(resolve, value));
+  /**
+   * The same once the event loop had its turn. Until then the message stays where it is, so that whoever does not want it
+   * any more by then has not lost it.
+   */
+  #later<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
+    if (options?.timeout === 0) return giveWay().then(() => this.#now(get));
+    const { promise } = this.#enqueue(get, options, true);
+    this.#hold();
+    return promise;
+  }
+
+  /** The outcome without a wait. */
+  #now<R>(get: (ring: RingReceiver) => R): R {
+    const ring = this.#open();
+    const state = ring.poll();
+    if (state === "message") return get(ring);
+    throw state === "empty" ? timeoutError(RECEIVE, 0) : disconnected();
   }
 
   #wait<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
     const ring = this.#seat.ring();
-    this.#inARow = 0;
-    if (options?.timeout === 0) {
-      const state = ring.poll();
-      if (state === "message") return Promise.resolve(get(ring));
-      return Promise.reject(state === "empty" ? timeoutError(RECEIVE, 0) : disconnected());
-    }
+    if (options?.timeout === 0) return afterOthers(Promise.resolve(this.#now(get)));
     ring.bell.listen(this.#onRing); // may find no room for a descriptor: nobody waits then
-    const wait = new PendingWait<R>(RECEIVE, options, () => {
-      const at = this.#waits.indexOf(item);
-      if (at >= 0) this.#waits.splice(at, 1);
-      if (this.#waits.length === 0) this.#rest();
-    });
-    const item: Waiting = { wait: wait as PendingWait<unknown>, get };
-    this.#waits.push(item);
+    const { promise } = this.#enqueue(get, options, false);
     ring.waitBegins();
     ring.bell.awaited = true;
-    this.#pump();
-    return wait.promise;
+    this.#pump(false);
+    return promise;
+  }
+
+  #enqueue<R>(
+    get: (ring: RingReceiver) => R,
+    options: WaitOptions | undefined,
+    later: boolean,
+  ): PendingWait<R> {
+    const { signal } = options ?? {};
+    const wait = new PendingWait<R>(RECEIVE, later ? signal && { signal } : options, () => this.#forget(item));
+    const item: Waiting = { wait: wait as PendingWait<unknown>, get, timeout: later ? timeoutOf(options) : Infinity };
+    this.#waits.push(item);
+    return wait;
+  }
+
+  #forget(item: Waiting): void {
+    const at = this.#waits.indexOf(item);
+    if (at >= 0) this.#waits.splice(at, 1);
+    if (this.#waits.length === 0) this.#rest();
+  }
+
+  /** Ends a wait that is pending, without a message. */
+  #callOff(promise: Promise<unknown>): void {
+    const item = this.#waits.find(({ wait }) => wait.promise === promise);
+    if (item === undefined) return;
+    item.wait.reject(CALLED_OFF);
+    this.#forget(item);
+  }
+
+  #hold(): void {
+    if (this.#held) return;
+    this.#held = true;
+    void giveWay().then(() => this.#release());
+  }
+
+  /** The event loop had its turn: hands out what is there; who gets nothing begins to wait. */
+  #release(): void {
+    this.#held = false;
+    const ring = this.#seat.attached;
+    if (ring === undefined || this.#seat.state !== "open") return;
+    // Without a bell as long as that will do: it takes a descriptor.
+    while (this.#waits.length > 0 && this.#handOut(ring));
+    if (this.#waits.length === 0) return this.#rest();
+    try {
+      ring.bell.listen(this.#onRing);
+    } catch (error) {
+      for (const { wait } of this.#waits.splice(0)) wait.reject(error);
+      return;
+    }
+    for (const { wait, timeout } of this.#waits) wait.limit(timeout);
+    ring.waitBegins();
+    ring.bell.awaited = true;
+    this.#pump(true);
+  }
+
+  /** Hands a message, or what is wrong with it, to the one who has waited longest; `false` if there is none. */
+  #handOut(ring: RingReceiver): boolean {
+    try {
+      if (!ring.next()) return false;
+    } catch (error) {
+      this.#waits.shift()?.wait.reject(error);
+      return true;
+    }
+    const item = this.#waits.shift();
+    if (item !== undefined) handOver(item, ring);
+    return true;
   }
 
   /**
@@ -369,9 +437,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    *
    * Called by the event loop, so the continuations of a promise that is settled here may run inside any later call into
    * Deno, before this returns: nothing is assumed to be as it was before.
+   *
+   * @param turned Whether it is the event loop that calls.
    */
-  #pump(): void {
-    if (this.#seat.state !== "open") return;
+  #pump(turned: boolean): void {
+    if (this.#seat.state !== "open" || this.#held) return;
     const ring = this.#seat.attached;
     if (ring === undefined) return;
     while (this.#waits.length > 0) {
@@ -391,6 +461,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
           ring.disarm();
         }
         ring.waitEnded();
+        if (!turned && mustGiveWay()) return this.#hold();
         const item = this.#waits.shift();
         if (item !== undefined) handOver(item, ring);
       } catch (error) {
@@ -405,7 +476,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     if (milliseconds === 0 || this.#gapTimer !== undefined) return;
     this.#gapTimer = setTimeout(() => {
       this.#gapTimer = undefined;
-      this.#pump();
+      this.#pump(true);
     }, milliseconds);
   }
 
@@ -518,46 +589,73 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return state === "message" ? this.lend(ring) : undefined;
   }
 
-  /** Iterates over the messages until every sender is gone. Leaving the loop leaves the receiver open. */
+  /**
+   * Iterates over the messages until every sender is gone, or this receiver is closed. Leaving the loop leaves the
+   * receiver open, and takes no message.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    const next = async (): Promise<IteratorResult<T>> => {
-      try {
-        return { done: false, value: await this.recv() };
-      } catch (error) {
-        if (error instanceof IpcError && error.code === "Disconnected") return { done: true, value: undefined };
-        throw error;
-      }
-    };
-    return {
-      next,
-      return: () => Promise.resolve({ done: true, value: undefined }),
-      [Symbol.asyncIterator]() {
-        return this;
+    return this.values();
+  }
+
+  /**
+   * Iterates over the messages, as `for await` on the receiver itself does, until a signal ends the loop.
+   *
+   * @param options What ends it, beside the end of the senders and {@linkcode close}.
+   * @returns The messages. The loop throws for a message that cannot be decoded (it is skipped), and for a channel that a
+   * peer has damaged.
+   *
+   * @example
+   * ```ts
+   * import { channel } from "@isthmus/ipc";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [sender, receiver] = channel<string>();
+   * const stop = new AbortController();
+   * sender.sendSync("one");
+   * sender.sendSync("last");
+   * const received: string[] = [];
+   * for await (const text of receiver.values({ signal: stop.signal })) {
+   *   if (received.push(text) === 2) stop.abort();
+   * }
+   * assertEquals(received, ["one", "last"]);
+   * sender.close(), receiver.close();
+   * ```
+   */
+  values(options?: IterationOptions): AsyncIterableIterator<T> {
+    const closed = () => this.closed;
+    return iterate<T>({
+      get closed() {
+        return closed();
       },
-    };
+      next: () => this.#receive(this.#take, undefined),
+      callOff: (pending) => this.#callOff(pending),
+    }, options);
   }
 
   /**
    * The messages as a stream, which ends when every sender is gone. It takes a message only when it is asked for one,
-   * so back-pressure reaches the senders. Cancelling the stream closes the receiver.
+   * so back-pressure reaches the senders. Cancelling the stream closes the receiver, and so does its end, be it for a
+   * message that cannot be decoded.
    *
    * @returns The stream.
    * @throws {IpcError} `Closed`.
    */
   toReadableStream(): ReadableStream<T> {
-    const abort = new AbortController();
+    if (this.#seat.state !== "open") this.#seat.ring(); // throws
+    const messages = this.values();
     return new ReadableStream<T>({
       pull: async (controller) => {
         try {
-          controller.enqueue(await this.recv({ signal: abort.signal }));
+          const { done, value } = await messages.next();
+          if (!done) return controller.enqueue(value);
+          controller.close();
         } catch (error) {
-          if (abort.signal.aborted) return;
-          if (error instanceof IpcError && error.code === "Disconnected") controller.close();
-          else controller.error(error);
+          controller.error(error);
         }
+        this.close(); // nobody will ask it for more
       },
-      cancel: () => {
-        abort.abort();
+      cancel: async () => {
+        await messages.return?.();
         this.close();
       },
     }, { highWaterMark: 0 });

@@ -1,5 +1,7 @@
 // Waits for messages of many channels at once.
 import { IpcError } from "../ffi/error.ts";
+import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
+import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
 import { POLLHUP, POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
 import {
@@ -11,32 +13,11 @@ import {
   type WaitOptions,
 } from "../ffi/wait.ts";
 import { IpcBytesReceiver } from "./bytes_receiver.ts";
+import { discard } from "./discard.ts";
 import { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
-import { MEMBER, MOVE_OUT, type SetMember } from "./receiver_base.ts";
-
-/**
- * What {@linkcode IpcReceiverSet} reports: a message of a member, or that a member's senders are all gone.
- *
- * @example A message, and the end of a member
- * ```ts
- * import { channel, IpcReceiverSet, type SelectEvent } from "@isthmus/ipc";
- * import { assertEquals } from "@std/assert";
- *
- * const text = (event: SelectEvent) => event.type === "message" ? `message ${event.value}` : "closed";
- *
- * using set = new IpcReceiverSet();
- * const [sender, receiver] = channel<number>();
- * const id = set.add(receiver);
- * sender.sendSync(7);
- * const [message] = await set.select();
- * assertEquals([message!.id, text(message!)], [id, "message 7"]);
- * sender.close();
- * assertEquals((await set.select()).map(text), ["closed"]);
- * ```
- */
-export type SelectEvent =
-  | { id: number; type: "message"; value: unknown }
-  | { id: number; type: "closed" };
+import { MEMBER, MOVE_OUT } from "./receiver_base.ts";
+import type { SelectEvent } from "./select_event.ts";
+import { SetEntry } from "./set_entry.ts";
 
 /**
  * What a set takes in.
@@ -59,23 +40,23 @@ export type SelectEvent =
  */
 export type SetReceiver = IpcReceiver<unknown> | IpcBytesReceiver | OpaqueIpcReceiver;
 
-/** Messages of one member in a row, before the others get their turn. */
-const TURN = 32;
-
 /** Milliseconds between two looks while a member waits for a claim that its sender has not committed. */
 const GAP_LOOK = 5;
 
 const SELECT = "receive from any member of the set";
 
-/** A member and what is known about it. */
-interface Entry {
-  readonly id: number;
-  readonly member: SetMember;
-  /** Whether it is in the queue of those to look at. */
-  queued: boolean;
-  /** Whether the event loop hears its bell. */
-  heard: boolean;
+/** Somebody who waits for events, and which of them are for them. */
+interface Waiting {
+  readonly wait: PendingWait<unknown>;
+  readonly get: () => unknown;
+  /** Milliseconds until it gives up, from when the event loop had its turn. */
+  readonly timeout: number;
+  /** Whether the event loop has its turn first. */
+  held: boolean;
 }
+
+/** Hands every event to a function: for a router. */
+export const EACH: unique symbol = Symbol("isthmus.each");
 
 /**
  * Receives from many channels at once. A receiver that is added moves into the set. The set is fair: one channel that
@@ -101,15 +82,16 @@ interface Entry {
  * ```
  */
 export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
-  readonly #entries = new Map<number, Entry>();
+  readonly #entries = new Map<number, SetEntry>();
   /** Those that may have something, in the order in which they are looked at. All others are armed. */
-  #queue: Entry[] = [];
+  #queue: SetEntry[] = [];
+  /** What was taken from the members, and not delivered yet. */
+  #events: SelectEvent[] = [];
   #nextId = 1;
-  #wait: PendingWait<SelectEvent[]> | undefined;
+  #waiting: Waiting | undefined;
   #gapTimer: ReturnType<typeof setTimeout> | undefined;
   /** Keeps the process alive during a select: cheaper than one reference a member. */
   #keepAlive: ReturnType<typeof setTimeout> | undefined;
-  #deferred: unknown;
   #closed = false;
 
   /** The number of receivers in the set. */
@@ -134,68 +116,126 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
   add(receiver: SetReceiver): number {
     if (this.#closed) throw new IpcError("Closed", "Cannot add a receiver: the set was closed");
     const id = this.#nextId++;
-    const member = moveIn(receiver)[MEMBER]();
-    const entry: Entry = { id, member, queued: false, heard: false };
+    const entry = new SetEntry(id, moveIn(receiver)[MEMBER]());
     this.#entries.set(id, entry);
     this.#enqueue(entry);
-    if (this.#wait !== undefined) {
+    const waiting = this.#waiting;
+    if (waiting !== undefined && !waiting.held) {
       try {
         this.#listen(entry);
       } catch (error) {
         // No descriptor for its bell: it is a member all the same, and whoever waits cannot wait for it.
-        const wait = this.#wait;
         this.#rest();
-        wait.reject(error);
+        waiting.wait.reject(error);
         return id;
       }
-      this.#serve();
+      this.#serve(false);
     }
     return id;
   }
 
   /**
-   * Takes a receiver out and closes it.
+   * Takes a receiver out and closes it. Nothing of it is reported any more, also of what the set had taken already. A
+   * pending {@linkcode select} goes on with the others; if there are none it rejects with `Disconnected`, and a loop ends.
    *
    * @param id Its number.
    * @returns Whether it was in the set: `false` if no receiver of it has this number.
    */
   remove(id: number): boolean {
     const entry = this.#entries.get(id);
-    if (entry === undefined) return false;
+    const before = this.#events.length;
+    this.#dropEvents((event) => event.id === id);
+    if (entry === undefined) return this.#events.length < before; // it had ended, and nobody knew
     this.#entries.delete(id);
     this.#queue = this.#queue.filter((other) => other !== entry);
     entry.member.close();
+    this.#serve(false);
     return true;
+  }
+
+  /** Forgets events; nobody will ever have the endpoints in their messages. */
+  #dropEvents(which: (event: SelectEvent) => boolean): void {
+    if (!this.#events.some(which)) return;
+    for (const event of this.#events) if (which(event) && event.type === "message") discard(event.value);
+    this.#events = this.#events.filter((event) => !which(event));
   }
 
   /**
    * Waits until any member has something.
    *
    * @param options How long to wait at most, and how to call it off; no event is lost by either.
-   * @returns At least one event; several messages of a member in their order.
-   * @throws {IpcError} `Timeout`; `Closed`; `Disconnected` if the set is empty; `Serialization` for a message that cannot
-   * be decoded, which is skipped.
+   * @returns At least one event; several messages of a member in their order. What is wrong with a member is an event of
+   * it, and does not keep the others back.
+   * @throws {IpcError} `Timeout`; `Closed`; `Disconnected` if the set is empty; `System` if this process has no descriptor
+   * left to wait by.
    */
   select(options?: WaitOptions): Promise<SelectEvent[]> {
+    return this.#first(() => this.#takeAll(), options);
+  }
+
+  #takeAll(): SelectEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /** What `get` takes of the events, as soon as there are any. */
+  #first<R>(get: () => R, options: WaitOptions | undefined): Promise<R> {
     try {
       const timeout = timeoutOf(options);
       options?.signal?.throwIfAborted();
-      if (this.#wait !== undefined) {
+      if (this.#waiting !== undefined) {
         throw new IpcError("Deadlock", "Cannot wait for a receiver set twice at a time: await the first select");
       }
-      const events = this.#collect();
-      if (events.length > 0) return Promise.resolve(events);
-      this.#requireMembers();
-      if (timeout === 0) throw timeoutError(SELECT, 0);
-      for (const entry of this.#entries.values()) this.#listen(entry);
-      const wait = new PendingWait<SelectEvent[]>(SELECT, options, () => this.#rest());
-      this.#wait = wait;
-      this.#keepAlive = setTimeout(() => {}, 0x7fff_ffff);
-      this.#serve();
-      return wait.promise;
+      const found = this.#collect();
+      if (!found) {
+        this.#requireMembers();
+        if (timeout === 0) throw timeoutError(SELECT, 0);
+      }
+      if (found && !mustGiveWay()) return Promise.resolve(get());
+      return this.#wait(get, options, timeout, found);
     } catch (error) {
-      return Promise.reject(error);
+      return afterOthers(Promise.reject(error));
     }
+  }
+
+  #wait<R>(get: () => R, options: WaitOptions | undefined, timeout: number, held: boolean): Promise<R> {
+    if (!held) this.#listenToAll();
+    const { signal } = options ?? {};
+    const wait = new PendingWait<R>(SELECT, held ? signal && { signal } : options, () => this.#rest());
+    const waiting: Waiting = { wait: wait as PendingWait<unknown>, get, timeout, held };
+    this.#waiting = waiting;
+    if (held) void giveWay().then(() => this.#release(waiting));
+    else this.#await();
+    return wait.promise;
+  }
+
+  /** The event loop had its turn: what is there is delivered. It may have been removed meanwhile. */
+  #release(waiting: Waiting): void {
+    if (this.#waiting !== waiting) return;
+    waiting.held = false;
+    if (this.#events.length > 0) return this.#serve(true);
+    try {
+      this.#listenToAll();
+    } catch (error) {
+      this.#rest();
+      waiting.wait.reject(error);
+      return;
+    }
+    waiting.wait.limit(waiting.timeout);
+    this.#await();
+  }
+
+  #await(): void {
+    this.#keepAlive = setTimeout(() => {}, 0x7fff_ffff);
+    this.#serve(false);
+  }
+
+  #callOff(pending: Promise<unknown>): void {
+    const waiting = this.#waiting;
+    if (waiting?.wait.promise !== pending) return;
+    this.#rest();
+    waiting.wait.reject(CALLED_OFF);
   }
 
   /**
@@ -224,31 +264,81 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
    * Takes what is there now.
    *
    * @returns The events, possibly none.
-   * @throws {IpcError} `Closed`, `Serialization`, `Corrupt`.
+   * @throws {IpcError} `Closed`.
    */
   trySelect(): SelectEvent[] {
-    const events = this.#collect();
-    if (events.length > 0) return events;
     // Messages were found without their bells; the end of a member is something that only the system knows.
-    if (this.#entries.size > 0) this.#lookAtBells(0, 0);
-    return this.#collect();
+    if (!this.#collect() && this.#entries.size > 0) {
+      this.#lookAtBells(0, 0);
+      this.#collect();
+    }
+    return this.#takeAll();
   }
 
-  /** Iterates over the events until the set is empty, as members close or are removed, or closed. */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<SelectEvent> {
-    while (this.#entries.size > 0) yield* await this.select();
+  /**
+   * Iterates over the events until the set is empty, as members close or are removed, or closed. What a loop that is left
+   * had not got to is there for the next {@linkcode select}.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<SelectEvent> {
+    return this.values();
   }
 
-  /** Closes the set and every receiver in it. A pending select rejects with `Closed`. */
+  /**
+   * Iterates over the events, as `for await` on the set itself does, until a signal ends the loop.
+   *
+   * @param options What ends it.
+   * @returns The events.
+   */
+  values(options?: IterationOptions): AsyncIterableIterator<SelectEvent> {
+    const closed = () => this.#closed;
+    return iterate<SelectEvent>({
+      get closed() {
+        return closed();
+      },
+      next: () => this.#first(() => this.#events.shift()!, undefined),
+      callOff: (pending) => this.#callOff(pending),
+    }, options);
+  }
+
+  /**
+   * Hands every event to a function, until the set is empty or closed.
+   *
+   * @param handle Must not throw.
+   * @param fail Told why it cannot wait for events; that is tried again.
+   * @ignore
+   */
+  async [EACH](handle: (event: SelectEvent) => void, fail: (error: unknown) => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await this.#first(() => {}, undefined);
+      } catch (error) {
+        if (this.#closed || (this.#entries.size === 0 && this.#events.length === 0)) return;
+        // Empty for a moment, and somebody has added a member since.
+        if (!(error instanceof IpcError && error.code === "Disconnected")) await fail(error);
+      }
+      while (this.#events.length > 0) {
+        this.#handNext(handle);
+        if (mustGiveWay()) await giveWay(); // handlers may take their time
+      }
+    }
+  }
+
+  /** By itself, so that nothing of the event lives on in a function that waits. */
+  #handNext(handle: (event: SelectEvent) => void): void {
+    handle(this.#events.shift()!);
+  }
+
+  /** Closes the set and every receiver in it. A pending select rejects with `Closed`, a loop ends. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#queue = [];
     for (const { member } of this.#entries.values()) member.close();
     this.#entries.clear();
-    const wait = this.#wait;
+    this.#dropEvents(() => true);
+    const waiting = this.#waiting;
     this.#rest();
-    wait?.reject(new IpcError("Closed", "Cannot receive: the receiver set was closed while it was awaited"));
+    waiting?.wait.reject(new IpcError("Closed", "Cannot receive: the receiver set was closed while it was awaited"));
   }
 
   /** Same as {@linkcode close}, for `using`. */
@@ -263,69 +353,38 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
     }
   }
 
-  #enqueue(entry: Entry): void {
+  #enqueue(entry: SetEntry): void {
     if (entry.queued) return;
     entry.queued = true;
     this.#queue.push(entry);
   }
 
-  /** One turn of every queued member. Members that are found empty are armed and leave the queue. */
-  #collect(): SelectEvent[] {
+  /**
+   * One turn of every queued member, unless there are events that were not delivered yet. Members that are found empty are
+   * armed and leave the queue.
+   *
+   * @returns Whether there are events.
+   */
+  #collect(): boolean {
     if (this.#closed) this.#requireMembers();
-    if (this.#deferred !== undefined) {
-      const error = this.#deferred;
-      this.#deferred = undefined;
-      throw error;
-    }
-    const events: SelectEvent[] = [];
+    if (this.#events.length > 0) return true;
     // Bells are heard by the event loop, one at a time, if at all; a look at every ring costs 40 ns.
     for (const entry of this.#entries.values()) if (entry.member.ring.ready) this.#enqueue(entry);
     const queue = this.#queue;
     this.#queue = [];
-    for (let i = 0; i < queue.length; i++) {
-      const entry = queue[i]!;
-      entry.queued = false;
-      try {
-        this.#turn(entry, events);
-      } catch (error) {
-        // Whoever is left is looked at next time; what was taken is not lost: the error comes with the next call.
-        this.#enqueue(entry);
-        for (const rest of queue.slice(i + 1)) {
-          rest.queued = false;
-          this.#enqueue(rest);
-        }
-        if (events.length === 0) throw error;
-        this.#deferred = error;
-        return events;
-      }
+    const failing: SetEntry[] = [];
+    for (const entry of queue) {
+      if (entry.failing) failing.push(entry);
+      else this.#turn(entry);
     }
-    return events;
+    for (const entry of failing) this.#turn(entry);
+    return this.#events.length > 0;
   }
 
-  #turn(entry: Entry, events: SelectEvent[]): void {
-    const { id, member } = entry;
-    const { ring } = member;
-    for (let taken = 0; taken < TURN; taken++) {
-      if (!ring.next()) {
-        const state = ring.poll();
-        if (state === "disconnected") {
-          events.push({ id, type: "closed" });
-          this.#entries.delete(id);
-          member.close();
-          return;
-        }
-        if (state === "empty") {
-          const gapLook = ring.arm();
-          if (!ring.next()) {
-            if (gapLook > 0) this.#enqueue(entry); // its sender may be dead, and will not ring then
-            return;
-          }
-          ring.disarm();
-        }
-      }
-      events.push({ id, type: "message", value: member.take() });
-    }
-    this.#enqueue(entry);
+  #turn(entry: SetEntry): void {
+    entry.queued = false;
+    if (entry.turn(this.#events)) this.#enqueue(entry);
+    else if (entry.ended) this.#entries.delete(entry.id);
   }
 
   #anyGap(): boolean {
@@ -350,25 +409,38 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
     }
   }
 
-  #listen(entry: Entry): void {
+  #listenToAll(): void {
+    for (const entry of this.#entries.values()) this.#listen(entry);
+  }
+
+  #listen(entry: SetEntry): void {
     if (entry.heard) return;
     entry.member.ring.bell.listen(() => {
       if (!this.#entries.has(entry.id)) return;
       this.#enqueue(entry);
-      this.#serve();
+      this.#serve(true);
     });
     entry.heard = true;
   }
 
-  /** Gives whoever waits what has come. */
-  #serve(): void {
-    const wait = this.#wait;
-    if (wait === undefined) return;
+  /**
+   * Gives whoever waits what has come.
+   *
+   * @param turned Whether it is the event loop that calls.
+   */
+  #serve(turned: boolean): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined || waiting.held) return;
+    const { wait, get } = waiting;
     try {
-      const events = this.#collect();
-      if (events.length > 0) {
+      if (this.#collect()) {
+        if (!turned && mustGiveWay()) {
+          waiting.held = true;
+          void giveWay().then(() => this.#release(waiting));
+          return;
+        }
         this.#rest();
-        wait.resolve(events);
+        wait.resolve(get());
         return;
       }
       this.#requireMembers();
@@ -380,14 +452,14 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
     if (this.#anyGap()) {
       this.#gapTimer ??= setTimeout(() => {
         this.#gapTimer = undefined;
-        this.#serve();
+        this.#serve(true);
       }, GAP_LOOK);
     }
   }
 
   /** Nobody waits: the process may exit. The bells stay armed, for the next select. */
   #rest(): void {
-    this.#wait = undefined;
+    this.#waiting = undefined;
     clearTimeout(this.#gapTimer);
     clearTimeout(this.#keepAlive);
     this.#gapTimer = undefined;

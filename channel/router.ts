@@ -2,9 +2,9 @@
 import { asFound, optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcBytesReceiver } from "./bytes_receiver.ts";
-import { discard } from "./discard.ts";
-import type { IpcReceiver } from "./receiver.ts";
-import { IpcReceiverSet } from "./receiver_set.ts";
+import type { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
+import { EACH, IpcReceiverSet, type SetReceiver } from "./receiver_set.ts";
+import type { SelectEvent } from "./select_event.ts";
 
 /**
  * Options of {@linkcode IpcRouter}.
@@ -28,15 +28,100 @@ import { IpcReceiverSet } from "./receiver_set.ts";
  */
 export interface RouterOptions {
   /**
-   * Told of what a handler throws, or rejects with, and of messages that could not be decoded. The routes go on.
-   * `console.error` unless told.
+   * Told of what goes wrong with routes that have no `onError` of their own, and of which route it is: what a handler
+   * throws, or rejects with; messages that cannot be decoded, after which the route goes on; a channel that a peer has
+   * damaged (`Corrupt`), whose route ends with that. What it throws itself is written to the console.
+   *
+   * @default console.error
    */
+  onError?: (error: unknown, route: IpcRoute | undefined) => void;
+}
+
+/**
+ * Options of {@linkcode IpcRouter.route}.
+ *
+ * @example Hearing of what goes wrong with one route
+ * ```ts
+ * import { channel, IpcRouter, type RouteOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const heard = Promise.withResolvers<unknown>();
+ * const options: RouteOptions = { onError: (error) => heard.resolve(error) };
+ * using router = new IpcRouter();
+ * const [sender, receiver] = channel<string>();
+ * router.route(receiver, (word) => Promise.reject(new Error(`no ${word}`)), options);
+ * sender.sendSync("hello");
+ * assertEquals(String(await heard.promise), "Error: no hello");
+ * sender.close();
+ * ```
+ */
+export interface RouteOptions {
+  /** Told of what goes wrong with this route, in the place of the router's. */
   onError?: (error: unknown) => void;
 }
 
-interface Route {
-  readonly handler: (value: unknown) => unknown;
+/**
+ * A route of an {@linkcode IpcRouter}.
+ *
+ * @example Ending one route of several
+ * ```ts
+ * import { channel, type IpcRoute, IpcRouter } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using router = new IpcRouter();
+ * const [sender, receiver] = channel<string>();
+ * const route: IpcRoute = router.route(receiver, () => {});
+ * route.close();
+ * await route.ended;
+ * assertEquals(router.size, 0);
+ * sender.close();
+ * ```
+ */
+export interface IpcRoute extends Disposable {
+  /**
+   * Resolves when the handler will not be called any more: the senders are gone, a peer has damaged the channel, the one
+   * message of {@linkcode IpcRouter.routeOnce} has come, or the route or the router was closed.
+   */
+  readonly ended: Promise<void>;
+  /** Ends the route, and closes its receiver. Closing twice is harmless. */
+  close(): void;
+}
+
+class Route implements IpcRoute {
+  readonly ended: Promise<void>;
   readonly once: boolean;
+  /** Gone when the route has ended, with all that they refer to. */
+  handler: ((value: unknown) => unknown) | undefined;
+  onError: ((error: unknown) => void) | undefined;
+  #onClose: (() => void) | undefined;
+  #resolve!: () => void;
+
+  constructor(
+    handler: (value: unknown) => unknown,
+    once: boolean,
+    onError: ((error: unknown) => void) | undefined,
+    onClose: () => void,
+  ) {
+    this.handler = handler;
+    this.once = once;
+    this.onError = onError;
+    this.#onClose = onClose;
+    this.ended = new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  close(): void {
+    this.#onClose?.();
+  }
+
+  /** It has ended. An error of its handler may still come. */
+  end(): void {
+    this.handler = this.#onClose = undefined;
+    this.#resolve();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 /**
@@ -63,7 +148,7 @@ interface Route {
 export class IpcRouter implements Disposable {
   readonly #set = new IpcReceiverSet();
   readonly #routes = new Map<number, Route>();
-  readonly #onError: (error: unknown) => void;
+  readonly #onError: (error: unknown, route: IpcRoute | undefined) => void;
   #running: Promise<void> | undefined;
 
   /**
@@ -87,74 +172,140 @@ export class IpcRouter implements Disposable {
   /**
    * Calls a handler for every message. The receiver moves into the router.
    *
-   * @typeParam T The type of the messages.
    * @param receiver The channel's receiver.
    * @param handler Called with each message, in order; the next one does not wait for a promise that it returns.
+   * @param options Whom to tell of errors.
+   * @returns The route.
    * @throws {IpcError} `Closed` after {@linkcode shutdown}, or if the receiver is closed.
    * @throws {TypeError} If the handler is no function.
    */
-  route<T>(receiver: IpcReceiver<T> | IpcBytesReceiver, handler: (value: T) => unknown): void {
-    this.#add(receiver, handler, false);
+  route(
+    receiver: IpcBytesReceiver,
+    handler: (value: Uint8Array<ArrayBuffer>) => unknown,
+    options?: RouteOptions,
+  ): IpcRoute;
+  /**
+   * The same for values.
+   *
+   * @typeParam T The type of the messages.
+   * @param receiver The channel's receiver.
+   * @param handler Called with each message.
+   * @param options Whom to tell of errors.
+   * @returns The route.
+   */
+  route<T>(
+    receiver: IpcReceiver<T> | OpaqueIpcReceiver,
+    handler: (value: T) => unknown,
+    options?: RouteOptions,
+  ): IpcRoute;
+  route<T>(receiver: SetReceiver, handler: (value: T) => unknown, options?: RouteOptions): IpcRoute {
+    return this.#add(receiver, handler as (value: unknown) => unknown, options, false);
   }
 
   /**
    * Calls a handler for the next message only; the receiver is closed then.
    *
-   * @typeParam T The type of the message.
    * @param receiver The channel's receiver.
    * @param handler Called with the message.
+   * @param options Whom to tell of errors.
+   * @returns The route.
    * @throws {IpcError} `Closed` after {@linkcode shutdown}, or if the receiver is closed.
    * @throws {TypeError} If the handler is no function.
    */
-  routeOnce<T>(receiver: IpcReceiver<T> | IpcBytesReceiver, handler: (value: T) => unknown): void {
-    this.#add(receiver, handler, true);
+  routeOnce(
+    receiver: IpcBytesReceiver,
+    handler: (value: Uint8Array<ArrayBuffer>) => unknown,
+    options?: RouteOptions,
+  ): IpcRoute;
+  /**
+   * The same for a value.
+   *
+   * @typeParam T The type of the message.
+   * @param receiver The channel's receiver.
+   * @param handler Called with the message.
+   * @param options Whom to tell of errors.
+   * @returns The route.
+   */
+  routeOnce<T>(
+    receiver: IpcReceiver<T> | OpaqueIpcReceiver,
+    handler: (value: T) => unknown,
+    options?: RouteOptions,
+  ): IpcRoute;
+  routeOnce<T>(receiver: SetReceiver, handler: (value: T) => unknown, options?: RouteOptions): IpcRoute {
+    return this.#add(receiver, handler as (value: unknown) => unknown, options, true);
   }
 
-  #add<T>(receiver: IpcReceiver<T> | IpcBytesReceiver, handler: (value: T) => unknown, once: boolean): void {
+  #add(
+    receiver: SetReceiver,
+    handler: (value: unknown) => unknown,
+    options: RouteOptions | undefined,
+    once: boolean,
+  ): IpcRoute {
     if (this.#set.closed) throw new IpcError("Closed", "Cannot add a route: the router was shut down");
     if (typeof handler !== "function") throw new TypeError("Cannot add a route: the handler must be a function");
-    const id = this.#set.add(receiver as IpcReceiver<unknown> | IpcBytesReceiver);
-    this.#routes.set(id, { handler: handler as (value: unknown) => unknown, once });
+    const id = this.#set.add(receiver);
+    const route = new Route(handler, once, options?.onError, () => this.#end(id));
+    this.#routes.set(id, route);
     this.#running ??= this.#run();
+    return route;
+  }
+
+  #end(id: number): void {
+    const route = this.#routes.get(id);
+    this.#routes.delete(id);
+    this.#set.remove(id);
+    route?.end();
   }
 
   async #run(): Promise<void> {
     // So that whoever adds several routes in a row has added them all before the first message is handled.
     await Promise.resolve();
     while (this.#set.size > 0) {
-      try {
-        for (const event of await this.#set.select()) {
-          const route = this.#routes.get(event.id);
-          if (route === undefined) { // ended by an earlier event
-            if (event.type === "message") discard(event.value);
-            continue;
-          }
-          if (event.type === "closed") {
-            this.#routes.delete(event.id);
-            continue;
-          }
-          if (route.once) {
-            this.#routes.delete(event.id);
-            this.#set.remove(event.id);
-          }
-          this.#handle(route, event.value);
-        }
-      } catch (error) {
-        if (this.#set.closed || this.#set.size === 0) break;
-        this.#onError(error);
+      await this.#set[EACH]((event) => this.#dispatch(event), (error) => {
+        this.#report(error, undefined);
         // Want of descriptors or memory lasts: the rest of the program must get the time to end it.
-        if (error instanceof IpcError && error.code === "System") await pause();
-      }
+        return pause();
+      });
     }
     this.#running = undefined;
   }
 
-  #handle(route: Route, value: unknown): void {
+  #dispatch(event: SelectEvent): void {
+    const route = this.#routes.get(event.id);
+    if (route === undefined) return;
+    if (event.type === "error") {
+      this.#report(event.error, route);
+      if (event.error.code === "Corrupt") this.#end(event.id);
+    } else if (event.type === "closed") {
+      this.#end(event.id);
+    } else {
+      this.#handle(route, event);
+    }
+  }
+
+  #handle(route: Route, { id, value }: { id: number; value: unknown }): void {
+    const { handler } = route;
+    if (route.once) {
+      this.#routes.delete(id);
+      this.#set.remove(id);
+    }
     try {
-      const result = route.handler(value);
-      if (result instanceof Promise) result.catch(this.#onError);
+      const result = handler!(value);
+      if (result instanceof Promise) result.catch((error) => this.#report(error, route));
     } catch (error) {
-      this.#onError(error);
+      this.#report(error, route);
+    } finally {
+      if (route.once) route.end();
+    }
+  }
+
+  /** Whatever the program does about it, the router goes on. */
+  #report(error: unknown, route: Route | undefined): void {
+    try {
+      const result: unknown = route?.onError !== undefined ? route.onError(error) : this.#onError(error, route);
+      if (result instanceof Promise) result.catch(complain);
+    } catch (thrown) {
+      complain(thrown);
     }
   }
 
@@ -172,8 +323,14 @@ export class IpcRouter implements Disposable {
   /** Ends all routes at once, without waiting. */
   [Symbol.dispose](): void {
     this.#set.close();
+    const routes = [...this.#routes.values()];
     this.#routes.clear();
+    for (const route of routes) route.end();
   }
+}
+
+function complain(thrown: unknown): void {
+  console.error("IpcRouter: onError has failed:", thrown);
 }
 
 function pause(): Promise<void> {

@@ -1,6 +1,7 @@
 // What typed and byte senders have in common: everything but the encoding.
 import { IpcError } from "../ffi/error.ts";
 import { OpenThing } from "../ffi/open_things.ts";
+import { afterOthers } from "../ffi/event_loop.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeSenderHandle, isClosed, isSenderHandle, packHandle, type SenderHandle } from "./handle.ts";
 import { outgoing } from "./message.ts";
@@ -157,7 +158,7 @@ export abstract class SenderBase<T> implements Disposable {
       return port.send(this, outgoing, luggage, options, whenEmpty);
     } catch (error) {
       luggage?.kept();
-      return Promise.reject(error);
+      return afterOthers(Promise.reject(error));
     } finally {
       outgoing.forget();
     }

@@ -1,5 +1,6 @@
 // What all clones of a sender in one isolate share: the ring, and the sends that wait for room in it.
 import { IpcError } from "../ffi/error.ts";
+import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { sameFileKey } from "../ffi/mapping.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { closeHandle, type Handle, type SenderHandle } from "./handle.ts";
@@ -144,7 +145,7 @@ export class SenderPort {
   ): Promise<void> {
     if ((!whenEmpty || this.#ring.empty) && this.trySend(message, luggage)) {
       luggage?.sent();
-      return SENT;
+      return mustGiveWay() ? giveWay() : SENT;
     }
     const copy = message.snapshot();
     luggage?.hold();
@@ -171,7 +172,7 @@ export class SenderPort {
   ): Promise<R> {
     if (this.#waiting.length === 0) {
       const done = attempt();
-      if (done !== undefined) return Promise.resolve(done.value);
+      if (done !== undefined) return afterOthers(Promise.resolve(done.value));
     }
     return this.#enqueue<R>(owner, options, { attempt, abandon: () => {} });
   }
@@ -204,13 +205,13 @@ export class SenderPort {
     const timeout = timeoutOf(options);
     if (timeout === 0) {
       what.abandon();
-      return Promise.reject(this.#fullError(timeout));
+      return afterOthers(Promise.reject(this.#fullError(timeout)));
     }
     const wait = new PendingWait<R>("send", options, () => this.#drop(item), () => this.#fullError(timeout));
     const item: Waiting = { wait: wait as PendingWait<unknown>, owner, ...what };
     this.#waiting.push(item);
     this.#await();
-    return wait.promise;
+    return afterOthers(wait.promise); // the receiver may have made room meanwhile, without a turn of the event loop
   }
 
   #drop(item: Waiting): void {

@@ -4,6 +4,7 @@
 // cannot hold: end of file when every ringer is gone, an error when the listener is, also after SIGKILL.
 import net from "node:net";
 import { IpcError } from "./error.ts";
+import { turned } from "./event_loop.ts";
 import { IpcFd } from "./fd.ts";
 import { fileStatus } from "./file_status.ts";
 import { check, cString, libc } from "./libc.ts";
@@ -124,7 +125,10 @@ export class BellListener {
     // Node's socket closes the descriptor it is given, in its own time; so it gets one of its own.
     const fd = this.#fd.clone().take();
     const socket = new net.Socket({ fd, readable: true, writable: false });
-    const rung = () => this.#onRing?.();
+    const rung = () => {
+      turned();
+      this.#onRing?.();
+    };
     socket.on("data", rung);
     socket.on("end", rung);
     socket.on("error", rung);

@@ -1,6 +1,7 @@
 // Descriptors over a Unix socket, for programs that speak plain SCM_RIGHTS with others.
 import { asFound, integerOf } from "./arguments.ts";
 import { IpcError } from "./error.ts";
+import { giveWay, mustGiveWay } from "./event_loop.ts";
 import type { IpcFd } from "./fd.ts";
 import { systemError } from "./libc.ts";
 import { EAGAIN, MSG_TRUNC, POLLIN, POLLOUT } from "./platform.ts";
@@ -92,6 +93,7 @@ function attemptSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[
  */
 export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): Promise<void> {
   checkSend(socket, data, fds);
+  if (mustGiveWay()) await giveWay();
   for (;;) {
     const sent = attemptSend(socket, data, fds);
     if (sent === undefined) {
@@ -195,6 +197,7 @@ export async function recvFds(
   maxFds: number = MAX_FDS_PER_MESSAGE,
 ): Promise<ReceivedFds> {
   const buffer = receiveBuffer(socket, maxBytes, maxFds);
+  if (mustGiveWay()) await giveWay();
   for (;;) {
     const received = attemptReceive(socket, buffer, maxFds);
     if (received !== undefined) return received;

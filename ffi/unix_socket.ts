@@ -2,6 +2,7 @@
 import net from "node:net";
 import { asFound, integerOf, optionsOf } from "./arguments.ts";
 import { IpcError } from "./error.ts";
+import { giveWay, mustGiveWay, turned } from "./event_loop.ts";
 import { IpcFd } from "./fd.ts";
 import { type FileStatus, fileStatus, isSameFile } from "./file_status.ts";
 import { check, cString, libc, systemError } from "./libc.ts";
@@ -343,6 +344,7 @@ export class UnixSocket implements Disposable {
    */
   async accept(options?: WaitOptions): Promise<UnixSocket> {
     const timeout = timeoutOf(options);
+    if (mustGiveWay()) await giveWay();
     options?.signal?.throwIfAborted();
     const ready = this.tryAccept();
     if (ready !== undefined) return ready;
@@ -380,6 +382,7 @@ export class UnixSocket implements Disposable {
   }
 
   #onConnection(connection: net.Socket): void {
+    turned();
     let client: UnixSocket;
     try {
       client = this.#adopt(connection);

@@ -103,6 +103,8 @@ export class PendingWait<T> {
   #signal: AbortSignal | undefined;
   #onAbort: (() => void) | undefined;
   #settled = false;
+  readonly #expired: (timeout: number) => IpcError;
+  readonly #onGivenUp: (wait: PendingWait<T>) => void;
 
   /**
    * @param what What is waited for, for the message of the `Timeout` error.
@@ -120,17 +122,9 @@ export class PendingWait<T> {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    const timeout = timeoutOf(options);
-    if (timeout !== Infinity) {
-      const deadline = performance.now() + timeout;
-      const expire = () => {
-        const left = deadline - performance.now();
-        // Timers count at most 2^31 ms, and may fire a little early.
-        if (left > 0) this.#timer = setTimeout(expire, Math.min(Math.ceil(left), 0x7fff_ffff));
-        else if (this.#settle()) onGivenUp(this), this.#fail(expired(timeout));
-      };
-      this.#timer = setTimeout(expire, Math.min(timeout, 0x7fff_ffff));
-    }
+    this.#expired = expired;
+    this.#onGivenUp = onGivenUp;
+    this.limit(timeoutOf(options));
     const signal = options?.signal;
     if (signal !== undefined) {
       this.#signal = signal;
@@ -139,6 +133,19 @@ export class PendingWait<T> {
       };
       signal.addEventListener("abort", this.#onAbort, { once: true });
     }
+  }
+
+  /** Starts the timer, of a wait that was begun without one. */
+  limit(timeout: number): void {
+    if (timeout === Infinity || this.#settled) return;
+    const deadline = performance.now() + timeout;
+    const expire = () => {
+      const left = deadline - performance.now();
+      // Timers count at most 2^31 ms, and may fire a little early.
+      if (left > 0) this.#timer = setTimeout(expire, Math.min(Math.ceil(left), 0x7fff_ffff));
+      else if (this.#settle()) this.#onGivenUp(this), this.#fail(this.#expired(timeout));
+    };
+    this.#timer = setTimeout(expire, Math.min(timeout, 0x7fff_ffff));
   }
 
   /** Whether the promise is settled. */
