@@ -296,16 +296,16 @@ export class IpcArc<T> implements Disposable {
     const timeout = timeoutOf(options);
     this.#mustBeOpen("acquire");
     options?.signal?.throwIfAborted();
-    if (mustGiveWay()) { // before it has the lock, for which others may wait
-      await giveWay();
-      this.#mustBeOpen("acquire");
-      options?.signal?.throwIfAborted();
-    }
     const cell = this.#cell;
-    if (cell.holder === undefined && !cell.mustQueue) {
-      const ownerDied = cell.tryLock();
-      if (ownerDied !== undefined) return this.#guard(ownerDied);
+    const ownerDied = cell.holder === undefined && !cell.mustQueue ? cell.tryLock() : undefined;
+    if (ownerDied === true) return this.#guard(true);
+    // Where another process holds it, the wait is a turn of the event loop anyway.
+    if ((ownerDied !== undefined || cell.holder !== undefined) && mustGiveWay()) {
+      if (ownerDied !== undefined) cell.unlock(); // others may wait for it
+      await giveWay();
+      return await this.acquire(options);
     }
+    if (ownerDied !== undefined) return this.#guard(ownerDied);
     const what = `acquire the cell "${this.name}"`;
     if (timeout === 0) throw timeoutError(what, timeout);
     const wait = new PendingWait<IpcArcGuard<T>>(what, options, () => {

@@ -211,7 +211,8 @@ export class SenderPort {
     const item: Waiting = { wait: wait as PendingWait<unknown>, owner, ...what };
     this.#waiting.push(item);
     this.#await();
-    return afterOthers(wait.promise); // the receiver may have made room meanwhile, without a turn of the event loop
+    // The receiver may have made room meanwhile, without a turn of the event loop.
+    return wait.settled ? afterOthers(wait.promise) : wait.promise;
   }
 
   #drop(item: Waiting): void {

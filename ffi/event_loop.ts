@@ -80,7 +80,11 @@ export function turned(): void {
 
 /** The same outcome as that of a call, after the others had their turn if it is theirs. */
 export function afterOthers<T>(outcome: Promise<T>): Promise<T> {
-  if (!mustGiveWay()) return outcome;
+  return mustGiveWay() ? later(outcome) : outcome;
+}
+
+async function later<T>(outcome: Promise<T>): Promise<T> {
   outcome.catch(() => {}); // it is handled, a little later
-  return giveWay().then(() => outcome);
+  await giveWay();
+  return await outcome; // so that the stack of an error says who waited
 }
