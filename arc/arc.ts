@@ -3,12 +3,12 @@ import { asFound, integerOf, modeOf, optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import type { Mapping } from "../ffi/mapping.ts";
-import { RobustMutex } from "../ffi/robust_mutex.ts";
+import { mutexMark, RobustMutex } from "../ffi/robust_mutex.ts";
 import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { type AtomicCell, atomicCell } from "./atomic.ts";
 import { Attachment, Cell, type LockWaiter } from "./cell.ts";
 import { cellPath } from "./cell_name.ts";
-import { belongsTo, createGuard, type IpcArcGuard } from "./guard.ts";
+import { createGuard, type IpcArcGuard, isHeld } from "./guard.ts";
 import { fingerprint, type Layout, type PodLayout, podLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
 import { createSegment, openSegment, type SegmentFile } from "./segment_file.ts";
@@ -26,6 +26,7 @@ import {
   LENGTHS,
   MAGIC,
   MAX_CAPACITY,
+  MUTEX_MARK,
   MUTEX_OFFSET,
   REF_COUNT,
   SIZE_HIGH,
@@ -157,8 +158,8 @@ export class IpcArc<T> implements Disposable {
   static #create<T>(name: string, value: T, settings: Settings<T>): IpcArc<T> | undefined {
     cellPath(name);
     const { layout, capacity, mode } = settings;
-    layout?.check(value);
-    const bytes = layout === undefined ? encodeValue(value, capacity, name) : undefined;
+    // Before there is any memory: looking at the value runs code of the program.
+    const bytes = layout === undefined ? encodeValue(value, capacity, name) : layout.encode(value);
     const text = new TextEncoder().encode(layout?.description ?? "");
     // A scalar is one store; anything larger needs a second place to be written beside the first.
     const stride = layout !== undefined && isScalar(layout) ? 0 : alignUp(capacity);
@@ -179,13 +180,13 @@ export class IpcArc<T> implements Disposable {
       words[BUFFER_OFFSET] = offset;
       words[BUFFER_STRIDE] = stride;
       words[CAPACITY] = capacity;
-      words[LENGTHS] = words[LENGTHS + 1] = bytes?.length ?? capacity;
+      words[LENGTHS] = words[LENGTHS + 1] = bytes.length;
       words[WRITERS] = 1;
       words[TEXT_OFFSET] = text.length === 0 ? 0 : VALUES_OFFSET;
       words[TEXT_LENGTH] = text.length;
       all.set(text, VALUES_OFFSET);
-      if (layout === undefined) all.set(bytes!, offset);
-      else layout.write(new DataView(mapping.buffer), offset, value);
+      words[MUTEX_MARK] = mutexMark();
+      all.set(bytes, offset);
       new RobustMutex(mapping, MUTEX_OFFSET).initialize();
       words[STATE] = STATE_READY;
     });
@@ -293,9 +294,11 @@ export class IpcArc<T> implements Disposable {
    * @throws {IpcError} `Timeout`; `Closed` if the cell is closed meanwhile.
    */
   async acquire(options?: WaitOptions): Promise<IpcArcGuard<T>> {
-    const timeout = timeoutOf(options);
+    // The options first: looking at them runs code of the program, which may close this.
+    const wanted = waitOf(options);
+    const timeout = timeoutOf(wanted);
+    wanted?.signal?.throwIfAborted();
     this.#mustBeOpen("acquire");
-    options?.signal?.throwIfAborted();
     const cell = this.#cell;
     const ownerDied = cell.holder === undefined && !cell.mustQueue ? cell.tryLock() : undefined;
     if (ownerDied === true) return this.#guard(true);
@@ -303,15 +306,17 @@ export class IpcArc<T> implements Disposable {
     if ((ownerDied !== undefined || cell.holder !== undefined) && mustGiveWay()) {
       if (ownerDied !== undefined) cell.unlock(); // others may wait for it
       await giveWay();
-      return await this.acquire(options);
+      return await this.acquire(wanted);
     }
     if (ownerDied !== undefined) return this.#guard(ownerDied);
     const what = `acquire the cell "${this.name}"`;
     if (timeout === 0) throw timeoutError(what, timeout);
-    const wait = new PendingWait<IpcArcGuard<T>>(what, options, () => {
+    const wait = new PendingWait<IpcArcGuard<T>>(what, wanted, () => {
       this.#waits.delete(wait);
       cell.dequeue(waiter);
     });
+    if (this.#attachment.closed) wait.reject(closedWaiting(this.name)); // by what listens to the signal
+    if (wait.settled) return await wait.promise;
     const waiter: LockWaiter = {
       since: performance.now(),
       ticket: cell.bells.takeTicket(),
@@ -343,9 +348,9 @@ export class IpcArc<T> implements Disposable {
    * @throws {IpcError} `Deadlock` if this isolate holds the lock itself; `Timeout`; `Closed`.
    */
   acquireSync(options?: SyncWaitOptions): IpcArcGuard<T> {
+    const timeout = options === undefined ? Infinity : timeoutOf(options);
     this.#mustBeOpen("acquire");
     const cell = this.#cell;
-    const timeout = options === undefined ? Infinity : timeoutOf(options);
     if (cell.holder !== undefined) {
       throw new IpcError(
         "Deadlock",
@@ -384,14 +389,16 @@ export class IpcArc<T> implements Disposable {
   }
 
   /**
-   * Replaces the value by what a function makes of it, under the lock.
+   * Replaces the value by what a function makes of it, under the lock. The function may be asynchronous: the lock is held
+   * until its promise is settled, so everybody else waits that long, and it must not acquire the same cell.
    *
-   * @param fn Gets the value and returns the new one. If it throws, the value stays.
+   * @param fn Gets the value and returns the new one, or a promise of it. If it throws, the value stays.
    * @param options How long to wait for the lock at most, and how to call it off.
    * @returns What `fn` returned. Others, and {@linkcode IpcArc.read}, get it as it is stored: an instance of a class as a
    * plain object.
-   * @throws {IpcError} `Timeout` or `Closed` while waiting for the lock; `TooLarge` or `Serialization` if the new value
-   * cannot be stored, `Corrupt` if the old one cannot be read. The value stays then.
+   * @throws {IpcError} `Timeout` or `Closed` while waiting for the lock; `Closed` if the cell was closed while the function
+   * ran; `TooLarge` or `Serialization` if the new value cannot be stored, `Corrupt` if the old one cannot be read. The
+   * value stays then.
    * @throws {TypeError} If the new value does not fit the layout; the value stays.
    *
    * @example Counting
@@ -404,10 +411,11 @@ export class IpcArc<T> implements Disposable {
    * assertEquals(now, { count: 1 });
    * ```
    */
-  async update(fn: (value: T) => T, options?: WaitOptions): Promise<T> {
+  async update(fn: (value: T) => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
     checkUpdate(fn);
     using guard = await this.acquire(options);
-    return this.#apply(fn, guard);
+    const made = fn(this.read());
+    return this.#put(isPromise(made) ? await made : made, guard);
   }
 
   /**
@@ -417,28 +425,45 @@ export class IpcArc<T> implements Disposable {
    * @param options How long to block for the lock at most.
    * @returns What `fn` returned, as {@linkcode IpcArc.update}.
    * @throws {IpcError} As {@linkcode IpcArc.update}, and `Deadlock` if this isolate holds the lock itself.
-   * @throws {TypeError} If the new value does not fit the layout; the value stays.
+   * @throws {TypeError} If the new value does not fit the layout, or the function is asynchronous; the value stays.
    */
   updateSync(fn: (value: T) => T, options?: SyncWaitOptions): T {
     checkUpdate(fn);
     using guard = this.acquireSync(options);
-    return this.#apply(fn, guard);
+    const made = fn(this.read());
+    if (isPromise(made)) {
+      Promise.resolve(made).catch(() => {}); // the error below says more than what it may fail with
+      throw new TypeError(
+        `Cannot update the cell "${this.name}" by a function that returns a promise: await update(), which holds the ` +
+          "lock until it is settled",
+      );
+    }
+    return this.#put(made, guard);
   }
 
-  #apply(fn: (value: T) => T, guard: IpcArcGuard<T>): T {
-    const { store } = this.#cell;
-    const value = fn(this.read());
+  /** Stores a value under a guard, which code of the program may have ended: that of the update, or a getter. */
+  #put(value: T, guard: IpcArcGuard<T>): T {
+    if (!isHeld(guard)) throw this.#closedMeanwhile();
     if (this.#layout !== undefined) {
       guard.value = value;
       return value;
     }
     // Not by way of the guard: the value cannot change any more, so it need not be encoded again.
+    const { store } = this.#cell;
     const bytes = encodeValue(value, store.capacity, this.name);
+    if (!isHeld(guard)) throw this.#closedMeanwhile();
     if (!store.equals(bytes)) {
       store.write(bytes);
       this.#cell.announce();
     }
     return value;
+  }
+
+  #closedMeanwhile(): IpcError {
+    return new IpcError(
+      "Closed",
+      `Cannot update the cell "${this.name}": it was closed before the new value was stored, and the old one stays`,
+    );
   }
 
   /**
@@ -464,9 +489,10 @@ export class IpcArc<T> implements Disposable {
    * ```
    */
   watch(options?: { signal?: AbortSignal }): AsyncIterable<T> {
+    const wanted = waitOf(options);
+    timeoutOf(wanted); // checks the signal
     this.#mustBeOpen("watch");
-    timeoutOf(options); // checks the signal
-    const watch = new Watch<T>(this.#attachment, this.#layout, options?.signal, (ended) => this.#watches.delete(ended));
+    const watch = new Watch<T>(this.#attachment, this.#layout, wanted?.signal, (ended) => this.#watches.delete(ended));
     this.#watches.add(watch);
     return watch;
   }
@@ -508,9 +534,9 @@ export class IpcArc<T> implements Disposable {
       const waits = [...this.#waits];
       this.#waits.clear();
       for (const wait of waits) {
-        wait.reject(new IpcError("Closed", `Cannot acquire the cell "${this.name}": it was closed while waiting`));
+        wait.reject(closedWaiting(this.name));
       }
-      if (belongsTo(holder, this.#attachment)) holder!.release();
+      if (holder?.isFor(this.#attachment)) holder.release();
     } finally {
       forgotten.unregister(this);
       this.#attachment.close();
@@ -521,6 +547,22 @@ export class IpcArc<T> implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function closedWaiting(name: string): IpcError {
+  return new IpcError("Closed", `Cannot acquire the cell "${name}": it was closed while waiting`);
+}
+
+/** What a wait is asked for, in an object of our own: looking at it again runs no code of the program. */
+function waitOf(options: WaitOptions | undefined): WaitOptions | undefined {
+  if (typeof options !== "object" || options === null) return options; // nothing to look at, or refused next
+  const { timeout, signal } = options;
+  return { ...(timeout === undefined ? {} : { timeout }), ...(signal === undefined ? {} : { signal }) };
+}
+
+/** No value is like that: values have no functions. */
+function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";
 }
 
 function checkUpdate(fn: unknown): void {

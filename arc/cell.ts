@@ -2,6 +2,7 @@
 // lock here, who waits for it and who watches.
 import { IpcError } from "../ffi/error.ts";
 import { libc } from "../ffi/libc.ts";
+import { ownThread } from "../ffi/liveness.ts";
 import { OpenThing } from "../ffi/open_things.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { type LockResult, RobustMutex } from "../ffi/robust_mutex.ts";
@@ -10,6 +11,7 @@ import { timeoutError } from "../ffi/wait.ts";
 import { Bells, WANTS_CHANGE, WANTS_LOCK } from "./bells.ts";
 import type { SegmentFile } from "./segment_file.ts";
 import {
+  HOLDER_NAMESPACE,
   MUTEX_OFFSET,
   REF_COUNT,
   STARVING,
@@ -44,15 +46,16 @@ export interface LockWaiter {
   fail(reason: unknown): void;
 }
 
-/** Gives the lock back for a program that ends. */
-export const ABANDON: unique symbol = Symbol("isthmus.abandon");
-
 /** Who holds the lock in this isolate. */
 export interface Holder {
-  /** Gives the lock back. */
-  release(): void;
-  /** The same, without a change of the value: what has been changed so far may be half of it. */
-  [ABANDON](): void;
+  /** Makes the changes visible and gives the lock back. */
+  release(): unknown;
+  /** Gives the lock back without the changes. */
+  abandon(): void;
+  /** Whether it is held for an attachment. */
+  isFor(attachment: Attachment): boolean;
+  /** The cell is no longer used here. */
+  retire(): void;
 }
 
 /** One hold on the cell, which counts as a reference. */
@@ -70,6 +73,9 @@ export class Attachment {
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    // Of an owner that was collected, so nobody else can: unmapping what is locked would leave a pointer to it in libc.
+    const { holder } = this.cell;
+    if (holder?.isFor(this) && !this.cell.pinned) holder.abandon();
     this.cell.detach(this);
   }
 }
@@ -84,7 +90,13 @@ export class Cell extends OpenThing {
   readonly bells: Bells;
   /** Who holds the lock in this isolate. */
   holder: Holder | undefined;
+  /** The one object that ever holds it, for the next time. */
+  hold: Holder | undefined;
+  /** How many calls are at work that run code of the program and go on with the memory, and who was closed meanwhile. */
+  #pins = 0;
+  readonly #detaching: Attachment[] = [];
   readonly #mutex: RobustMutex;
+  readonly #namespace = ownThread().namespace;
   readonly #key: string;
   readonly #attachments = new Set<Attachment>();
   readonly #waiters = new Set<LockWaiter>(); // in the order of their arrival
@@ -125,12 +137,33 @@ export class Cell extends OpenThing {
     return attachment;
   }
 
+  /** Whether {@linkcode pin} is in force. */
+  get pinned(): boolean {
+    return this.#pins > 0;
+  }
+
+  /** From here to {@linkcode unpin} everything stays as it is, whatever code of the program closes. */
+  pin(): void {
+    this.#pins++;
+  }
+
+  /** Does what was put off. */
+  unpin(): void {
+    if (--this.#pins > 0) return;
+    for (const attachment of this.#detaching.splice(0)) this.detach(attachment);
+  }
+
   /** Ends an attachment; the last one of the isolate unmaps. */
   detach(attachment: Attachment): void {
+    if (this.#pins > 0) {
+      this.#detaching.push(attachment);
+      return;
+    }
     this.#attachments.delete(attachment);
     if (this.#attachments.size === 0) {
       this.ended();
       cells.delete(this.#key);
+      this.hold?.retire();
       clearInterval(this.#timer);
       this.#timer = undefined;
       this.bells.close();
@@ -138,13 +171,16 @@ export class Cell extends OpenThing {
     const left = attachment.file.leave();
     Atomics.store(this.words, REF_COUNT, left);
     if (left === 0) Atomics.store(this.words, STATE, STATE_GONE);
-    if (this.#attachments.size === 0) this.mapping.unmap();
+    if (this.#attachments.size === 0) {
+      this.#mutex.close();
+      this.mapping.unmap();
+    }
   }
 
   /** A program that just ends counts as one that has closed its cells. Who waits for the lock here does not get it. */
   override letGo(): void {
     this.#waiters.clear();
-    this.holder?.[ABANDON]();
+    this.holder?.abandon();
     for (const attachment of [...this.#attachments]) attachment.close();
   }
 
@@ -166,17 +202,16 @@ export class Cell extends OpenThing {
   #locked(result: LockResult): boolean | undefined {
     switch (result) {
       case "locked":
-        // A program in another language may have left a write unfinished without dying.
-        this.store.repair();
-        return false;
+        if (this.words[HOLDER_NAMESPACE] !== this.#namespace) this.words[HOLDER_NAMESPACE] = this.#namespace;
+        // A write may have been left unfinished without a death: a guard that was forgotten, a program in another language.
+        return this.store.repair();
       case "owner-died":
         step("arc:repair:begin");
+        this.words[HOLDER_NAMESPACE] = this.#namespace;
         this.store.repair();
         step("arc:repair:done");
         this.#mutex.consistent();
         return true;
-      case "deadlock":
-        throw new IpcError("Deadlock", "Cannot acquire a cell: this thread holds its lock already; release it first");
       default:
         return undefined;
     }
@@ -240,7 +275,9 @@ export class Cell extends OpenThing {
         this.#waiters.delete(first);
         if (Atomics.load(this.words, STARVING) === this.bells.own + 1) Atomics.store(this.words, STARVING, 0);
         // `grant` sets the holder.
-        if (!first.grant(ownerDied)) this.#mutex.unlock();
+        if (first.grant(ownerDied)) continue;
+        if (ownerDied) this.store.leaveUnfinished(); // the next one is told instead
+        this.#mutex.unlock();
       }
       if (this.#waiters.size === 0) this.#rest();
     } catch (error) {

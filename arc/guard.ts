@@ -1,13 +1,13 @@
 // The lock, held, and the value under it.
-import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor } from "../ffi/cbor.ts";
 import { IpcError } from "../ffi/error.ts";
-import { ABANDON, Attachment, type Cell } from "./cell.ts";
+import { Attachment } from "./cell.ts";
+import { type Hold, holdOf } from "./hold.ts";
 import type { PodLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
-import { LiveScope } from "./live_scope.ts";
 import { encodeValue } from "./value_codec.ts";
 
-/** Makes a guard for the holder of a cell's lock. */
+/** Makes a guard for an attachment that has just taken the lock. */
 export let createGuard: <T>(
   owner: object,
   attachment: Attachment,
@@ -15,14 +15,17 @@ export let createGuard: <T>(
   ownerDied: boolean,
 ) => IpcArcGuard<T>;
 
-/** Whether the holder of a cell is a guard of this attachment. */
-export let belongsTo: (holder: unknown, attachment: Attachment) => boolean;
+/** Whether a guard still holds the lock. */
+export let isHeld: (guard: IpcArcGuard<unknown>) => boolean;
 
 /**
  * The lock of a cell, held by this program until {@linkcode IpcArcGuard.release} or the end of its `using` scope.
  *
  * All changes made under one guard appear at once, when it is released; whoever reads meanwhile reads the last complete
  * value, and if this process dies, the next owner finds that one.
+ *
+ * A guard that is forgotten is noticed when the garbage collector finds it: then the lock is given back with a warning,
+ * its changes are dropped, and the next owner is told as if this one had died.
  *
  * @typeParam T The type of the value.
  *
@@ -41,43 +44,42 @@ export let belongsTo: (holder: unknown, attachment: Attachment) => boolean;
  */
 export class IpcArcGuard<T> implements Disposable {
   /**
-   * Whether the last owner of the lock died while it held it. The value is the last one that was completely written;
-   * what the dead owner was about to do is lost. True for one guard only.
+   * Whether the last owner of the lock died while it held it, or gave it up unfinished. The value is the last one that
+   * was completely written; what that owner was about to do is lost. True for one guard only.
    */
   readonly ownerDied: boolean;
   /** Kept alive as long as this object: the garbage collector closes a reference that was forgotten. */
   readonly #owner: object;
   readonly #attachment: Attachment;
-  readonly #cell: Cell;
   readonly #layout: PodLayout<T> | undefined;
-  #held = true;
-  // CBOR: the decoded value, and whether the program has set it.
-  #value: T | undefined;
-  #loaded = false;
-  #assigned = false;
-  // POD: the views on the new value, once asked for.
-  #scope: LiveScope | undefined;
-  #start = 0;
+  // Nothing else refers to this guard, and nothing that lives longer to its canary: see hold.ts.
+  readonly #hold: Hold;
+  readonly #turn: number;
+  readonly #canary: object;
 
   private constructor(owner: object, attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) {
     if (!(attachment instanceof Attachment)) throw new TypeError("Cannot construct an IpcArcGuard: acquire a cell");
     this.#owner = owner;
     this.#attachment = attachment;
-    this.#cell = attachment.cell;
     this.#layout = layout;
     this.ownerDied = ownerDied;
-    this.#cell.holder = this;
+    const hold = holdOf(attachment.cell);
+    this.#hold = hold;
+    this.#turn = hold.begin(attachment);
+    this.#canary = hold.handOut();
   }
 
   static {
     createGuard = (owner, attachment, layout, ownerDied) => new IpcArcGuard(owner, attachment, layout, ownerDied);
-    belongsTo = (holder, attachment) => holder instanceof IpcArcGuard && holder.#attachment === attachment;
+    isHeld = (guard) => guard.#hold.turn === guard.#turn;
   }
 
-  #mustHold(): void {
-    if (!this.#held) {
+  #mustHold(): Hold {
+    const hold = this.#hold;
+    if (hold.turn !== this.#turn) {
       throw new IpcError("Closed", "Cannot use the value of a cell: its guard was released; acquire the cell again");
     }
+    return hold;
   }
 
   /**
@@ -93,49 +95,40 @@ export class IpcArcGuard<T> implements Disposable {
    * @throws {TypeError} Setting it, if it does not fit the layout.
    */
   get value(): T {
-    this.#mustHold();
+    const hold = this.#mustHold();
     const layout = this.#layout;
+    const { cell } = this.#attachment;
     if (layout === undefined) {
-      if (!this.#loaded) {
-        this.#value = decodeCbor(this.#cell.store.copy()) as T;
-        this.#loaded = true;
+      if (!hold.loaded) {
+        hold.value = decodeCbor(cell.store.copy());
+        hold.loaded = true;
       }
-      return this.#value as T;
+      return hold.value as T;
     }
-    const { store } = this.#cell;
-    if (isScalar(layout)) return store.number(layout)[0] as T;
-    return layout.live(this.#open(layout), this.#start);
+    if (isScalar(layout)) return cell.store.number(layout)[0] as T;
+    return hold.open(layout).root.view() as T;
   }
 
   set value(value: T) {
-    this.#mustHold();
+    const hold = this.#mustHold();
     const layout = this.#layout;
-    const { store } = this.#cell;
+    const { cell } = this.#attachment;
+    const { store } = cell;
     if (layout === undefined) {
       encodeValue(value, store.capacity, this.#attachment.file.name); // fails here, where the mistake is
-      this.#value = value;
-      this.#loaded = this.#assigned = true;
-      return;
-    }
-    layout.check(value);
-    if (isScalar(layout)) {
+      this.#mustHold(); // encoding runs code of the program, which may have released this guard
+      hold.value = value;
+      hold.loaded = hold.assigned = true;
+    } else if (isScalar(layout)) {
+      layout.check(value);
       store.number(layout)[0] = value as number; // or a bigint, which was checked
       store.touch();
-      this.#cell.announce();
+      cell.announce();
     } else {
-      this.#open(layout);
-      layout.write(store.view, this.#start, value);
+      const bytes = layout.encode(value); // a copy: the value may be made of views on what is about to be overwritten
+      this.#mustHold();
+      hold.open(layout).replaceRoot(bytes);
     }
-  }
-
-  /** Begins the new value as a copy of the current one. */
-  #open(layout: PodLayout<T>): LiveScope {
-    if (this.#scope === undefined) {
-      const { store, mapping } = this.#cell;
-      this.#start = store.beginCopy();
-      this.#scope = new LiveScope(mapping, store.view, this.#start, layout.size);
-    }
-    return this.#scope;
   }
 
   /**
@@ -145,51 +138,7 @@ export class IpcArcGuard<T> implements Disposable {
    * value stays. The lock is given back in any case.
    */
   release(): void {
-    if (!this.#held) return;
-    this.#held = false;
-    try {
-      this.#publish();
-    } finally {
-      this.#cell.unlock();
-    }
-  }
-
-  /** A program that ends in the middle of a change: the value stays. @ignore */
-  [ABANDON](): void {
-    if (!this.#held) return;
-    this.#held = false;
-    this.#scope?.end();
-    this.#scope = undefined;
-    this.#cell.store.repair();
-    this.#cell.unlock();
-  }
-
-  #publish(): void {
-    const cell = this.#cell;
-    const { store } = cell;
-    if (this.#scope !== undefined) {
-      this.#scope.end();
-      this.#scope = undefined;
-      store.commit();
-      cell.announce();
-    } else if (this.#loaded) {
-      const value = this.#value;
-      this.#value = undefined;
-      // A number or a text cannot be changed inside.
-      if (!this.#assigned && (typeof value !== "object" || value === null)) return;
-      const bytes = encodeValue(value, store.capacity, this.#attachment.file.name);
-      if (store.equals(bytes)) return;
-      if (!this.#assigned && !store.isOwnEncoding) {
-        // Another encoder may write the same value in other bytes: that is no change.
-        const now = bytes.slice();
-        const before = encodeCbor(decodeCbor(store.copy()));
-        if (before.length === now.length && before.every((byte, i) => byte === now[i])) return;
-        store.write(now);
-      } else {
-        store.write(bytes);
-      }
-      cell.announce();
-    }
+    if (this.#hold.release(this.#turn)) this.#hold.takeBack(this.#canary);
   }
 
   /** Same as {@linkcode IpcArcGuard.release}, for `using`. */

@@ -33,6 +33,8 @@ export function countOthers(fd: number): number {
 
 /** Closes what terminated Workers of this process have left of a cell. */
 export function closeForDeadThreads(cell: FileStatus): void {
+  // Where /proc is that of another PID namespace, as after `unshare --pid` alone, it has other threads under our numbers.
+  if (ownThread().namespace === 0) return;
   for (const entry of listDirectory("/proc/self/fd")) {
     const fd = Number(entry);
     const status = fileStatus(fd);

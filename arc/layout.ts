@@ -1,5 +1,5 @@
 // What a POD layout is: a type with a fixed size and a fixed place for every part, as C lays it out.
-import type { LiveScope } from "./live_scope.ts";
+import type { LiveSlot } from "./live_slot.ts";
 
 /**
  * How a value of type `T` lies in memory: as a C compiler lays out the same type on this machine.
@@ -85,8 +85,27 @@ export abstract class PodLayout<T> implements Layout<T> {
   abstract check(value: unknown, path?: string): void;
   abstract read(memory: DataView, offset: number): T;
   abstract write(memory: DataView, offset: number, value: T): void;
-  /** The value as a view on shared memory; a scalar is read. */
-  abstract live(scope: LiveScope, offset: number): T;
+  /**
+   * Checks a value and writes it, looking at each of its parts once: code of the program may run at every look, so the
+   * memory must be one that nobody else sees.
+   *
+   * @param path Where the value would stand in the whole, for messages.
+   */
+  abstract store(memory: DataView<ArrayBuffer>, offset: number, value: unknown, path: string): void;
+  /** The value as a view on the memory of a slot; a scalar is read. */
+  abstract live(slot: LiveSlot): T;
+
+  /**
+   * The bytes of a value in memory of their own: checked, and independent of what the value was made of.
+   *
+   * @param value What somebody wants to write.
+   * @param path Where it would stand in the whole, for messages.
+   */
+  encode(value: unknown, path = ""): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(this.size);
+    this.store(new DataView(bytes.buffer), 0, value, path);
+    return bytes;
+  }
 }
 
 /** The layout of an option or an argument, or `TypeError`. */

@@ -1,6 +1,6 @@
 // Numbers and booleans.
 import { at, type Layout, PodLayout, show } from "./layout.ts";
-import type { LiveScope } from "./live_scope.ts";
+import type { LiveSlot } from "./live_slot.ts";
 
 /**
  * A typed array of any kind that a scalar can have.
@@ -77,9 +77,19 @@ abstract class Scalar<T extends number | bigint, A extends NumericArray> extends
     return new this.#Array(buffer, offset, length);
   }
 
-  override live(scope: LiveScope, offset: number): T {
-    return this.read(scope.view, offset);
+  override store(memory: DataView, offset: number, value: unknown, path: string): void {
+    this.check(value, path);
+    this.write(memory, offset, value as T);
   }
+
+  override live(slot: LiveSlot): T {
+    return this.read(slot.memory, slot.offset);
+  }
+}
+
+/** Whether values of a layout have no parts, and so no views. */
+export function isPrimitive(layout: Layout<unknown>): boolean {
+  return layout instanceof Scalar || layout === bool;
 }
 
 /** Whether a layout is that of a number. */
@@ -379,7 +389,11 @@ export const bool: Layout<boolean> = new (class extends PodLayout<boolean> {
   override write(memory: DataView, offset: number, value: boolean): void {
     memory.setUint8(offset, value ? 1 : 0);
   }
-  override live(scope: LiveScope, offset: number): boolean {
-    return this.read(scope.view, offset);
+  override store(memory: DataView, offset: number, value: unknown, path: string): void {
+    this.check(value, path);
+    this.write(memory, offset, value as boolean);
+  }
+  override live(slot: LiveSlot): boolean {
+    return this.read(slot.memory, slot.offset);
   }
 })(1, 1, "bool");

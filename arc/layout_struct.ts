@@ -1,8 +1,8 @@
 // Structs, laid out by the rules of C: fields in their order, each at a multiple of its alignment, the whole padded to a
 // multiple of the largest.
 import { at, type Layout, type LayoutValue, PodLayout, podLayout, show } from "./layout.ts";
-import { isScalar } from "./layout_scalar.ts";
-import type { LiveScope } from "./live_scope.ts";
+import { isPrimitive } from "./layout_scalar.ts";
+import type { LiveSlot } from "./live_slot.ts";
 
 /**
  * The values of a struct with these fields.
@@ -26,52 +26,92 @@ interface Field {
   readonly offset: number;
 }
 
-/** A struct in shared memory. Its fields are accessors, which each kind of struct adds. */
+/**
+ * What a view of a struct inherits. The fields are its own accessors, so that all that looks at the fields of an object
+ * finds them. What is not its own comes here: a name that no field has.
+ */
+const FIELDS_ONLY: object = new Proxy(Object.prototype, {
+  set(_target, key, _value, view) {
+    throw new TypeError(
+      `Cannot set "${String(key)}" of a struct: it has the fields ${Object.keys(view as object).join(", ")}`,
+    );
+  },
+});
+
+/** A struct in shared memory. */
 class StructView {
-  readonly #scope: LiveScope;
-  readonly #offset: number;
-  readonly #layout: StructLayout;
+  readonly #slot: LiveSlot;
 
-  constructor(scope: LiveScope, offset: number, layout: StructLayout) {
-    this.#scope = scope;
-    this.#offset = offset;
-    this.#layout = layout;
+  constructor(slot: LiveSlot) {
+    this.#slot = slot;
   }
 
-  static scopeOf(view: StructView): LiveScope {
-    return view.#scope;
+  /** The slot of a view of exactly this layout. */
+  static slotOf(value: object, layout: PodLayout<unknown>): LiveSlot | undefined {
+    return #slot in value && value.#slot.layout.description === layout.description ? value.#slot : undefined;
   }
 
-  static offsetOf(view: StructView): number {
-    return view.#offset;
+  /** An accessor for a field, the same function for all views of a layout. */
+  static accessor({ name, layout, offset }: Field): Accessor {
+    const get = isPrimitive(layout)
+      ? function (this: StructView): unknown {
+        const slot = this.#slot;
+        slot.scope.mustLive();
+        return layout.read(slot.memory, slot.offset + offset);
+      }
+      : function (this: StructView): unknown {
+        return this.#slot.part(layout, offset);
+      };
+    const set = isPrimitive(layout)
+      ? function (this: StructView, value: unknown): void {
+        const slot = this.#slot;
+        slot.scope.mustLive();
+        layout.check(value, name);
+        layout.write(slot.memory, slot.offset + offset, value);
+      }
+      : function (this: StructView, value: unknown): void {
+        this.#slot.replace(layout, offset, value, name);
+      };
+    return { name, get, set };
   }
 
   /** A plain copy, for JSON and for printing. */
-  static plain(view: StructView): Record<string, unknown> {
-    return view.#layout.read(view.#scope.view, view.#offset);
+  static plain(view: StructView): unknown {
+    return view.#slot.layout.read(new DataView(view.#slot.snapshot().buffer), 0);
   }
 }
 
+interface Accessor {
+  readonly name: string;
+  readonly get: (this: StructView) => unknown;
+  readonly set: (this: StructView, value: unknown) => void;
+}
+
+// Several times as fast as `Object.defineProperty`, and there is a view for nearly every guard.
+const { __defineGetter__: defineGetter, __defineSetter__: defineSetter } = Object.prototype as unknown as {
+  __defineGetter__(this: object, name: string, get: () => unknown): void;
+  __defineSetter__(this: object, name: string, set: (value: unknown) => void): void;
+};
+
 class StructLayout extends PodLayout<Record<string, unknown>> {
   readonly #fields: readonly Field[];
+  readonly #accessors: readonly Accessor[];
   readonly #View: typeof StructView;
 
   constructor(fields: readonly Field[], size: number, alignment: number) {
     const description = fields.map((field) => `${JSON.stringify(field.name)}:${field.layout.description}`).join(",");
     super(size, alignment, `{${description}}`);
     this.#fields = fields;
+    this.#accessors = fields.map(StructView.accessor);
     this.#View = viewClass(fields);
   }
 
   override check(value: unknown, path = ""): void {
-    if (typeof value !== "object" || value === null) {
-      throw new TypeError(`Cannot write ${show(value)}${at(path)}: a struct is an object`);
-    }
+    const object = fieldsOf(value, path);
     for (const { name, layout } of this.#fields) {
-      const inner = path === "" ? name : `${path}.${name}`;
-      if (!(name in value)) throw new TypeError(`Cannot write a struct without its field "${inner}"`);
-      layout.check((value as Record<string, unknown>)[name], inner);
+      layout.check(fieldOf(object, name, path), pathOf(name, path));
     }
+    this.#refuseOthers(object, path);
   }
 
   override read(memory: DataView, offset: number): Record<string, unknown> {
@@ -84,30 +124,70 @@ class StructLayout extends PodLayout<Record<string, unknown>> {
     for (const field of this.#fields) field.layout.write(memory, offset + field.offset, value[field.name]);
   }
 
-  override live(scope: LiveScope, offset: number): Record<string, unknown> {
-    return new this.#View(scope, offset, this) as unknown as Record<string, unknown>;
+  override store(memory: DataView<ArrayBuffer>, offset: number, value: unknown, path: string): void {
+    const object = fieldsOf(value, path);
+    const slot = StructView.slotOf(object, this);
+    if (slot !== undefined) {
+      new Uint8Array(memory.buffer, memory.byteOffset + offset, this.size).set(slot.snapshot());
+      return;
+    }
+    for (const { name, layout, offset: within } of this.#fields) {
+      layout.store(memory, offset + within, fieldOf(object, name, path), pathOf(name, path));
+    }
+    this.#refuseOthers(object, path);
+  }
+
+  /** A field that the struct has not: nearly always a name that was mistyped, and it would be kept nowhere. */
+  #refuseOthers(object: Record<string, unknown>, path: string): void {
+    const keys = Object.keys(object);
+    if (keys.length === this.#fields.length) {
+      // As many as there are, and all of those were found: unless one is inherited.
+      if (this.#fields.every(({ name }) => Object.hasOwn(object, name))) return;
+    }
+    const names = this.#fields.map(({ name }) => name);
+    const other = keys.find((key) => !names.includes(key));
+    if (other === undefined) return;
+    throw new TypeError(
+      `Cannot write a struct with a field "${pathOf(other, path)}": it has the fields ${names.join(", ")}`,
+    );
+  }
+
+  override live(slot: LiveSlot): Record<string, unknown> {
+    const view = new this.#View(slot);
+    for (const { name, get, set } of this.#accessors) {
+      defineGetter.call(view, name, get);
+      defineSetter.call(view, name, set);
+    }
+    return Object.seal(view) as unknown as Record<string, unknown>;
   }
 }
 
-/** A class with an accessor for each field, so that the engine compiles each into a few instructions. */
-function viewClass(fields: readonly Field[]): typeof StructView {
-  const { scopeOf, offsetOf, plain } = StructView;
-  class View extends StructView {}
-  for (const { name, layout, offset } of fields) {
-    const get = isScalar(layout)
-      ? function (this: StructView): unknown {
-        return layout.read(scopeOf(this).view, offsetOf(this) + offset);
-      }
-      : function (this: StructView): unknown {
-        return layout.live(scopeOf(this), offsetOf(this) + offset);
-      };
-    const set = function (this: StructView, value: unknown): void {
-      layout.check(value, name);
-      layout.write(scopeOf(this).view, offsetOf(this) + offset, value);
-    };
-    Object.defineProperty(View.prototype, name, { get, set, enumerable: true, configurable: true });
+function fieldsOf(value: unknown, path: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null) {
+    throw new TypeError(`Cannot write ${show(value)}${at(path)}: a struct is an object`);
   }
+  return value as Record<string, unknown>;
+}
+
+function fieldOf(object: Record<string, unknown>, name: string, path: string): unknown {
+  const value = object[name];
+  if (value === undefined && !(name in object)) {
+    throw new TypeError(`Cannot write a struct without its field "${pathOf(name, path)}"`);
+  }
+  return value;
+}
+
+function pathOf(name: string, path: string): string {
+  return path === "" ? name : `${path}.${name}`;
+}
+
+/** What the views of one kind of struct inherit. */
+function viewClass(fields: readonly Field[]): typeof StructView {
+  const { plain } = StructView;
+  class View extends StructView {}
+  Object.setPrototypeOf(View.prototype, FIELDS_ONLY);
   const hidden = { configurable: true, enumerable: false, writable: true };
+  Object.defineProperty(View.prototype, "constructor", { ...hidden, value: Object });
   Object.defineProperty(View.prototype, Symbol.for("Deno.customInspect"), {
     ...hidden,
     value(this: StructView, inspect: (value: unknown, options?: unknown) => string, options?: unknown): string {

@@ -1,52 +1,92 @@
 // How long views on shared memory live: as long as the guard that gave them.
 import { IpcError } from "../ffi/error.ts";
 import type { Mapping } from "../ffi/mapping.ts";
+import type { PodLayout } from "./layout.ts";
+import { LiveSlot } from "./live_slot.ts";
 
 /** Stands between the views of one guard and shared memory. */
 export class LiveScope {
   readonly #mapping: Mapping;
+  readonly #memory: DataView<ArrayBuffer>;
   readonly #start: number;
   readonly #length: number;
-  #view: DataView | undefined;
+  #live = true;
   #window: ArrayBuffer | undefined;
+  /** Memory of what has moved. */
+  #apart: ArrayBuffer[] | undefined;
+  #root: LiveSlot;
 
   /**
    * @param mapping The memory.
-   * @param view All of it; kept by the cell, as making one costs more than the whole guard.
+   * @param memory All of it; kept by the cell, as making one costs more than the whole guard.
    * @param start Where the value lies, in bytes.
-   * @param length Bytes of the value.
+   * @param layout Of the value.
    */
-  constructor(mapping: Mapping, view: DataView, start: number, length: number) {
+  constructor(mapping: Mapping, memory: DataView<ArrayBuffer>, start: number, layout: PodLayout<unknown>) {
     this.#mapping = mapping;
-    this.#view = view;
+    this.#memory = memory;
     this.#start = start;
-    this.#length = length;
+    this.#length = layout.size;
+    this.#root = new LiveSlot(this, layout, memory, start, false);
   }
 
-  /** The memory, for accessors that go through this scope each time. */
-  get view(): DataView {
-    const view = this.#view;
-    if (view === undefined) throw ended();
-    return view;
+  /** The whole value. */
+  get root(): LiveSlot {
+    return this.#root;
+  }
+
+  /** Replaces the whole value by bytes that belong to this scope from now on. */
+  replaceRoot(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#root.seen) this.#root = LiveSlot.apart(this, this.#root.layout, bytes);
+    else new Uint8Array(this.#memory.buffer, this.#start, this.#length).set(bytes);
   }
 
   /** Throws once the guard was released. */
   mustLive(): void {
-    if (this.#view === undefined) throw ended();
+    if (!this.#live) throw ended();
   }
 
-  /** Memory of this scope alone, for views that hold on to it: at the end it is taken away from them. */
-  window(offset: number): { buffer: ArrayBuffer; offset: number } {
+  /** Whether any part lies elsewhere than in its place. */
+  get anyMoved(): boolean {
+    return this.#apart !== undefined;
+  }
+
+  /** Memory of a part that has moved: taken away from its views at the end, too. */
+  adopt(buffer: ArrayBuffer): void {
+    (this.#apart ??= []).push(buffer);
+  }
+
+  /** Memory of a slot for views that hold on to it: at the end it is taken away from them. */
+  window({ memory, offset }: LiveSlot): { buffer: ArrayBuffer; offset: number } {
     this.mustLive();
+    if (memory !== this.#memory) return { buffer: memory.buffer, offset };
     this.#window ??= this.#mapping.window(this.#start, this.#length);
     return { buffer: this.#window, offset: offset - this.#start };
   }
 
-  /** Ends all views: accessors throw, typed arrays are empty. */
+  /** Puts everything into its place and ends all views: accessors throw, typed arrays are empty. */
   end(): void {
-    this.#view = undefined;
+    this.#live = false;
     this.#window?.transfer(0);
     this.#window = undefined;
+    if (this.#apart === undefined) return;
+    const root = this.#root;
+    root.settle();
+    if (root.moved) {
+      new Uint8Array(this.#memory.buffer, this.#start, this.#length).set(
+        new Uint8Array(root.memory.buffer, 0, this.#length),
+      );
+    }
+    for (const buffer of this.#apart) buffer.transfer(0);
+    this.#apart = undefined;
+  }
+
+  /** Ends all views; what they wrote is not to be kept. */
+  drop(): void {
+    this.#live = false;
+    this.#window?.transfer(0);
+    for (const buffer of this.#apart ?? []) buffer.transfer(0);
+    this.#window = this.#apart = undefined;
   }
 }
 

@@ -56,7 +56,7 @@
  *   52   4  length of the value in buffer 1
  *   56   4  offset of buffer 0
  *   60   4  distance from buffer 0 to buffer 1; 0 for a number, which has one place only
- *   64  64  pthread_mutex_t (process-shared, robust, error-checking)
+ *   64  64  pthread_mutex_t (process-shared, robust, normal)
  *  128   4  watchers: not 0 if a program may be watching
  *  132   4  starving: 1 + the bell of a waiter to whom others should give way; 0 if there is none
  *  136   4  bells in use: 1 + the highest number ever taken
@@ -66,7 +66,9 @@
  *  152   4  writer of buffer 1
  *  156   4  offset of the text that describes the layout, such as {"id":u32,"hits":[4]f64}
  *  160   4  length of that text
- *  164  28  reserved
+ *  164   4  whose mutex it is: 1 glibc, + 256 × sizeof(pthread_mutex_t)
+ *  168   4  PID namespace of the last one who locked: the low 32 bits of its inode; 0 if unknown
+ *  172  20  reserved
  *  192  32  × 256 bells: owner (thread id), start, namespace, wants, ticket, 12 bytes reserved
  * 8384   …  the text, then buffer 0 and buffer 1
  * ```
@@ -75,8 +77,16 @@
  *   again), and lock one free byte from `0x10000000` to `0x1000ffff` for writing with `F_OFD_SETLK`, by which holders are
  *   counted. Map it by a second `open`: a mapping keeps its file description open, and that its locks. Compare magic,
  *   version, kind and, for POD, the fingerprint.
- * - **To lock**: `pthread_mutex_lock`. If the counter is odd then, the last writer died: add 3 to it (1 if the distance at
- *   60 is 0), and the value from before its write is current. After `EOWNERDEAD`, call `pthread_mutex_consistent`.
+ * - **The mutex** is of the type PTHREAD_MUTEX_NORMAL, robust and process-shared, and it is the C library's own: compare
+ *   the word at 164. One of another library (musl), or another processor, keeps nobody apart: do not use the cell then.
+ * - **To lock**: `pthread_mutex_trylock`. On EBUSY, sleep by a futex (not private) on the first word of the mutex: it has
+ *   the owner's thread id in the low 30 bits, FUTEX_OWNER_DIED in bit 30 and FUTEX_WAITERS in bit 31. Set FUTEX_WAITERS by
+ *   compare-and-swap, FUTEX_WAIT for that value, try again; having slept and got the lock, set FUTEX_WAITERS again.
+ *   `pthread_mutex_lock` does for programs that share no cell across PID namespaces: if a thread is killed while it waits
+ *   in there, the kernel takes an owner of the same thread id in another namespace for dead.
+ * - **After locking**: store your PID namespace, or 0, at 168. If the counter is odd, the last writer did not finish: add 3
+ *   to it (1 if the distance at 60 is 0), and the value from before its write is current. After `EOWNERDEAD`, call
+ *   `pthread_mutex_consistent`.
  * - **To read**, holding the lock: the value is at *offset + ((c >> 1) & 1) × distance*, with the length at 48 or 52.
  *   Without the lock: note c, copy the value, and look at c again; if it has grown by more than 2 beyond the even number
  *   at or below the first, begin again.

@@ -1,8 +1,10 @@
 // All cells of this machine, as files show them: for the command line.
-import { listDirectory, readTextFile } from "../ffi/directory.ts";
+import { listDirectory } from "../ffi/directory.ts";
 import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
 import { lockHolders } from "../ffi/lock_holders.ts";
+import { processOfThread } from "../ffi/liveness.ts";
 import { readAt } from "../ffi/read_at.ts";
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../ffi/robust_mutex.ts";
 import { cString, libc } from "../ffi/libc.ts";
 import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "./cell_name.ts";
 import { countOthers } from "./holders.ts";
@@ -10,6 +12,7 @@ import { checkHeader, openCellFile, openSegment, readHeader } from "./segment_fi
 import {
   CAPACITY,
   COUNTER,
+  HOLDER_NAMESPACE,
   KIND,
   KIND_CBOR,
   LENGTHS,
@@ -34,7 +37,9 @@ export interface CellInfo {
   readonly length: number;
   /** Ids of the processes that hold it, as far as this user may see them; one that holds it twice is there twice. */
   readonly holders: readonly number[];
-  /** Id of the process that has the lock, if any. */
+  /** Whether a process has the lock. */
+  readonly locked: boolean;
+  /** Id of the process that has the lock, if that can be told. */
   readonly lockedBy: number | undefined;
   /** How many hold it, exactly, also those whose processes this user may not see. */
   readonly references: number;
@@ -95,7 +100,8 @@ export function describeCell(name: string, fd: number, status: FileStatus): Cell
     capacity: header[CAPACITY]!,
     length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
     holders,
-    lockedBy: lockOwner(header[MUTEX_OFFSET >> 2]!),
+    locked: lockOwner(header) !== undefined,
+    lockedBy: processOfThread(lockOwner(header) ?? 0, header[HOLDER_NAMESPACE]!, holders),
     references,
     stale: holders.length === 0 && references === 0,
     damage: damageOf(fd, status),
@@ -117,12 +123,11 @@ function readText(fd: number, offset: number, length: number, size: number): str
   return new TextDecoder().decode(readAt(fd, offset, length));
 }
 
-/** The process of the thread whose id is in the first word of glibc's mutex, if it lives. */
-function lockOwner(word: number): number | undefined {
-  const tid = word & 0x3fff_ffff; // the two highest bits say "somebody sleeps" and "the owner died"
-  if (tid === 0 || (word & 0x4000_0000) !== 0) return undefined;
-  const pid = /^Tgid:\s*(\d+)/m.exec(readTextFile(`/proc/${tid}/status`) ?? "")?.[1];
-  return pid === undefined ? undefined : Number(pid);
+/** The thread that has the lock, by its number in its own PID namespace; `undefined` if none has. */
+function lockOwner(header: Int32Array): number | undefined {
+  const word = header[MUTEX_OFFSET >> 2]!;
+  const tid = word & FUTEX_TID_MASK;
+  return tid === 0 || (word & FUTEX_OWNER_DIED) !== 0 ? undefined : tid;
 }
 
 /**

@@ -22,6 +22,7 @@ import {
   O_NONBLOCK,
   O_RDWR,
 } from "../ffi/platform.ts";
+import { mutexMark } from "../ffi/robust_mutex.ts";
 import { step } from "../ffi/step_hook.ts";
 import { removeBells } from "./bells.ts";
 import { closeForDeadThreads, countOthers, join } from "./holders.ts";
@@ -35,6 +36,7 @@ import {
   KIND,
   KIND_POD,
   MAGIC,
+  MUTEX_MARK,
   SIZE_HIGH,
   SIZE_LOW,
   VALUES_OFFSET,
@@ -324,8 +326,17 @@ export function checkHeader(fd: number, status: FileStatus, what: string): void 
   if (version !== FORMAT_VERSION) {
     throw new IpcError(
       "Incompatible",
-      `${what}: it has format ${version}, and this version of the library knows format ${FORMAT_VERSION}`,
+      `${what}: it has format ${version}, and this version of the library knows format ${FORMAT_VERSION}; use the same ` +
+        "version in all programs that share it",
     );
+  }
+  const mark = header[MUTEX_MARK]!;
+  if (mark !== mutexMark()) {
+    const found = mark === 0
+      ? "an older version of the library has made it, with another kind of lock; end its programs, or use one version"
+      : `its lock is that of another C library or processor (mark ${mark}, and here it is ${mutexMark()}), which would ` +
+        "keep nobody apart; share cells among programs that use glibc";
+    throw new IpcError("Incompatible", `${what}: ${found}`);
   }
   const size = (header[SIZE_LOW]! >>> 0) + (header[SIZE_HIGH]! >>> 0) * 2 ** 32;
   if (status.size < size) throw cutShort(what, `its file of ${size} bytes`, status.size);

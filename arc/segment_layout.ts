@@ -15,7 +15,7 @@
  *   52   4  length of the value in buffer 1
  *   56   4  offset of buffer 0
  *   60   4  distance from buffer 0 to buffer 1; 0 for a scalar, which has one place only
- *   64  64  pthread_mutex_t (process-shared, robust, error-checking)
+ *   64  64  pthread_mutex_t (process-shared, robust, normal)
  *  128   4  watchers: not 0 if a program may be watching
  *  132   4  starving: 1 + the bell of a waiter that waits too long, to whom others give way; 0 if there is none
  *  136   4  bells in use: 1 + the highest number ever taken
@@ -25,7 +25,9 @@
  *  152   4  writer of buffer 1
  *  156   4  offset of the text that describes the layout (0 = CBOR)
  *  160   4  length of that text
- *  164  28  reserved, 0
+ *  164   4  whose mutex it is: 1 glibc, + 256 × sizeof(pthread_mutex_t)
+ *  168   4  PID namespace of the last one who locked: the low 32 bits of its inode; 0 if unknown
+ *  172  20  reserved, 0
  *  192  32  × 256 bells, see `bells.ts`
  * 8384   …  the text, then buffer 0 and buffer 1, each at a multiple of 64
  * ```
@@ -62,6 +64,8 @@ export const VERSION = 2,
   WRITERS = 37, // two words
   TEXT_OFFSET = 39,
   TEXT_LENGTH = 40,
+  MUTEX_MARK = 41,
+  HOLDER_NAMESPACE = 42,
   BELL_TABLE = 48;
 
 /** Offset of the mutex, in bytes. */

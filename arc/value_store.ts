@@ -187,14 +187,20 @@ export class ValueStore {
     Atomics.add(this.#words, COUNTER, 2);
   }
 
+  /** Leaves a mark for the next owner of the lock, as a writer that died half-way would: it finds the last value. */
+  leaveUnfinished(): void {
+    if ((Atomics.load(this.#words, COUNTER) & 1) === 0) Atomics.add(this.#words, COUNTER, 1);
+  }
+
   /**
-   * Undoes a write that its writer did not live to finish.
+   * Undoes a write that its writer did not live to finish. Returns whether there was one.
    *
    * Forward by three, not back by one: the same place stays current, and a reader whose place the dead writer was
    * filling finds itself overtaken, where an old count would have told it that nothing had happened.
    */
-  repair(): void {
-    if ((Atomics.load(this.#words, COUNTER) & 1) === 0) return;
+  repair(): boolean {
+    if ((Atomics.load(this.#words, COUNTER) & 1) === 0) return false;
     Atomics.add(this.#words, COUNTER, this.stride === 0 ? 1 : 3);
+    return true;
   }
 }

@@ -89,7 +89,7 @@ export function cellDocument(cell: CellInfo): Record<string, unknown> {
     length: cell.length,
     references: cell.references,
     holders: holdersDocument(cell.holders),
-    lockedBy: processDocument(cell.lockedBy),
+    lockedBy: cell.locked && cell.lockedBy === undefined ? { pid: null, name: null } : processDocument(cell.lockedBy),
     stale: cell.stale,
     damage: cell.damage ?? null,
   };
@@ -136,6 +136,11 @@ export function holdersText(pids: readonly number[], references = pids.length): 
   return parts.filter((part) => part !== "").join(", ");
 }
 
+/** Who has the lock of a cell, for people. */
+export function lockedText({ lockedBy }: CellInfo): string {
+  return lockedBy === undefined ? "a process that cannot be seen" : processesText([lockedBy]);
+}
+
 /** "live", "stale" or "damaged", with its colour. */
 export function stateText(stale: boolean, damage: string | undefined): [string, "green" | "yellow" | "red"] {
   if (damage !== undefined) return ["damaged", "red"];
@@ -144,7 +149,7 @@ export function stateText(stale: boolean, damage: string | undefined): [string, 
 
 function cellRow(cell: CellInfo): TableCell[] {
   const notes = [cell.kind === "cbor" ? "CBOR" : cell.layout === "" ? "layout unknown" : printable(cell.layout)];
-  if (cell.lockedBy !== undefined) notes.push(`locked by ${processesText([cell.lockedBy])}`);
+  if (cell.locked) notes.push(`locked by ${lockedText(cell)}`);
   if (cell.damage !== undefined) notes.push(printable(cell.damage));
   return [
     "cell",

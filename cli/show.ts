@@ -7,7 +7,7 @@ import { decodeCbor } from "../ffi/cbor.ts";
 import { openFiles } from "../ffi/open_files.ts";
 import { type Call, type Command, Refused, UsageError } from "./command.ts";
 import { type Json, jsonOf } from "./json_value.ts";
-import { cellDocument, channelDocument, holdersText, processesText, stateText } from "./ls.ts";
+import { cellDocument, channelDocument, holdersText, lockedText, processesText, stateText } from "./ls.ts";
 import type { Output } from "./output.ts";
 import { bytesText, counted, cut, printable } from "./text.ts";
 import { dumpLines, hexText, valueLine, valueLines } from "./value_text.ts";
@@ -110,7 +110,7 @@ function describeCell(info: CellInfo, header: CellHeader, known: boolean, out: O
     ["value", `${counted(info.length, "byte")}, at most ${info.capacity.toLocaleString("en")}`],
     ["changed", `${counted(changes, "time")}${(header.changeCounter & 1) === 1 ? ", and being written" : ""}`],
     ["held by", holdersText(info.holders, info.references) || "nobody"],
-    ["locked by", info.lockedBy === undefined ? "nobody" : processesText([info.lockedBy])],
+    ["locked by", info.locked ? lockedText(info) : "nobody"],
   ]);
   out.line();
 }

@@ -25,8 +25,6 @@ const SYMBOLS = {
   accept4: { parameters: ["i32", "pointer", "pointer", "i32"], result: "i32" },
   // int bind(int fd, const struct sockaddr *addr, socklen_t len)
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  // int clock_gettime(clockid_t clock, struct timespec *now)
-  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
   // int closedir(DIR *dir)
@@ -57,6 +55,8 @@ const SYMBOLS = {
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  // const char *gnu_get_libc_version(void): no other C library has it, and a cell holds a mutex of glibc's
+  gnu_get_libc_version: { parameters: [], result: "pointer" },
   // pid_t gettid(void)
   gettid: { parameters: [], result: "i32" },
   // int linkat(int olddir, const char *old, int newdir, const char *new, int flags)
@@ -83,14 +83,10 @@ const SYMBOLS = {
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
-  // int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *abstime)
-  pthread_mutex_clocklock: { parameters: ["pointer", "i32", "buffer"], result: "i32" },
   // int pthread_mutex_consistent(pthread_mutex_t *mutex)
   pthread_mutex_consistent: { parameters: ["pointer"], result: "i32" },
   // int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
   pthread_mutex_init: { parameters: ["pointer", "buffer"], result: "i32" },
-  // int pthread_mutex_lock(pthread_mutex_t *mutex)
-  pthread_mutex_lock: { parameters: ["pointer"], result: "i32" },
   // int pthread_mutex_trylock(pthread_mutex_t *mutex)
   pthread_mutex_trylock: { parameters: ["pointer"], result: "i32" },
   // int pthread_mutex_unlock(pthread_mutex_t *mutex)
@@ -123,6 +119,8 @@ const SYMBOLS = {
   statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
   // int statx(int dir, const char *path, int flags, unsigned mask, struct statx *buf)
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
+  // long syscall(long number, ... /* futex: uint32_t *word, int op, uint32_t value, struct timespec *, uint32_t *, uint32_t */)
+  syscall: { parameters: ["i64", "pointer", "i32", "i32", "buffer", "pointer", "i32"], result: "i32" },
   // int tgkill(pid_t tgid, pid_t tid, int sig), in glibc since 2.30
   tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int unlink(const char *path)

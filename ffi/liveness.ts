@@ -1,4 +1,5 @@
 // Whether a thread of some process still lives, exactly: by its number and the moment it started.
+import { listDirectory, readTextFile } from "./directory.ts";
 import { cString, libc } from "./libc.ts";
 import { AT_FDCWD, EPERM, ESRCH, O_CLOEXEC, O_RDONLY, STATX_INO } from "./platform.ts";
 import { STATX } from "./structs.ts";
@@ -92,9 +93,35 @@ function ownNamespace(): number {
   const number = new Uint8Array(16);
   const length = libc().c.readlink(cString("/proc/self"), number, BigInt(number.length));
   if (length < 0 || new TextDecoder().decode(number.subarray(0, length)) !== `${libc().c.getpid()}`) return 0;
-  const pid = inodeOf("/proc/self/ns/pid"), time = inodeOf("/proc/self/ns/time");
+  return namespaceOf("self");
+}
+
+/** The namespace of a process, as {@linkcode ThreadIdentity} has it, by its name in /proc; 0 if it cannot be told. */
+function namespaceOf(process: string): number {
+  const pid = inodeOf(`/proc/${process}/ns/pid`), time = inodeOf(`/proc/${process}/ns/time`);
   // /proc counts start times as the reader's time namespace does, if it has one of its own.
   return pid === 0 || time === 0 || time === FIRST_TIME_NAMESPACE ? pid : Math.imul(pid ^ time, 0x9e37_79b1);
+}
+
+/**
+ * The process of a thread, as this process numbers it.
+ *
+ * @param tid The number of the thread in its own PID namespace.
+ * @param namespace That namespace, as {@linkcode ThreadIdentity} has it.
+ * @param candidates Processes, as this process numbers them, one of which it is.
+ * @returns `undefined` unless it is certain.
+ */
+export function processOfThread(tid: number, namespace: number, candidates: readonly number[]): number | undefined {
+  if (namespace === 0) return undefined;
+  for (const pid of new Set(candidates)) {
+    if (namespaceOf(`${pid}`) !== namespace) continue;
+    for (const task of listDirectory(`/proc/${pid}/task`)) {
+      // NSpid:	4711	1
+      const numbers = /^NSpid:((?:\s+\d+)+)$/m.exec(readTextFile(`/proc/${pid}/task/${task}/status`) ?? "")?.[1];
+      if (numbers !== undefined && Number(numbers.trim().split(/\s+/).at(-1)) === tid) return pid;
+    }
+  }
+  return undefined;
 }
 
 /** Low 32 bits; 0 if there is none. */

@@ -8,6 +8,10 @@ export interface Platform {
   readonly O_NOFOLLOW: number;
   readonly O_DIRECTORY: number;
   readonly O_TMPFILE: number;
+  /** Number of the system call. */
+  readonly SYS_futex: number;
+  /** Bytes of a `pthread_mutex_t`. */
+  readonly mutexSize: number;
 }
 
 /** Every system and processor that there is a table for. */
@@ -18,6 +22,8 @@ export const PLATFORMS: Record<string, Platform> = {
     O_NOFOLLOW: 0x20000,
     O_DIRECTORY: 0x10000,
     O_TMPFILE: 0x410000,
+    SYS_futex: 202,
+    mutexSize: 40,
   },
   "linux-aarch64": {
     name: "Linux arm64",
@@ -25,6 +31,8 @@ export const PLATFORMS: Record<string, Platform> = {
     O_NOFOLLOW: 0x8000,
     O_DIRECTORY: 0x4000,
     O_TMPFILE: 0x404000,
+    SYS_futex: 98,
+    mutexSize: 48,
   },
 };
 
@@ -82,7 +90,7 @@ export const STATX_INO = 0x100, STATX_BLOCKS = 0x400, STATX_BASIC_STATS = 0x7ff;
 /** What `getrlimit` is asked for. */
 export const RLIMIT_NOFILE = 7;
 /** Attributes of mutexes. */
-export const PTHREAD_PROCESS_SHARED = 1, PTHREAD_MUTEX_ROBUST = 1, PTHREAD_MUTEX_ERRORCHECK = 2;
+export const PTHREAD_PROCESS_SHARED = 1, PTHREAD_MUTEX_ROBUST = 1, PTHREAD_MUTEX_NORMAL = 0;
 
 /** Numbers of the errors that the code tells apart. */
 export const EPERM = 1,

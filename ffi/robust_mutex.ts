@@ -1,26 +1,40 @@
-// glibc's process-shared, robust, error-checking mutex in mapped memory.
+// glibc's process-shared, robust mutex in mapped memory.
 //
 // Only for memory shared by processes that trust one another: the mutex holds pointers of glibc's, and whoever edits
 // them owns the process that locks next.
+//
+// Of the normal type, which never compares the caller's thread number with the owner's: the main process of every
+// container is number 1. For the same reason this never waits inside `pthread_mutex_lock`. While glibc waits there, it
+// has told the kernel that this thread may own the mutex, and if the thread is killed, the kernel compares numbers: a
+// namesake in another container would be taken for dead while it holds the lock. So locking is trying, which takes
+// nanoseconds, and waiting is a futex of ours on glibc's own lock word, in which glibc and the kernel keep the owner's
+// number and a bit that says that somebody sleeps. Who unlocks, in any language, wakes one of those that sleep.
 import { IpcError } from "./error.ts";
 import { libc, systemError } from "./libc.ts";
 import type { Mapping } from "./mapping.ts";
 import {
+  EAGAIN,
   EBUSY,
-  EDEADLK,
+  EINTR,
   ENOTRECOVERABLE,
   EOWNERDEAD,
   ETIMEDOUT,
-  PTHREAD_MUTEX_ERRORCHECK,
+  PTHREAD_MUTEX_NORMAL,
   PTHREAD_MUTEX_ROBUST,
   PTHREAD_PROCESS_SHARED,
 } from "./platform.ts";
 
-const CLOCK_MONOTONIC = 1;
-/** Nanoseconds. */
-const SECOND = 1_000_000_000n;
-/** The longest time-out, in milliseconds: 31 years, whose nanoseconds fit in 64 bits. */
-const LONGEST = 1e12;
+/** The operation that waits for a futex, and what is in the word of one that a mutex locks by; as `linux/futex.h` has it. */
+export const FUTEX_WAIT = 0,
+  FUTEX_WAITERS = 0x8000_0000 | 0,
+  FUTEX_OWNER_DIED = 0x4000_0000,
+  FUTEX_TID_MASK = 0x3fff_ffff;
+
+/**
+ * Milliseconds that the thread sleeps at a time. In between, a Worker that was terminated ends: V8 cannot interrupt a
+ * call of C.
+ */
+const LONGEST_SLEEP = 100;
 
 /**
  * What came of an attempt to lock.
@@ -28,23 +42,49 @@ const LONGEST = 1e12;
  * - `locked`: held now.
  * - `owner-died`: held now; the last owner died holding it. Repair the data, then {@linkcode RobustMutex.consistent}.
  * - `busy`, `timeout`: not held.
- * - `deadlock`: this very thread holds it already.
+ * - `deadlock`: this very object holds it already.
  */
 export type LockResult = "locked" | "owner-died" | "busy" | "timeout" | "deadlock";
 
+/** The C library of this process, whose mutexes no other understands: the lowest byte of {@linkcode mutexMark}. */
+const GLIBC = 1;
+
+/** What a program must know of a mutex before it uses one that another has made: the C library, and its size there. */
+export function mutexMark(): number {
+  return GLIBC | libc().platform.mutexSize << 8;
+}
+
 /**
  * A mutex at an address. Lock and unlock it on the isolate's own thread, always: to the kernel the owner is a thread,
- * so a lock taken by a `nonblocking` FFI call would belong to a thread of the pool.
+ * so a lock taken by a `nonblocking` FFI call would belong to a thread of the pool. One object a thread and mutex: it knows
+ * whether it holds the lock, by what it did and not by the number of the thread.
  */
 export class RobustMutex {
-  readonly #pointer: Deno.PointerObject;
+  #pointer: Deno.PointerObject | null;
+  /** glibc's lock word: the first of the mutex. */
+  readonly #word: Int32Array;
+  readonly #tid: number;
+  #held = false;
 
   /**
-   * @param mapping The shared memory; it must stay mapped as long as the mutex is used.
+   * @param mapping The shared memory; it must stay mapped until {@linkcode close}.
    * @param offset Where the `pthread_mutex_t` lies in it, in bytes, a multiple of 8.
    */
   constructor(mapping: Mapping, offset: number) {
     this.#pointer = mapping.pointerAt(offset);
+    this.#word = new Int32Array(mapping.buffer, offset, 1);
+    this.#tid = libc().c.gettid();
+  }
+
+  /** The address, as long as there is memory behind it. */
+  get #address(): Deno.PointerObject {
+    if (this.#pointer === null) throw new IpcError("Closed", "Cannot lock a cell: it was closed; load it again");
+    return this.#pointer;
+  }
+
+  /** The memory is about to go: from now on every call is an error, not an access to it. */
+  close(): void {
+    this.#pointer = null;
   }
 
   /** Makes a new mutex in memory that nobody else sees yet. */
@@ -59,36 +99,64 @@ export class RobustMutex {
       what,
     );
     expectZero(c.pthread_mutexattr_setrobust(attributes, PTHREAD_MUTEX_ROBUST), "pthread_mutexattr_setrobust", what);
-    expectZero(c.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_ERRORCHECK), "pthread_mutexattr_settype", what);
-    expectZero(c.pthread_mutex_init(this.#pointer, attributes), "pthread_mutex_init", what);
+    expectZero(c.pthread_mutexattr_settype(attributes, PTHREAD_MUTEX_NORMAL), "pthread_mutexattr_settype", what);
+    expectZero(c.pthread_mutex_init(this.#address, attributes), "pthread_mutex_init", what);
   }
 
   /** Takes the lock if nobody holds it. */
   tryLock(): LockResult {
-    return toResult(libc().c.pthread_mutex_trylock(this.#pointer), "pthread_mutex_trylock");
+    const address = this.#address;
+    // A namesake: not even an attempt, for the reason above. This thread itself does not hold it.
+    if ((this.#word[0]! & FUTEX_TID_MASK) === this.#tid && (this.#word[0]! & FUTEX_OWNER_DIED) === 0) return "busy";
+    const result = libc().c.pthread_mutex_trylock(address);
+    if (result === EBUSY) return "busy";
+    if (result !== 0 && result !== EOWNERDEAD) throw lockError(result);
+    this.#held = true;
+    return result === 0 ? "locked" : "owner-died";
   }
 
   /**
    * Waits for the lock; the thread sleeps.
    *
-   * @param timeout Milliseconds; `Infinity` waits for ever.
+   * @param timeout Milliseconds; by default as long as it takes.
    */
   lock(timeout = Infinity): LockResult {
-    const { c } = libc();
-    if (timeout === Infinity) return toResult(c.pthread_mutex_lock(this.#pointer), "pthread_mutex_lock");
-    // The monotonic clock: somebody may set the other one while this waits.
-    const timespec = new BigInt64Array(2); // { time_t tv_sec; long tv_nsec }
-    c.clock_gettime(CLOCK_MONOTONIC, timespec);
-    const nanoseconds = timespec[1]! + BigInt(Math.ceil(Math.min(Math.max(0, timeout), LONGEST) * 1e6));
-    timespec[0]! += nanoseconds / SECOND;
-    timespec[1] = nanoseconds % SECOND;
-    return toResult(c.pthread_mutex_clocklock(this.#pointer, CLOCK_MONOTONIC, timespec), "pthread_mutex_clocklock");
+    if (this.#held) return "deadlock";
+    const first = this.tryLock();
+    if (first !== "busy") return first;
+    const deadline = performance.now() + timeout;
+    for (let left = timeout; left > 0; left = deadline - performance.now()) {
+      this.#sleep(Math.min(left, LONGEST_SLEEP));
+      const result = this.tryLock();
+      if (result === "busy") continue;
+      // Others may sleep as well, and the attempt does not say so: who unlocks wakes the next one.
+      Atomics.or(this.#word, 0, FUTEX_WAITERS);
+      return result;
+    }
+    return "timeout";
+  }
+
+  /** Until the lock is given back, the owner dies, or the time is over. */
+  #sleep(milliseconds: number): void {
+    const word = this.#word;
+    const found = Atomics.load(word, 0);
+    if ((found & FUTEX_TID_MASK) === 0 || (found & FUTEX_OWNER_DIED) !== 0) return;
+    const marked = found | FUTEX_WAITERS;
+    if (found !== marked && Atomics.compareExchange(word, 0, found, marked) !== found) return;
+    const { c, errnoCell, platform } = libc();
+    const nanoseconds = Math.ceil(milliseconds * 1e6); // less than a second
+    SLEEP[0] = 0n, SLEEP[1] = BigInt(nanoseconds);
+    const result = c.syscall(BigInt(platform.SYS_futex), this.#address, FUTEX_WAIT, marked, SLEEP, null, 0);
+    const errno = errnoCell[0]!;
+    if (result < 0 && errno !== EAGAIN && errno !== ETIMEDOUT && errno !== EINTR) {
+      throw systemError("Cannot wait for a mutex", "futex", errno);
+    }
   }
 
   /** Declares the data repaired after `owner-died`. Without it the mutex can never be locked again. */
   consistent(): void {
     expectZero(
-      libc().c.pthread_mutex_consistent(this.#pointer),
+      libc().c.pthread_mutex_consistent(this.#address),
       "pthread_mutex_consistent",
       "Cannot repair a mutex whose owner died",
     );
@@ -96,34 +164,25 @@ export class RobustMutex {
 
   /** Gives the lock back. Only the thread that holds it may. */
   unlock(): void {
-    const result = libc().c.pthread_mutex_unlock(this.#pointer);
+    const result = libc().c.pthread_mutex_unlock(this.#address);
+    this.#held = false;
     if (result !== 0) throw systemError("Cannot unlock a mutex", "pthread_mutex_unlock", result);
   }
 }
+
+/** `struct timespec`. */
+const SLEEP = new BigInt64Array(2);
 
 function expectZero(result: number, syscall: string, what: string): void {
   if (result !== 0) throw systemError(what, syscall, result);
 }
 
-function toResult(result: number, syscall: string): LockResult {
-  switch (result) {
-    case 0:
-      return "locked";
-    case EOWNERDEAD:
-      return "owner-died";
-    case EBUSY:
-      return "busy";
-    case ETIMEDOUT:
-      return "timeout";
-    case EDEADLK:
-      return "deadlock";
-    case ENOTRECOVERABLE:
-      throw new IpcError(
-        "Corrupt",
-        "Cannot lock: the last owner died and whoever came next did not repair the data; remove the shared memory",
-        { errno: result, syscall },
-      );
-    default:
-      throw systemError("Cannot lock a mutex", syscall, result);
-  }
+function lockError(errno: number): IpcError {
+  const syscall = "pthread_mutex_trylock";
+  if (errno !== ENOTRECOVERABLE) return systemError("Cannot lock a mutex", syscall, errno);
+  return new IpcError(
+    "Corrupt",
+    "Cannot lock: the last owner died, and the next one did not repair the data; remove the shared memory",
+    { errno, syscall },
+  );
 }

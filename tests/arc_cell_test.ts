@@ -116,6 +116,8 @@ arcTest("A cell that was cut short, or whose header lies, is Corrupt", (cell) =>
   for (
     const [offset, value, code] of [
       [8, 99, "Incompatible"], // format version
+      [164, 0, "Incompatible"], // whose mutex: an older version
+      [164, 2 | 40 << 8, "Incompatible"], // another C library
       [12, 7, "Corrupt"], // kind
       [16, 0x7fff_ffff, "Corrupt"], // segment size
       [16, 64, "Corrupt"],

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct bell {
@@ -42,7 +44,7 @@ struct cell {
     char room[64];
   };
   _Atomic uint32_t watchers, starving, bells_in_use, next_ticket;
-  uint32_t capacity, writer[2], text_offset, text_length, reserved[7];
+  uint32_t capacity, writer[2], text_offset, text_length, mutex_mark, holder_namespace, reserved[5];
   struct bell bells[256];
 };
 _Static_assert(sizeof(struct cell) == 8384, "layout");
@@ -50,6 +52,7 @@ _Static_assert(sizeof(struct cell) == 8384, "layout");
 static const char *path;
 static struct stat file;
 static struct cell *cell;
+static uint32_t own_namespace;
 
 static void fail(const char *what) {
   perror(what);
@@ -82,16 +85,41 @@ static void attach(void) {
       fprintf(stderr, "not a cell of format 1\n");
       exit(1);
     }
+    /* The mutex is the C library's own: one of another library would keep nobody apart. */
+#ifdef __GLIBC__
+    const uint32_t mark = 1 | sizeof(pthread_mutex_t) << 8;
+#else
+    const uint32_t mark = 0; /* no library that is known */
+#endif
+    if (cell->mutex_mark != mark) {
+      fprintf(stderr, "its lock is of another C library\n");
+      exit(1);
+    }
+    struct stat namespace;
+    own_namespace = stat("/proc/self/ns/pid", &namespace) == 0 ? (uint32_t)namespace.st_ino : 0;
     return;
   }
 }
 
+/* Not pthread_mutex_lock: a thread that is killed while it waits in there may make the kernel take a living owner with the
+ * same number, in another container, for dead. So this tries, and sleeps by a futex on the first word of the mutex, where
+ * the owner's number is, and the bit that says that somebody sleeps. */
 static void lock(void) {
-  int error = pthread_mutex_lock(&cell->mutex);
+  _Atomic uint32_t *word = (_Atomic uint32_t *)&cell->mutex;
+  int error, slept = 0;
+  while ((error = pthread_mutex_trylock(&cell->mutex)) == EBUSY) {
+    uint32_t found = *word;
+    if ((found & FUTEX_TID_MASK) == 0 || (found & FUTEX_OWNER_DIED)) continue;
+    if (!(found & FUTEX_WAITERS) && !atomic_compare_exchange_strong(word, &found, found | FUTEX_WAITERS)) continue;
+    syscall(SYS_futex, word, FUTEX_WAIT, found | FUTEX_WAITERS, NULL, NULL, 0);
+    slept = 1;
+  }
   if (error != 0 && error != EOWNERDEAD) {
     errno = error;
     fail("lock");
   }
+  if (slept) atomic_fetch_or(word, FUTEX_WAITERS); /* others may sleep as well */
+  cell->holder_namespace = own_namespace;
   /* A writer died while the counter was odd: forward by three, and the old value stays. */
   if (cell->counter & 1) cell->counter += cell->stride == 0 ? 1 : 3;
   if (error == EOWNERDEAD) pthread_mutex_consistent(&cell->mutex);
