@@ -67,8 +67,7 @@ export class LiveScope {
   /** Puts everything into its place and ends all views: accessors throw, typed arrays are empty. */
   end(): void {
     this.#live = false;
-    this.#window?.transfer(0);
-    this.#window = undefined;
+    this.#endWindow();
     if (this.#apart === undefined) return;
     const root = this.#root;
     root.settle();
@@ -77,16 +76,25 @@ export class LiveScope {
         new Uint8Array(root.memory.buffer, 0, this.#length),
       );
     }
-    for (const buffer of this.#apart) buffer.transfer(0);
+    this.#endApart();
+  }
+
+  #endWindow(): void {
+    if (this.#window !== undefined) this.#mapping.endWindow(this.#window);
+    this.#window = undefined;
+  }
+
+  /** A program may have transferred such a buffer: then it is empty already, and the memory is the program's. */
+  #endApart(): void {
+    for (const buffer of this.#apart ?? []) if (!buffer.detached) buffer.transfer(0);
     this.#apart = undefined;
   }
 
   /** Ends all views; what they wrote is not to be kept. */
   drop(): void {
     this.#live = false;
-    this.#window?.transfer(0);
-    for (const buffer of this.#apart ?? []) buffer.transfer(0);
-    this.#window = this.#apart = undefined;
+    this.#endWindow();
+    this.#endApart();
   }
 }
 

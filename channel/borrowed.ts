@@ -46,6 +46,8 @@ export class BorrowedCopy<T> implements Borrowed<T> {
 export class BorrowedMessage<T> implements Borrowed<T> {
   readonly value: T;
   readonly #release: () => unknown;
+  /** The receiver: were it collected, it would be closed, and with it what it has lent. */
+  lender: object | undefined;
 
   /**
    * @param value What was received.
@@ -59,6 +61,7 @@ export class BorrowedMessage<T> implements Borrowed<T> {
 
   release(): void {
     forgotten.unregister(this);
+    this.lender = undefined;
     this.#release();
   }
 

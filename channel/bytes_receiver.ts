@@ -75,7 +75,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
    */
   recvIntoSync(target: Uint8Array, options?: SyncWaitOptions): number {
     checkTarget(target);
-    return this.#into(this.foundSync(options) as RingReceiver, target);
+    return this.receiveSync((ring) => this.#into(ring as RingReceiver, target), options);
   }
 
   #into(ring: RingReceiver, target: Uint8Array): number {

@@ -10,9 +10,19 @@
 import { privateEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { closeForeign } from "../ffi/foreign_fd.ts";
 import { systemError } from "../ffi/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../ffi/platform.ts";
-import { ensureRoomForFds, MAX_FDS_PER_MESSAGE, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
+import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY, POLLERR } from "../ffi/platform.ts";
+import { pollUntil } from "../ffi/poll.ts";
+import { descriptorLimit } from "../ffi/resources.ts";
+import {
+  ensureRoomForFds,
+  isTableFull,
+  MAX_FDS_PER_MESSAGE,
+  peekBytes,
+  receiveMessage,
+  sendMessage,
+} from "../ffi/socket_message.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
 
 const PACKET = 16;
@@ -99,14 +109,19 @@ export function sendSpaceBell(socket: number, bell: number): boolean {
 export interface Arrived {
   readonly slot: number;
   readonly counter: number;
+  /** The descriptors; of a bundle those that were taken out of it so far, and last the socket that holds the rest. */
   readonly fds: IpcFd[];
+  /** Of a bundle: how many descriptors it is to hold. */
+  readonly bundled?: number | undefined;
 }
 
 /** What a ring's receiver needs of the other side of the descriptors: see {@linkcode DescriptorQueue}. */
 export interface DescriptorSource {
   readonly socket: IpcFd;
+  /** Never throws: it is called after a message was received. */
   spaceBells(): IpcFd[];
   take(slot: number, counter: number, count: number): IpcFd[];
+  putBack(arrived: Arrived): void;
   readAll(): boolean;
   closeArrived(): void;
   surrender(): readonly Arrived[];
@@ -131,6 +146,8 @@ export class NoDescriptors implements DescriptorSource {
     throw new IpcError("Corrupt", `Cannot receive a message: it claims ${count} descriptors, on a channel without any`);
   }
 
+  putBack(): void {}
+
   readAll(): boolean {
     return true;
   }
@@ -146,11 +163,31 @@ export class NoDescriptors implements DescriptorSource {
   close(): void {}
 }
 
+/** Packets read in one call: a peer may send them all the time. */
+const MOST_PACKETS = 512;
+/** The same where somebody else's message was just received. */
+const MOST_PACKETS_FOR_BELLS = 64;
+/** Space bells that a receiver keeps. Senders whose bell is dropped look for room by the clock. */
+const MOST_BELLS = 256;
+
+/**
+ * Descriptors that may wait for their records in one channel: part of what this process may have, so that a peer cannot
+ * take all of them. What is beyond stays in the socket.
+ */
+function mostEarly(): number {
+  return Math.max(2 * MAX_FDS_PER_MESSAGE, Math.floor(descriptorLimit().soft / 4));
+}
+
 /** The receiving end: finds the descriptors of a record, keeps what came early, closes what nobody will claim. */
 export class DescriptorQueue implements DescriptorSource {
   readonly #socket: IpcFd;
-  readonly #arrived: Arrived[] = [];
+  /** By slot, each in the order of their counters. */
+  readonly #arrived = new Map<number, Arrived[]>();
+  /** Descriptors in there. */
+  #held = 0;
   readonly #spaceBells: IpcFd[] = [];
+  /** What was wrong with a packet that was read while nobody could be told. */
+  #problem: unknown;
 
   /** Takes ownership of the receiving end of the socket. */
   constructor(socket: IpcFd) {
@@ -162,63 +199,77 @@ export class DescriptorQueue implements DescriptorSource {
     return this.#socket;
   }
 
-  /** The pipes to ring when room is made, those that just arrived among them. Broken ones are the caller's to drop. */
+  /**
+   * The pipes to ring when room is made, those that just arrived among them. Broken ones are the caller's to drop.
+   *
+   * What cannot be read now stays where it is, and a packet that is none is reported with the next message that has
+   * descriptors: this is called after a message was received, which must not be lost.
+   */
   spaceBells(): IpcFd[] {
-    while (this.#readPacket());
+    try {
+      this.#read(MOST_PACKETS_FOR_BELLS);
+    } catch (error) {
+      if (!isTableFull(error)) this.#problem = error;
+    }
     return this.#spaceBells;
   }
 
   /**
    * Takes the descriptors of a record. They are not watched (see {@linkcode IpcFd.watch}): the caller closes them.
    *
-   * @throws {IpcError} `Corrupt` if they are not there: a sender sends them before it commits.
+   * @throws {IpcError} `Corrupt` if they are not there: a sender sends them before it commits. `System` if this process has
+   * no room for them: nothing is lost then.
    */
   take(slot: number, counter: number, count: number): IpcFd[] {
-    // Where the table is full nothing is lost: not read, not gone. For no more than a packet holds, as a peer may claim
-    // any number.
-    const room = Math.min(count, MAX_FDS_PER_MESSAGE) + 1;
-    ensureRoomForFds(this.#socket.fd, room, `Cannot receive a message with ${count} descriptors`);
-    for (;;) {
+    const most = 2 * mostEarly();
+    for (let packets = 0;; packets++) {
       const found = this.#find(slot, counter);
-      if (found !== undefined) {
-        if (found.fds.length === count) return found.fds;
-        closeAll(found.fds);
-        throw new IpcError(
-          "Corrupt",
-          `Cannot receive a message: ${found.fds.length} descriptors came with it, it claims ${count}`,
-        );
+      if (found !== undefined) return this.#unpack(found, count);
+      if (packets >= MOST_PACKETS || this.#held > most) {
+        throw damaged(`${this.#held} descriptors of other messages came ahead of its own`);
       }
-      if (!this.#readPacket()) {
-        throw new IpcError("Corrupt", `Cannot receive a message: its ${count} descriptors did not come with it`);
-      }
+      if (this.#readPacket()) continue;
+      const problem = this.#problem;
+      this.#problem = undefined;
+      throw problem ?? damaged(`its ${count} descriptors did not come with it`);
     }
   }
 
-  /** Reads everything that is there. `false` if this process may have no room for it; nothing is lost then. */
+  /** Puts back what {@linkcode take} returned: its record stays the next one. */
+  putBack(arrived: Arrived): void {
+    const queue = this.#arrived.get(arrived.slot);
+    if (queue === undefined) this.#arrived.set(arrived.slot, [arrived]);
+    else queue.unshift(arrived);
+    this.#held += arrived.fds.length;
+  }
+
+  /** Reads what is there. `false` if there may be more, as this process may have no room for it; nothing is lost then. */
   readAll(): boolean {
-    for (;;) {
-      try {
-        ensureRoomForFds(this.#socket.fd, MAX_FDS_PER_MESSAGE + 1, "Cannot receive descriptors");
-      } catch {
-        return false;
-      }
-      if (!this.#readPacket()) return true;
+    try {
+      return this.#read(MOST_PACKETS);
+    } catch (error) {
+      if (isTableFull(error)) return false;
+      this.#problem = error;
+      return true;
     }
   }
 
   /** Closes what was read and not taken. */
   closeArrived(): void {
-    for (const { fds } of this.#arrived.splice(0)) closeAll(fds);
+    for (const { fds } of this.surrender()) closeForeign(fds);
   }
 
   /** What arrived early, to be handed to the next receiver with the channel. Empties the queue. */
   surrender(): Arrived[] {
-    return this.#arrived.splice(0);
+    const all = [...this.#arrived.values()].flat();
+    this.#arrived.clear();
+    this.#held = 0;
+    return all;
   }
 
   /** Takes over what {@linkcode surrender} handed on. */
   adopt(arrived: readonly Arrived[]): void {
-    this.#arrived.push(...arrived);
+    for (const item of arrived) this.#push(item);
   }
 
   /** Closes everything. */
@@ -228,62 +279,128 @@ export class DescriptorQueue implements DescriptorSource {
     this.#socket.close();
   }
 
-  #find(slot: number, counter: number): Arrived | undefined {
-    for (let i = 0; i < this.#arrived.length;) {
-      const item = this.#arrived[i]!;
-      if (item.slot !== slot) {
-        i++;
-        continue;
-      }
-      const age = (item.counter - counter) | 0;
-      if (age > 0) break; // a slot's packets come in order
-      this.#arrived.splice(i, 1);
-      if (age === 0) return item;
-      closeAll(item.fds); // of a record that never came: its sender died before the commit
-    }
-    return undefined;
+  #push(item: Arrived): void {
+    const queue = this.#arrived.get(item.slot);
+    if (queue === undefined) this.#arrived.set(item.slot, [item]);
+    else queue.push(item);
+    this.#held += item.fds.length;
   }
 
-  /** Reads one packet, if one is there. */
+  #find(slot: number, counter: number): Arrived | undefined {
+    const queue = this.#arrived.get(slot);
+    if (queue === undefined) return undefined;
+    let old = 0;
+    while (old < queue.length && ((queue[old]!.counter - counter) | 0) < 0) old++; // a slot's packets come in order
+    const found = queue[old]?.counter === counter ? queue[old] : undefined;
+    // Older ones are of records that never came: their sender died before the commit.
+    for (const item of queue.splice(0, found === undefined ? old : old + 1)) {
+      this.#held -= item.fds.length;
+      if (item !== found) closeForeign(item.fds);
+    }
+    if (queue.length === 0) this.#arrived.delete(slot);
+    return found;
+  }
+
+  #unpack(found: Arrived, count: number): IpcFd[] {
+    const { slot, counter, bundled } = found;
+    const fds = found.fds;
+    if (bundled !== undefined) {
+      const bundle = fds.pop()!;
+      try {
+        const { soft } = descriptorLimit();
+        if (bundled >= soft) {
+          throw new IpcError(
+            "TooLarge",
+            `Cannot receive a message with ${bundled} descriptors: this process may have ${soft}, see \`ulimit -n\``,
+          );
+        }
+        unbundle(bundle, fds, bundled);
+      } catch (error) {
+        if (isTableFull(error)) {
+          fds.push(bundle);
+          this.putBack({ slot, counter, fds, bundled }); // for another try
+        } else closeForeign([...fds, bundle]);
+        throw error;
+      }
+      bundle.close();
+    }
+    if (fds.length === count) return fds;
+    closeForeign(fds);
+    throw damaged(`${fds.length} descriptors came with it, it claims ${count}`);
+  }
+
+  /** Reads so many packets at most; `false` if there may be more. */
+  #read(most: number): boolean {
+    const room = mostEarly();
+    for (let i = 0; i < most && this.#held < room; i++) if (!this.#readPacket()) return true;
+    return false;
+  }
+
+  /**
+   * Reads one packet, if one is there.
+   *
+   * @throws {IpcError} `System` if this process has no room for its descriptors: it was not read then. `Corrupt`.
+   */
   #readPacket(): boolean {
-    const received = receiveMessage(this.#socket.fd, packet, MAX_FDS_PER_MESSAGE, false);
+    const socket = this.#socket.fd;
+    // A look at it first: descriptors that do not fit into the table would be lost. One more is for a bell's new open file.
+    const there = peekBytes(socket, packet);
+    if (there === -EAGAIN || there === -ECONNRESET || there === 0) return false; // 0: no sender is left
+    if (there < 0) throw systemError("Cannot receive descriptors", "recvmsg", -there);
+    const claimed = fields.getInt32(0, true) === KIND_BUNDLE ? 1 : fields.getInt32(12, true);
+    const most = claimed >= 0 && claimed <= MAX_FDS_PER_MESSAGE ? claimed : MAX_FDS_PER_MESSAGE;
+    ensureRoomForFds(socket, most + 1, `Cannot receive ${most} descriptors`);
+    const received = receiveMessage(socket, packet, MAX_FDS_PER_MESSAGE, false);
     if (typeof received === "number") {
       if (received === -EAGAIN || received === -ECONNRESET) return false;
       throw systemError("Cannot receive descriptors", "recvmsg", -received);
     }
     const { length, fds } = received;
-    if (length === 0) return false; // no sender is left
+    if (length === 0) return false;
     const kind = fields.getInt32(0, true), slot = fields.getInt32(4, true), counter = fields.getInt32(8, true);
     const count = fields.getInt32(12, true);
     if (length === PACKET && kind === KIND_SPACE_BELL && fds.length === 1) {
-      this.#spaceBells.push(privateEnd(fds[0]!, O_WRONLY));
-    } else if (length === PACKET && kind === KIND_MESSAGE && fds.length === count) {
-      this.#arrived.push({ slot, counter, fds });
-    } else if (length === PACKET && kind === KIND_BUNDLE && fds.length === 1) {
-      this.#arrived.push({ slot, counter, fds: unbundle(fds[0]!, count) });
+      this.#addBell(fds[0]!);
+    } else if (length === PACKET && kind === KIND_MESSAGE && count > 0 && fds.length === count) {
+      this.#push({ slot, counter, fds });
+    } else if (
+      length === PACKET && kind === KIND_BUNDLE && fds.length === 1 && count > 0 && count <= MAX_DESCRIPTORS
+    ) {
+      this.#push({ slot, counter, fds, bundled: count });
     } else {
-      closeAll(fds);
+      closeForeign(fds);
       throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a packet that is none");
     }
     return true;
   }
+
+  #addBell(fd: IpcFd): void {
+    const bells = this.#spaceBells;
+    if (bells.length >= MOST_BELLS) {
+      for (let i = bells.length - 1; i >= 0; i--) {
+        if ((pollUntil(bells[i]!.fd, 0, 0) & POLLERR) !== 0) bells.splice(i, 1)[0]!.close();
+      }
+      // The oldest: its sender learns of it, and gives another, if it still waits.
+      if (bells.length >= MOST_BELLS) bells.shift()!.close();
+    }
+    bells.push(privateEnd(fd, O_WRONLY));
+  }
 }
 
-function unbundle(bundle: IpcFd, count: number): IpcFd[] {
-  const all: IpcFd[] = [];
-  try {
-    while (all.length < count) {
-      const received = receiveMessage(bundle.fd, packet, MAX_FDS_PER_MESSAGE, false);
-      if (typeof received === "number" || received.length !== PACKET || received.fds.length === 0) break;
-      all.push(...received.fds);
-    }
-    return all; // the caller compares their number
-  } catch (error) {
-    closeAll(all);
-    throw error;
-  } finally {
-    bundle.close();
+/** Takes the rest of a bundle's descriptors out of its socket. */
+function unbundle(bundle: IpcFd, fds: IpcFd[], count: number): void {
+  while (fds.length < count) {
+    const expected = Math.min(count - fds.length, MAX_FDS_PER_MESSAGE); // all but the last are full
+    ensureRoomForFds(bundle.fd, expected + 1, `Cannot receive a message with ${count} descriptors`);
+    const received = receiveMessage(bundle.fd, packet, MAX_FDS_PER_MESSAGE, false);
+    if (typeof received === "number") return; // the caller compares their number
+    fds.push(...received.fds);
+    if (received.length !== PACKET || received.fds.length !== expected) return;
   }
+}
+
+function damaged(what: string): IpcError {
+  return new IpcError("Corrupt", `Cannot receive a message: ${what}`);
 }
 
 /** Closes every descriptor of a list. */

@@ -75,8 +75,8 @@ class Claim extends OpenThing {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.ended();
-    this.window.transfer(0);
     const { ring } = this.#port;
+    ring.endWindow(this.window);
     // What was reserved and not used becomes padding, before the word that makes the receiver look there.
     if (cells < this.#cells) ring.pad(this.#index + cells, this.#cells - cells);
     ring.commit(this.#index, word);

@@ -2,7 +2,7 @@
 import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
-import type { IpcFd } from "../ffi/fd.ts";
+import { closeForeign } from "../ffi/foreign_fd.ts";
 import { OpenThing } from "../ffi/open_things.ts";
 import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
 import {
@@ -13,8 +13,10 @@ import {
   timeoutOf,
   type WaitOptions,
 } from "../ffi/wait.ts";
-import type { Borrowed } from "./borrowed.ts";
+import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
+import { type Arrived, MAX_DESCRIPTORS } from "./descriptor_queue.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isClosed, isHandle } from "./handle.ts";
+import { UNFINISHED } from "./record.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import type { Arrivals, Luggage } from "./transfer.ts";
 import { UnusedChannel } from "./unused_channel.ts";
@@ -46,6 +48,9 @@ export type TryRecvResult<T> =
   | { state: "empty" }
   | { state: "disconnected" };
 
+/** Milliseconds that an asynchronous call reads the body of a large message before other work gets its turn. */
+const BODY_TURN = 10;
+
 /** Takes a receiver apart for a receiver set. */
 export const MEMBER: unique symbol = Symbol("isthmus.member");
 /** Moves a receiver into another object, which closes this one. */
@@ -70,7 +75,7 @@ interface Waiting {
   readonly wait: PendingWait<unknown>;
   readonly get: (ring: RingReceiver) => unknown;
   /** Milliseconds until it gives up, from when it begins to wait: not before the event loop had its turn. */
-  readonly timeout: number;
+  timeout: number;
 }
 
 /** The connection of a receiver object to its channel, apart from the object; attached at first use. */
@@ -79,6 +84,7 @@ class ReceiverSeat extends OpenThing {
   #unused: UnusedChannel | undefined;
   #handle: Handle | undefined;
   #early: EarlyDescriptors = [];
+  #mostBytes: number | undefined;
   /** Why it cannot be used, if so. */
   state: "open" | "in transit" | "closed" = "open";
 
@@ -115,7 +121,7 @@ class ReceiverSeat extends OpenThing {
       this.#ring = this.#unused.takeReceiver();
       this.opened();
       this.#unused = undefined;
-      return this.#ring;
+      return this.#limited(this.#ring);
     }
     const handle = this.#handle!;
     try {
@@ -124,13 +130,23 @@ class ReceiverSeat extends OpenThing {
       if (!isClosed(handle)) throw error; // there is no memory for it now
       this.#handle = undefined;
       this.gone();
-      for (const { fds } of this.#early) for (const fd of fds) fd.close();
+      for (const { fds } of this.#early) closeForeign(fds);
       throw error;
     }
     this.#handle = undefined;
     this.#ring.descriptors.adopt(this.#early);
     this.#early = [];
-    return this.#ring;
+    return this.#limited(this.#ring);
+  }
+
+  #limited(ring: RingReceiver): RingReceiver {
+    if (this.#mostBytes !== undefined) ring.limitMessages(this.#mostBytes);
+    return ring;
+  }
+
+  limitMessages(bytes: number): void {
+    this.#mostBytes = bytes;
+    if (this.#ring !== undefined) this.#limited(this.#ring);
   }
 
   /** The ring, if it was ever used. */
@@ -150,7 +166,7 @@ class ReceiverSeat extends OpenThing {
     this.#unused = undefined;
     this.#ring?.close();
     if (this.#handle !== undefined) closeHandle(this.#handle);
-    for (const { fds } of this.#early) for (const fd of fds) fd.close();
+    for (const { fds } of this.#early) closeForeign(fds);
   }
 
   /** Puts the receiving end into a message: it moves, once the message is sent. */
@@ -179,7 +195,7 @@ class ReceiverSeat extends OpenThing {
         this.gone();
         ring?.finishDetach();
         if (this.#handle !== undefined) closeHandle(this.#handle);
-        for (const { fds } of early) for (const fd of fds) fd.close();
+        for (const { fds } of early) closeForeign(fds);
         sent();
       },
       () => {
@@ -193,12 +209,16 @@ class ReceiverSeat extends OpenThing {
         }
       },
     );
-    return early.map(({ slot, counter, fds }) => [slot, counter, fds.length]);
+    return early.map(({ slot, counter, fds, bundled }) => {
+      const item = [slot, counter, fds.length];
+      if (bundled !== undefined) item.push(bundled);
+      return item;
+    });
   }
 }
 
 /** Descriptors that a receiver had read ahead of their messages when it was sent. */
-type EarlyDescriptors = readonly { slot: number; counter: number; fds: IpcFd[] }[];
+type EarlyDescriptors = readonly Arrived[];
 
 /** Where a receiver that came in a message starts from: its handle, and what was read ahead. */
 export interface ReceiverArrival {
@@ -209,18 +229,19 @@ export interface ReceiverArrival {
 /** Takes a receiver's descriptors out of a message. */
 export function claimReceiver(arrivals: Arrivals, first: unknown, details: readonly unknown[]): ReceiverArrival {
   const handle = handleFrom(arrivals.claim(first, HANDLE_FDS));
-  const early: { slot: number; counter: number; fds: IpcFd[] }[] = [];
+  const early: Arrived[] = [];
   let at = (first as number) + HANDLE_FDS;
   try {
     for (const item of details) {
-      if (!Array.isArray(item) || item.length !== 3 || !item.every(Number.isInteger)) break;
-      const [slot, counter, count] = item as [number, number, number];
-      early.push({ slot, counter, fds: arrivals.claim(at, count) });
+      if (!Array.isArray(item) || item.length < 3 || item.length > 4 || !item.every(Number.isInteger)) break;
+      const [slot, counter, count, bundled] = item as [number, number, number, number?];
+      if (bundled !== undefined && (bundled < count || bundled > MAX_DESCRIPTORS)) break;
+      early.push({ slot, counter, fds: arrivals.claim(at, count), bundled });
       at += count;
     }
   } catch (error) {
     closeHandle(handle);
-    for (const { fds } of early) for (const fd of fds) fd.close();
+    for (const { fds } of early) closeForeign(fds);
     throw error;
   }
   return { handle, early };
@@ -254,7 +275,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   #deferred: unknown;
   readonly #onRing = () => this.#pump(true);
   readonly #take = (ring: RingReceiver) => this.take(ring);
-  readonly #lend = (ring: RingReceiver) => this.lend(ring);
+  readonly #lend = (ring: RingReceiver) => {
+    const borrowed = this.lend(ring);
+    if (borrowed instanceof BorrowedMessage) borrowed.lender = this;
+    return borrowed;
+  };
 
   /**
    * Not for programs: receivers come from `channel()`, servers and messages.
@@ -305,6 +330,38 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   }
 
   /**
+   * Limits how large a message may be. A larger one is skipped, and the call that would have received it fails with
+   * `TooLarge`. By default a message may take half of the memory that the machine has free when it arrives.
+   *
+   * @param bytes Bytes, an integer from 0; `Infinity` for no limit.
+   * @throws {RangeError} If it is not such a number.
+   * @throws {IpcError} `Closed`.
+   *
+   * @example Small messages only
+   * ```ts
+   * import { channel, IpcError } from "@isthmus/ipc";
+   * import { assertEquals, assertThrows } from "@std/assert";
+   *
+   * const [sender, receiver] = channel<string>();
+   * receiver.limitMessages(1024);
+   * sender.sendSync("x".repeat(2000));
+   * sender.sendSync("short");
+   * assertEquals(assertThrows(() => receiver.recvSync(), IpcError).code, "TooLarge");
+   * assertEquals(receiver.recvSync(), "short");
+   * sender.close(), receiver.close();
+   * ```
+   */
+  limitMessages(bytes: number): void {
+    if (!(bytes === Infinity || (Number.isSafeInteger(bytes) && bytes >= 0))) {
+      throw new RangeError(
+        `Cannot limit messages to ${String(bytes)} bytes: it must be an integer from 0, or Infinity`,
+      );
+    }
+    if (this.#seat.state !== "open") this.#open();
+    this.#seat.limitMessages(bytes);
+  }
+
+  /**
    * Waits for the next message.
    *
    * @param options How long to wait at most, and how to call it off; no message is lost by either.
@@ -328,7 +385,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       if (this.#waits.length === 0) {
         const ring = this.#open();
         if (ring.next() || (options?.timeout !== 0 && ring.spinForNext())) {
-          return mustGiveWay() ? this.#later(get, options) : Promise.resolve(get(ring));
+          if (mustGiveWay()) return this.#later(get, options);
+          const value = ring.extended && options?.timeout !== 0 ? inTurns(get, ring) : get(ring);
+          return value === UNFINISHED ? this.#later(get, options) : Promise.resolve(value as R);
         }
       }
       return this.#held ? this.#later(get, options) : this.#wait(get, options);
@@ -394,7 +453,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   }
 
   #hold(): void {
-    if (this.#held) return;
+    if (this.#held) return this.#limitWaits();
     this.#held = true;
     void giveWay().then(() => this.#release());
   }
@@ -405,7 +464,8 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     const ring = this.#seat.attached;
     if (ring === undefined || this.#seat.state !== "open") return;
     // Without a bell as long as that will do: it takes a descriptor.
-    while (this.#waits.length > 0 && this.#handOut(ring));
+    while (this.#waits.length > 0 && !this.#held && this.#handOut(ring));
+    if (this.#held) return;
     if (this.#waits.length === 0) return this.#rest();
     try {
       ring.bell.listen(this.#onRing);
@@ -413,10 +473,18 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       for (const { wait } of this.#waits.splice(0)) wait.reject(error);
       return;
     }
-    for (const { wait, timeout } of this.#waits) wait.limit(timeout);
+    this.#limitWaits();
     ring.waitBegins();
     ring.bell.awaited = true;
     this.#pump(true);
+  }
+
+  /** Starts the timers of those who waited for the event loop's turn first. */
+  #limitWaits(): void {
+    for (const item of this.#waits) {
+      item.wait.limit(item.timeout);
+      item.timeout = Infinity;
+    }
   }
 
   /** Hands a message, or what is wrong with it, to the one who has waited longest; `false` if there is none. */
@@ -428,7 +496,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
       return true;
     }
     const item = this.#waits.shift();
-    if (item !== undefined) handOver(item, ring);
+    if (item === undefined || handOver(item, ring)) return true;
+    this.#waits.unshift(item); // more of its message is to be read
+    this.#hold();
     return true;
   }
 
@@ -463,7 +533,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
         ring.waitEnded();
         if (!turned && mustGiveWay()) return this.#hold();
         const item = this.#waits.shift();
-        if (item !== undefined) handOver(item, ring);
+        if (item === undefined || handOver(item, ring)) continue;
+        this.#waits.unshift(item); // more of its message is to be read
+        return this.#hold();
       } catch (error) {
         this.#waits.shift()?.wait.reject(error);
       }
@@ -488,6 +560,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     if (ring === undefined || this.#seat.state !== "open" || this.#waits.length > 0) return;
     ring.disarm();
     ring.bell.awaited = false;
+    ring.bell.rest(); // which would keep this object alive, also when nobody has it any more
   }
 
   /**
@@ -498,11 +571,36 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * @throws {IpcError} As {@linkcode recv}.
    */
   recvSync(options?: SyncWaitOptions): T {
-    return this.take(this.foundSync(options));
+    if (options !== undefined) timeoutOf(options);
+    const ring = this.#open();
+    if (ring.next() && !ring.extended) return this.take(ring);
+    return this.#getSync(this.#take, options);
+  }
+
+  /** The next message, got out of the ring by `get`, within the time, which is also that of reading a large one. */
+  #getSync<R>(get: (ring: RingReceiver) => R, options: SyncWaitOptions | undefined): R {
+    if (options !== undefined) timeoutOf(options);
+    const ring = this.#open();
+    if (options === undefined || options.timeout === undefined || options.timeout === 0) {
+      if (!ring.next()) this.#waitSync(ring, options);
+      return get(ring);
+    }
+    const { timeout } = options, deadline = deadlineAfter(timeoutOf(options));
+    if (!ring.next()) this.#waitSync(ring, options);
+    if (!ring.extended) return get(ring);
+    ring.readUntil = deadline;
+    try {
+      return get(ring);
+    } catch (error) {
+      throw error === UNFINISHED ? timeoutError(RECEIVE, timeout) : error;
+    } finally {
+      ring.readUntil = Infinity;
+    }
   }
 
   /** Blocks until the ring has found a message. */
-  #waitSync(ring: RingReceiver, timeout: number, deadline: number): void {
+  #waitSync(ring: RingReceiver, options: SyncWaitOptions | undefined): void {
+    const timeout = timeoutOf(options), deadline = deadlineAfter(timeout);
     const state = timeout === 0 ? ring.poll() : ring.waitSync(deadline);
     if (this.#waits.length > 0) this.#rearm(ring);
     if (state === "message") return;
@@ -530,9 +628,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   }
 
   /**
-   * Takes all messages that are there; never waits.
+   * Takes the messages that are there when it is called; never waits.
    *
-   * @param max Messages to take at most; all unless told.
+   * @param max Messages to take at most; all by default.
    * @returns The messages, possibly none. At the end of the senders it is always empty: ask {@linkcode tryRecv}.
    * @throws {IpcError} `Closed`; and for a message that cannot be decoded, after those before it were returned.
    */
@@ -540,14 +638,15 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     if (max !== Infinity) integerOf(max, 0, Number.MAX_SAFE_INTEGER, "Cannot receive as many messages as");
     const ring = this.#open();
     const messages: T[] = [];
-    while (messages.length < max && (ring.next() || (messages.length === 0 && ring.poll() === "message"))) {
-      try {
+    const until = ring.claimedUntil; // a sender may send as fast as this receives
+    try {
+      while (messages.length < max && (ring.next() || (messages.length === 0 && ring.poll() === "message"))) {
+        if (messages.length > 0 && ((until - ring.position) | 0) <= 0) break;
         messages.push(this.take(ring));
-      } catch (error) {
-        if (messages.length === 0) throw error;
-        this.#deferred = error; // or the messages before it would be lost
-        break;
       }
+    } catch (error) {
+      if (messages.length === 0) throw error;
+      this.#deferred = error; // or the messages before it would be lost
     }
     return messages;
   }
@@ -572,7 +671,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * @throws {IpcError} As {@linkcode recv}.
    */
   borrowSync(options?: SyncWaitOptions): Borrowed<T> {
-    return this.lend(this.foundSync(options));
+    return this.#getSync(this.#lend, options);
   }
 
   /**
@@ -583,10 +682,10 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    */
   tryBorrow(): Borrowed<T> | undefined {
     const ring = this.#open();
-    if (ring.next()) return this.lend(ring);
+    if (ring.next()) return this.#lend(ring);
     const state = ring.poll();
     if (state === "disconnected") throw disconnected();
-    return state === "message" ? this.lend(ring) : undefined;
+    return state === "message" ? this.#lend(ring) : undefined;
   }
 
   /**
@@ -688,15 +787,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return this.#receive(get, options);
   }
 
-  /** Blocks until the `RingReceiver`, which is returned, has found a message. @ignore */
-  protected foundSync(options: SyncWaitOptions | undefined): unknown {
-    if (options !== undefined) timeoutOf(options);
-    const ring = this.#open();
-    if (!ring.next()) {
-      const timeout = timeoutOf(options);
-      this.#waitSync(ring, timeout, deadlineAfter(timeout));
-    }
-    return ring;
+  /** The blocking twin of {@linkcode receive}. @ignore */
+  protected receiveSync<R>(get: (ring: unknown) => R, options: SyncWaitOptions | undefined): R {
+    return this.#getSync(get, options);
   }
 
   /** Decodes the message that the `RingReceiver` has found, in place. @ignore */
@@ -756,11 +849,28 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   }
 }
 
-function handOver(item: Waiting, ring: RingReceiver): void {
+/** Gives somebody who waits the message that the ring has found. `false` if more of its body is to be read. */
+function handOver(item: Waiting, ring: RingReceiver): boolean {
   try {
-    item.wait.resolve(item.get(ring));
+    const value = ring.extended ? inTurns(item.get, ring) : item.get(ring);
+    if (value === UNFINISHED) return false;
+    item.wait.resolve(value);
   } catch (error) {
     item.wait.reject(error);
+  }
+  return true;
+}
+
+/** What `get` returns for the message that the ring has found, or `UNFINISHED` if its body takes longer to read. */
+function inTurns<R>(get: (ring: RingReceiver) => R, ring: RingReceiver): R | Error {
+  ring.readUntil = performance.now() + BODY_TURN;
+  try {
+    return get(ring);
+  } catch (error) {
+    if (error === UNFINISHED) return UNFINISHED;
+    throw error;
+  } finally {
+    ring.readUntil = Infinity;
   }
 }
 

@@ -1,8 +1,10 @@
 // Takes the record that a ring has found apart: where its bytes are, and which descriptors came with it.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
-import { readMemoryFile } from "../ffi/memory_file.ts";
-import { closeAll, MAX_DESCRIPTORS } from "./descriptor_queue.ts";
+import { closeForeign } from "../ffi/foreign_fd.ts";
+import { MemoryFileReader } from "../ffi/memory_file.ts";
+import { isTableFull } from "../ffi/socket_message.ts";
+import { MAX_DESCRIPTORS } from "./descriptor_queue.ts";
 import { EXTENDED_HEADER, F_DESCRIPTORS, F_OUT_OF_LINE } from "./ring_layout.ts";
 import type { RingReceiver } from "./ring_receiver.ts";
 
@@ -15,10 +17,18 @@ export interface ExtendedRecord {
 }
 
 /**
+ * Thrown when the time of a wait is over and a body is not read yet: the message is the next one still, and the next call
+ * goes on where this one stopped. Never reaches programs.
+ */
+export const UNFINISHED: Error = new Error("The body of a message is not read yet");
+
+/**
  * Reads the header of the extended record that the ring has found, and fetches what lies outside the ring.
  *
  * When this process has no room for the descriptors (`System`), the record stays where it is, for another try; when the
  * record is damaged it is released.
+ *
+ * @throws {Error} {@linkcode UNFINISHED} if the body could not be read until {@linkcode RingReceiver.readUntil}.
  */
 export function openExtended(ring: RingReceiver): ExtendedRecord {
   const { dataWords } = ring.memory;
@@ -36,22 +46,44 @@ export function openExtended(ring: RingReceiver): ExtendedRecord {
       if (length !== ring.length - EXTENDED_HEADER) throw damaged(`it claims ${length} bytes`);
       return { body: undefined, fds };
     }
-    const file = fds.shift();
+    const file = fds[0];
     if (file === undefined || length < 0) throw damaged(`it claims ${length} bytes elsewhere, and sends no memory`);
-    try {
-      return { body: readMemoryFile(file.fd, length), fds };
-    } finally {
-      file.close();
+    const body = readBody(ring, file.fd, slot, counter, length);
+    if (body === undefined) {
+      ring.descriptors.putBack({ slot, counter, fds });
+      fds = [];
+      throw UNFINISHED;
     }
+    fds.shift();
+    file.close();
+    return { body, fds };
   } catch (error) {
-    closeAll(fds);
+    if (error === UNFINISHED) throw error;
+    closeForeign(fds);
+    if (!isTableFull(error)) ring.release();
     if (error instanceof RangeError) { // no memory of that size to be had
-      ring.release();
       throw new IpcError("TooLarge", `Cannot receive a message of ${length} bytes: no memory for it`, { cause: error });
     }
-    if (!(error instanceof IpcError && error.code === "System")) ring.release();
     throw error;
   }
+}
+
+/** The body; `undefined` if the time was over before: the next call goes on. */
+function readBody(
+  ring: RingReceiver,
+  file: number,
+  slot: number,
+  counter: number,
+  length: number,
+): Uint8Array<ArrayBuffer> | undefined {
+  let reader = ring.takeUnread(slot, counter, length);
+  if (reader === undefined) {
+    ring.admit(length);
+    reader = new MemoryFileReader(file, length);
+  }
+  const body = reader.read(file, ring.readUntil);
+  if (body === undefined) ring.keepUnread(reader, slot, counter, length);
+  return body;
 }
 
 /** Bytes that the extended record at hand claims to have, before it is opened. */

@@ -134,9 +134,14 @@ export class RingMemory {
     this.fd.close();
   }
 
-  /** A view on part of the data that can be detached by itself; offsets as in {@linkcode data}. */
+  /** A view on part of the data, to be lent to the program; offsets as in {@linkcode data}. */
   window(offset: number, length: number): ArrayBuffer {
     return this.#mapping.window(dataOffset(this.cells) + offset, length);
+  }
+
+  /** Empties a window, whatever the program has done with it. */
+  endWindow(window: ArrayBuffer): void {
+    this.#mapping.endWindow(window);
   }
 }
 

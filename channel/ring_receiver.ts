@@ -1,29 +1,27 @@
 // The receiving side of a ring: find the next whole record, release its cells, and step over what the dead left.
-import { BellListener, ring } from "../ffi/doorbell.ts";
+import { BellListener, ringEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { libc } from "../ffi/libc.ts";
 import { loadOrdered } from "../ffi/ordered_load.ts";
+import { memoryOf } from "../ffi/mapping.ts";
+import type { MemoryFileReader } from "../ffi/memory_file.ts";
 import { O_RDONLY } from "../ffi/platform.ts";
+import { availableMemory } from "../ffi/resources.ts";
 import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./descriptor_queue.ts";
 import { type Handle, openHandle } from "./handle.ts";
-import { claimIdentity, clearIdentity, isIdentityAlive } from "./identity.ts";
+import { claimIdentity, clearIdentity } from "./identity.ts";
+import { LivingClaims } from "./living_claims.ts";
 import {
   BELL_CLOSED,
   CELL_SHIFT,
   cellsFor,
   EXTENDED_HEADER,
-  O_CELLS,
-  O_POSITION,
-  O_TID,
-  SLOT_WORDS,
-  SLOTS,
   W_BELL,
   W_COMMIT,
   W_HEAD,
   W_READ,
   W_RECEIVER,
-  W_SLOTS,
   W_SPACE,
   W_TAIL,
   WARM_CELLS,
@@ -58,6 +56,16 @@ const YIELDS = 4;
  */
 const PAUSES = 8;
 
+/**
+ * Bounds of what one call does with what a peer may write as fast as it is read: padding that is passed over in one go, and
+ * for how many milliseconds several of those; cells of a gap that are stepped over in one go. All of an honest peer's is done
+ * within, or in the calls that follow at once.
+ */
+const MOST_PADDING = 1024, PADDING_TIME = 1, MOST_GAP = 65_536;
+
+/** Longer messages are looked at before they are received: whether anybody wrote them, and whether there is room for them. */
+const LARGE = 1 << 20, VERY_LARGE = 16 << 20;
+
 /** Milliseconds between two looks at a gap whose owner lives, doubling from the first to the last. */
 const FIRST_GAP_LOOK = 0.5, LAST_GAP_LOOK = 50;
 
@@ -84,8 +92,21 @@ export class RingReceiver {
   #gapAt = 0;
   #gapPosition = 0;
   #gapPause = 0;
+  readonly #living: LivingClaims;
+  /** Whether {@linkcode next} stopped within padding that goes on. */
+  #unfinished = false;
+  /** Where the last sender stopped, once all are gone. */
+  #lastTail: number | undefined;
   /** Whether descriptors of records that never came may have arrived. */
   #orphans = false;
+  /** Longer messages are refused; `undefined` for half of what the machine has free. */
+  #mostBytes: number | undefined;
+  /** Messages of up to so many bytes are received without a look. */
+  #unchecked = LARGE;
+  /** The body of the next message, as far as it was read before a time-out. */
+  #unread: Unread | undefined;
+  /** Until when the body of a message may be read, on the clock of `performance.now()`. */
+  readUntil = Infinity;
   /** Spans handed out and not given back, in order. */
   readonly #loans: Loan[] = [];
   readonly #trim: RingTrim | undefined;
@@ -110,6 +131,7 @@ export class RingReceiver {
     this.#head = this.#resume();
     this.#knownTail = this.#head;
     this.#trim = RingTrim.of(memory, this.#head);
+    this.#living = new LivingClaims(memory);
   }
 
   /** Goes on where the last receiver stopped, even if it was killed before it released what it had received. */
@@ -199,22 +221,51 @@ export class RingReceiver {
    * @throws {IpcError} `Corrupt` if a commit word breaks the rules.
    */
   next(): boolean {
-    for (;;) {
+    const index = this.#head & this.#mask;
+    const word = loadOrdered(this.#words, W_COMMIT + index);
+    if (word > 0) {
+      this.#locate(index, word - 1, false);
+      return true;
+    }
+    if (word === 0) return false;
+    if ((word & 1) === 0) {
+      this.#locate(index, -(word >> 1), true);
+      return true;
+    }
+    return this.#nextBehindPadding();
+  }
+
+  /**
+   * The same where there is padding. A peer may write it all the time, so this ends after so much of it, and says so:
+   * {@linkcode #unfinished}.
+   */
+  #nextBehindPadding(): boolean {
+    for (let i = 0; i < MOST_PADDING; i++) {
       const index = this.#head & this.#mask;
       const word = loadOrdered(this.#words, W_COMMIT + index);
-      if (word > 0) {
-        this.#locate(index, word - 1, false);
-        return true;
-      }
-      if (word === 0) return false;
-      if ((word & 1) === 0) {
-        this.#locate(index, -(word >> 1), true);
-        return true;
+      if (word >= 0 || (word & 1) === 0) {
+        this.#publish(); // once for all of it: that may ring many bells
+        if (word !== 0) this.#locate(index, word > 0 ? word - 1 : -(word >> 1), word < 0);
+        return word !== 0;
       }
       const padding = (-word - 1) >>> 1; // exact also for -2^31, which is even
       this.#claimed(padding, index);
-      this.#skip(padding, index);
+      this.#pass(padding, index);
     }
+    this.#publish();
+    this.#unfinished = true;
+    return false;
+  }
+
+  /** {@linkcode next}, also if it takes it more than one go; still bounded. */
+  #nextSoon(): boolean {
+    if (this.next()) return true;
+    if (!this.#unfinished) return false;
+    for (const until = performance.now() + PADDING_TIME; this.#unfinished && performance.now() < until;) {
+      this.#unfinished = false;
+      if (this.next()) return true;
+    }
+    return false;
   }
 
   /** Validates a record's length, and notes where it is. */
@@ -225,10 +276,63 @@ export class RingReceiver {
     this.length = length;
     this.extended = extended;
     this.#cells = cells;
+    if (length > this.#unchecked) this.#admitHere(length);
     if (extended && length < EXTENDED_HEADER) {
       this.release();
       throw corrupt(`an extended record of ${length} bytes has no room for its header`);
     }
+  }
+
+  /** A large record in the ring itself. A peer may claim one that it never wrote, in a ring that takes no memory. */
+  #admitHere(length: number): void {
+    try {
+      this.admit(length);
+      if (length <= LARGE || memoryOf(this.#memory.fd.fd) >= length) return;
+      throw corrupt(`a record claims ${length} bytes that nobody wrote`);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Whether a message of so many bytes is to be received.
+   *
+   * @throws {IpcError} `TooLarge` if not.
+   */
+  admit(length: number): void {
+    const most = this.#mostBytes;
+    if (most !== undefined) {
+      if (length <= most) return;
+      throw new IpcError("TooLarge", `Cannot receive a message of ${length} bytes: at most ${most} are allowed here`);
+    }
+    if (length <= VERY_LARGE) return;
+    const available = availableMemory() ?? Infinity;
+    if (length <= available / 2) return;
+    throw new IpcError(
+      "TooLarge",
+      `Cannot receive a message of ${length} bytes: the machine has ${available} left, and by default a message may take ` +
+        "half of that; allow more by limitMessages()",
+    );
+  }
+
+  /** Sets how many bytes a message may have. */
+  limitMessages(bytes: number): void {
+    this.#mostBytes = bytes;
+    this.#unchecked = Math.min(LARGE, bytes);
+  }
+
+  /** What was read before of the body of the record that {@linkcode next} found, if it is this one. */
+  takeUnread(slot: number, counter: number, length: number): MemoryFileReader | undefined {
+    const unread = this.#unread;
+    this.#unread = undefined;
+    if (unread === undefined || unread.position !== this.#head || unread.length !== length) return undefined;
+    return unread.slot === slot && unread.counter === counter ? unread.reader : undefined;
+  }
+
+  /** Keeps what was read of it, for the next call. */
+  keepUnread(reader: MemoryFileReader, slot: number, counter: number, length: number): void {
+    this.#unread = { reader, slot, counter, length, position: this.#head };
   }
 
   /** A record must lie between head and tail. */
@@ -270,37 +374,54 @@ export class RingReceiver {
     return cells;
   }
 
-  /** Releases the record that {@linkcode next} found: its cells may be used again once the head is published. */
+  /**
+   * Releases the record that {@linkcode next} found: its cells may be used again once the head is published. From here on the
+   * message is received, so nothing in here throws.
+   */
   release(): void {
-    this.#skip(this.#cells, this.#head & this.#mask);
-    this.#skipPadding();
+    this.#pass(this.#cells, this.#head & this.#mask);
+    const word = loadOrdered(this.#words, W_COMMIT + (this.#head & this.#mask));
+    if (word < 0 && (word & 1) !== 0) this.#passPadding();
+    this.#publish();
   }
 
   /** Padding behind a message is released with it: a receiver may not look again for a long time. */
-  #skipPadding(): void {
-    const word = loadOrdered(this.#words, W_COMMIT + (this.#head & this.#mask));
-    if (word < 0 && (word & 1) !== 0) this.next();
+  #passPadding(): void {
+    for (let i = 0; i < MOST_PADDING; i++) {
+      const index = this.#head & this.#mask;
+      const word = loadOrdered(this.#words, W_COMMIT + index);
+      if (word >= 0 || (word & 1) === 0) return;
+      const padding = (-word - 1) >>> 1;
+      if (padding === 0) return;
+      if (((this.#head + padding - this.#knownTail) | 0) > 0) {
+        const tail = Atomics.load(this.#words, W_TAIL);
+        // What makes no sense is for the next look, which says so.
+        if (!this.#isTail(tail) || ((this.#head + padding - tail) | 0) > 0) return;
+        this.#knownTail = tail;
+      }
+      this.#pass(padding, index);
+    }
+  }
+
+  #skip(cells: number, index: number): void {
+    this.#pass(cells, index);
+    this.#publish();
   }
 
   /**
    * READ goes first: if this process dies before it clears the word, whoever comes next does. The word is cleared
    * before the head is published, by a store that orders both.
    */
-  #skip(cells: number, index: number): void {
-    this.#words[W_READ] = (this.#head + cells) | 0;
+  #pass(cells: number, index: number): void {
+    this.#head = (this.#head + cells) | 0;
+    this.#words[W_READ] = this.#head;
     this.#words[W_COMMIT + index] = 0;
-    this.#advance(cells);
   }
 
   /**
-   * Publishes every time, not once a batch: it costs as much as finding out whether it could wait (a store against two
-   * loads), and a sender that finds the ring full finds room as soon as there is some.
+   * Every time, not once a batch: it costs as much as finding out whether it could wait (a store against two loads), and
+   * a sender that finds the ring full finds room as soon as there is some.
    */
-  #advance(cells: number): void {
-    this.#head = (this.#head + cells) | 0;
-    this.#publish();
-  }
-
   #publish(): void {
     const words = this.#words;
     const until = this.#loans.length === 0 ? this.#head : this.#loans[0]!.position;
@@ -314,7 +435,7 @@ export class RingReceiver {
     Atomics.store(this.#words, W_SPACE, 0);
     const bells = this.#descriptors.spaceBells();
     for (let i = bells.length - 1; i >= 0; i--) {
-      if (ring(bells[i]!.fd)) continue;
+      if (ringEnd(bells[i]!)) continue;
       bells[i]!.close(); // its sender is gone
       bells.splice(i, 1);
     }
@@ -322,11 +443,20 @@ export class RingReceiver {
 
   #loadTail(): number {
     const tail = Atomics.load(this.#words, W_TAIL);
+    if (this.#isTail(tail)) return tail;
     const used = (tail - this.#published) | 0;
-    if (used < 0 || used > this.#memory.cells || ((tail - this.#head) | 0) < 0) {
-      throw corrupt(`its positions make no sense (${used} of ${this.#memory.cells} cells used)`);
-    }
-    return tail;
+    throw corrupt(`its positions make no sense (${used} of ${this.#memory.cells} cells used)`);
+  }
+
+  #isTail(tail: number): boolean {
+    const used = (tail - this.#published) | 0;
+    return used >= 0 && used <= this.#memory.cells && ((tail - this.#head) | 0) >= 0;
+  }
+
+  /** Up to where cells are claimed now; the head if that makes no sense, which the next look says. */
+  get claimedUntil(): number {
+    const tail = Atomics.load(this.#words, W_TAIL);
+    return this.#isTail(tail) ? tail : this.#head;
   }
 
   /** Whether a record, perhaps padding, is committed at the head; by one load. */
@@ -342,10 +472,12 @@ export class RingReceiver {
    * @param skip Bytes at the beginning that are no payload.
    */
   lend(skip: number): Loan {
+    const window = this.#memory.window(this.offset + skip, this.length - skip);
     const loan: Loan = {
       position: this.#head,
       end: (this.#head + this.#cells) | 0,
-      bytes: new Uint8Array(this.#memory.window(this.offset + skip, this.length - skip)),
+      bytes: new Uint8Array(window),
+      window,
       returned: false,
     };
     this.#loans.push(loan);
@@ -359,7 +491,7 @@ export class RingReceiver {
   giveBack(loan: Loan): void {
     if (loan.returned) return;
     loan.returned = true;
-    loan.bytes.buffer.transfer(0); // every view on them is empty from now on
+    this.#memory.endWindow(loan.window); // every view on them is empty from now on
     if (this.#loans[0] !== loan) return;
     while (this.#loans.length > 0 && this.#loans[0]!.returned) this.#loans.shift();
     this.#publish();
@@ -382,23 +514,11 @@ export class RingReceiver {
   recover(allGone: boolean): boolean {
     const words = this.#words;
     const tail = this.#loadTail();
-    let end = this.#head;
-    while (end !== tail && Atomics.load(words, W_COMMIT + (end & this.#mask)) === 0) end = (end + 1) | 0;
-    if (end === this.#head) return end !== tail;
-    const gap = (end - this.#head) | 0;
-    let skip = gap;
-    if (!allGone) {
-      for (let i = 0; i < SLOTS && skip > 0; i++) {
-        const slot = W_SLOTS + i * SLOT_WORDS;
-        if (Atomics.load(words, slot + O_TID) <= 0) continue; // who is just taking it has claimed nothing yet
-        const cells = Atomics.load(words, slot + O_CELLS);
-        if (cells <= 0) continue;
-        // From the head on; a claim that began before it is not in the gap.
-        const from = (Atomics.load(words, slot + O_POSITION) - this.#head) | 0;
-        if (from < 0 || from >= skip || !isIdentityAlive(words, slot, this.#memory.fd)) continue;
-        skip = from;
-      }
-    }
+    const most = Math.min((tail - this.#head) >>> 0, MOST_GAP);
+    let gap = 0;
+    while (gap < most && Atomics.load(words, W_COMMIT + ((this.#head + gap) & this.#mask)) === 0) gap++;
+    if (gap === 0) return most > 0;
+    const skip = allGone ? gap : this.#living.before(this.#head, gap);
     if (skip === 0) return false;
     // A sender that committed after the scan and then died, or moved on, left its word by now.
     for (let i = 0; i < skip; i++) {
@@ -448,7 +568,8 @@ export class RingReceiver {
    * @returns `message` after {@linkcode next} found one, `empty`, or `disconnected` if none can come any more.
    */
   poll(): "message" | "empty" | "disconnected" {
-    if (this.next()) return "message";
+    if (this.#nextSoon()) return "message";
+    if (this.#unfinished) return "empty";
     this.#closeOrphans();
     if (this.#bell.hungUp) return this.#drainLast();
     if (this.hasGap && this.#lookAtGap() && this.next()) return "message";
@@ -456,12 +577,25 @@ export class RingReceiver {
     return "empty";
   }
 
-  /** No sender is left: what is committed still counts, what is not never will be. */
-  #drainLast(): "message" | "disconnected" {
-    for (;;) {
-      if (this.next()) return "message";
-      if (!this.hasGap || !this.recover(true)) return "disconnected";
+  /**
+   * No sender is left: what is committed still counts, what is not never will be. Nobody claims any more, so where the tail
+   * is now is the end, whatever it says later.
+   *
+   * @returns `empty` if it takes more than one call to find out.
+   */
+  #drainLast(): "message" | "empty" | "disconnected" {
+    if (this.#lastTail === undefined) {
+      this.#lastTail = this.#head; // for the case that it makes no sense, which is said once
+      this.#lastTail = this.#loadTail();
     }
+    const until = performance.now() + PADDING_TIME;
+    do {
+      if (((this.#lastTail - this.#head) | 0) <= 0) return "disconnected";
+      if (this.#nextSoon()) return "message";
+      if (this.#unfinished) this.#unfinished = false;
+      else if (!this.recover(true)) return "disconnected";
+    } while (performance.now() < until);
+    return "empty";
   }
 
   /**
@@ -477,6 +611,11 @@ export class RingReceiver {
         this.#spins.paid(spun);
         return "message";
       }
+      if (this.#unfinished) {
+        this.#unfinished = false;
+        if (performance.now() >= deadline) return "timeout";
+        continue;
+      }
       const gapLook = this.arm();
       if (this.next()) {
         this.disarm();
@@ -488,7 +627,10 @@ export class RingReceiver {
       // Spin only where it pays: while messages come in quick succession. An idle receiver soon uses no processor time.
       this.#spins.inVain(performance.now() - now);
       if (this.next()) return "message";
-      if (event === "hangup") return this.#drainLast();
+      if (event === "hangup") {
+        const last = this.#drainLast();
+        if (last !== "empty") return last;
+      }
       if (event === "timeout" && this.hasGap && this.#lookAtGap() && this.next()) return "message";
       // Also after a ring: a peer that rings for nothing does not hold up the time.
       if (performance.now() >= deadline) return "timeout";
@@ -552,6 +694,7 @@ export class RingReceiver {
     this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
     Atomics.store(this.#words, W_BELL, this.#ticket);
     this.#closeOrphans();
+    if (this.ready) return FIRST_GAP_LOOK; // it may be more padding than one look passes over
     if (!this.hasGap) return trimIn;
     this.#lookAtGap();
     return this.#gapPause;
@@ -656,7 +799,7 @@ export class RingReceiver {
   #endLoans(): void {
     for (const loan of this.#loans.splice(0)) {
       loan.returned = true;
-      loan.bytes.buffer.transfer(0); // before the memory goes
+      this.#memory.endWindow(loan.window); // before the memory goes
     }
   }
 
@@ -668,12 +811,23 @@ export class RingReceiver {
   }
 }
 
+/** What was read of a body, and which one it is. */
+interface Unread {
+  readonly reader: MemoryFileReader;
+  readonly position: number;
+  readonly slot: number;
+  readonly counter: number;
+  readonly length: number;
+}
+
 /** Cells handed out. */
 export interface Loan {
   readonly position: number;
   readonly end: number;
   /** The payload in place, in a buffer of its own over the ring's memory. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** That buffer: a view forgets it when a program transfers it. */
+  readonly window: ArrayBuffer;
   returned: boolean;
 }
 

@@ -1,7 +1,7 @@
 // The sending side of a ring: claim, copy, commit, and wake the receiver.
 //
 // One object an isolate and ring, shared by all clones of a sender there.
-import { BellListener, createDoorbell, hasListener, ring, ringToGive } from "../ffi/doorbell.ts";
+import { BellListener, createDoorbell, hasListener, isShared, ring, ringShared, ringToGive } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import { libc } from "../ffi/libc.ts";
 import type { IpcFd } from "../ffi/fd.ts";
@@ -69,8 +69,17 @@ const BLIND_SLEEP = 5;
 /** The same where one bell serves all senders, and one that sleeps may miss it. */
 const SHARED_SLEEP = 20;
 
+/**
+ * The same where the receiver has a bell of this sender's own. It may not have taken it: where it had no descriptor left, or
+ * too many of them wait.
+ */
+const LONGEST_SLEEP = 100;
+
 /** Looks at two positions that change all the time, until they fit together. */
 const RELOADS = 1000;
+
+/** Attempts at a claim in a row. Only a peer that misbehaves makes as many fail: then there is no room, for now. */
+const MOST_ATTEMPTS = 10_000;
 
 export class RingSender {
   readonly #memory: RingMemory;
@@ -78,6 +87,8 @@ export class RingSender {
   readonly #mask: number;
   readonly #bell: IpcFd;
   readonly #bellFd: number;
+  /** Rings it; in another way where a peer could make that block. */
+  #ringBell: (fd: number) => boolean;
   /** What others are given instead, as they could make it block. */
   #bellToGive: IpcFd | undefined;
   /** The receiver's socket, if it was in this isolate when the ring was made. */
@@ -116,6 +127,7 @@ export class RingSender {
     this.#mask = memory.cells - 1;
     this.#bell = bell;
     this.#bellFd = bell.fd;
+    this.#ringBell = isShared(bell) ? ringShared : ring;
     this.#descriptors = descriptors;
     this.#slots = new SenderSlots(memory, lock);
     this.#slot = this.#slots.claim();
@@ -181,8 +193,10 @@ export class RingSender {
       );
     }
     if (this.#packed !== undefined) return this.#packed;
-    if (this.#bellToGive === undefined) this.#bellToGive = ringToGive(this.#bell);
-    else if (this.#pack(this.#bellToGive)) return this.#packed!;
+    if (this.#bellToGive === undefined) {
+      this.#bellToGive = ringToGive(this.#bell);
+      if (isShared(this.#bell)) this.#ringBell = ringShared;
+    } else if (this.#pack(this.#bellToGive)) return this.#packed!;
     return { memory: this.#memory.fd, bell: this.#bellToGive, descriptors: this.#descriptors };
   }
 
@@ -303,7 +317,11 @@ export class RingSender {
     if (--this.#untilLook < 0) this.#lookForReceiver();
     const words = this.#words;
     let tail = words[W_TAIL]!; // however old: the swap finds out
-    for (;;) {
+    for (let attempts = 0;; attempts++) {
+      if (attempts === MOST_ATTEMPTS) {
+        words[slot + O_CELLS] = 0; // what was noted is another's claim
+        return FULL;
+      }
       // Compared with both ends: a limit that is too old, with 2^31 cells claimed by others since, would look like room.
       const room = (this.#limit - tail) | 0;
       if (room < cells || room > this.#memory.cells) {
@@ -351,7 +369,7 @@ export class RingSender {
   #ring(ticket: number): boolean {
     step("ringing");
     // The byte before the flag: if this process dies in between, the receiver is awake and clears the flag itself.
-    const heard = ring(this.#bellFd);
+    const heard = this.#ringBell(this.#bellFd);
     // The ticket makes sure that it is this wait's flag that is cleared, not the flag of a wait that began meanwhile.
     if (heard) Atomics.compareExchange(this.#words, W_BELL, ticket, 0);
     return heard;
@@ -465,7 +483,7 @@ export class RingSender {
       if (now >= deadline) return false;
       if (armed) {
         // One bell serves all senders of a named ring: another may have heard it.
-        const until = this.#file === undefined ? deadline : Math.min(deadline, now + SHARED_SLEEP);
+        const until = Math.min(deadline, now + (this.#file === undefined ? LONGEST_SLEEP : SHARED_SLEEP));
         if (this.#spaceBell!.waitSync(until) === "hangup") this.#spaceBellLost();
       } else {
         pollUntil(this.#bellFd, POLLIN, Math.min(deadline, now + BLIND_SLEEP)); // nothing to read there: a sleep
@@ -560,6 +578,11 @@ export class RingSender {
   /** A buffer of its own over claimed cells. */
   window(index: number, cells: number): ArrayBuffer {
     return this.#memory.window(index << CELL_SHIFT, cells << CELL_SHIFT);
+  }
+
+  /** Empties such a buffer, before its cells are committed. */
+  endWindow(window: ArrayBuffer): void {
+    this.#memory.endWindow(window);
   }
 
   /** Declares cells at the end of a claim padding; they are seen when what precedes them is committed. */

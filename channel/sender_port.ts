@@ -12,6 +12,8 @@ import type { Luggage } from "./transfer.ts";
 
 /** Milliseconds between two looks for room where the receiver could not be asked to ring, or others may hear it. */
 const BLIND_PAUSE = 4;
+/** The same where it was asked: it may have had no room for the bell. */
+const LONG_PAUSE = 100;
 
 /** A send, or a claim of cells to be filled in place, that waits for room. */
 interface Waiting {
@@ -34,7 +36,7 @@ export class SenderPort {
   #users = 1;
   /** In the order of the calls: whatever comes later waits as well, so that order is kept. */
   readonly #waiting: Waiting[] = [];
-  #blindTimer: ReturnType<typeof setTimeout> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #onSpaceBell = () => this.#spaceBellRang();
 
   private constructor(key: string, ring: RingSender) {
@@ -95,7 +97,7 @@ export class SenderPort {
     }
     if (--this.#users > 0) return;
     SenderPort.#ports.delete(this.#key);
-    clearTimeout(this.#blindTimer);
+    clearTimeout(this.#timer);
     this.#ring.close();
   }
 
@@ -227,7 +229,10 @@ export class SenderPort {
   #flush(): void {
     for (;;) {
       const item = this.#waiting[0];
-      if (item === undefined) return;
+      if (item === undefined) {
+        this.#keepAlive();
+        return;
+      }
       try {
         const done = item.attempt();
         if (done === undefined) return;
@@ -253,16 +258,24 @@ export class SenderPort {
         return;
       }
       this.#flush();
-      if (this.#waiting.length > 0 && (!armed || this.#ring.named)) {
-        this.#blindTimer ??= setTimeout(() => {
-          this.#blindTimer = undefined;
-          this.#await();
-        }, BLIND_PAUSE);
+      if (this.#waiting.length > 0) {
+        this.#timer ??= setTimeout(() => {
+          this.#timer = undefined;
+          this.#spaceBellRang(); // the receiver may also have ended without a sign
+        }, armed && !this.#ring.named ? LONG_PAUSE : BLIND_PAUSE);
       }
     }
-    const bell = this.#ring.spaceBell;
-    if (bell === undefined) return;
-    bell.awaited = this.#waiting.length > 0;
+    this.#keepAlive();
+  }
+
+  /** While something waits, the process stays alive. */
+  #keepAlive(): void {
+    const waits = this.#waiting.length > 0, bell = this.#ring.spaceBell;
+    if (!waits) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    }
+    if (bell !== undefined) bell.awaited = waits;
   }
 
   #spaceBellRang(): void {
@@ -280,7 +293,6 @@ export class SenderPort {
       item.abandon();
       item.wait.reject(error);
     }
-    const bell = this.#ring.spaceBell;
-    if (bell !== undefined) bell.awaited = false;
+    this.#keepAlive();
   }
 }

@@ -2,7 +2,7 @@
 import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
-import { allocate, checkSealed, Mapping, sealedMemory } from "../ffi/mapping.ts";
+import { allocate, checkSealed, LastingMapping, sealedMemory } from "../ffi/mapping.ts";
 import { ENOMEM } from "../ffi/platform.ts";
 import { availableMemory } from "../ffi/resources.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
@@ -34,7 +34,7 @@ const MUCH = 16 << 20;
 export class IpcSharedMemory implements Disposable {
   readonly #fd: IpcFd;
   readonly #length: number;
-  #mapping: Mapping | undefined;
+  #mapping: LastingMapping | undefined;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
 
   private constructor(fd: IpcFd, length: number) {
@@ -76,12 +76,7 @@ export class IpcSharedMemory implements Disposable {
 
   static #create(length: number, write: ((bytes: Uint8Array) => void) | undefined): IpcSharedMemory {
     integerOf(length, 0, Number.MAX_SAFE_INTEGER, "Cannot make shared memory of the length");
-    // Linux does not refuse what it has not got: it kills processes until it has.
-    if (length > MUCH && length > (availableMemory() ?? Infinity)) {
-      throw new IpcError("System", `Cannot make shared memory of ${length} bytes: the machine has not as much left`, {
-        errno: ENOMEM,
-      });
-    }
+    requireMemory(length, "Cannot make shared memory");
     const fd = sealedMemory("isthmus-memory", length);
     try {
       // Now, so that a machine without memory says so here, and not by a fault when the bytes are touched.
@@ -107,7 +102,8 @@ export class IpcSharedMemory implements Disposable {
 
   /**
    * The bytes themselves, shared by everyone who has this memory: writing them changes them for all. What was taken from
-   * here before becomes empty when the memory is closed.
+   * here before becomes empty when the memory is closed. Their `buffer` cannot be transferred to a Worker: send this
+   * object there. It is longer than they are, up to a multiple of 64 KiB.
    *
    * @throws {IpcError} `Closed` after {@linkcode IpcSharedMemory.close} and {@linkcode IpcSharedMemory.take}; `System` if
    * there are no addresses left for it.
@@ -115,8 +111,8 @@ export class IpcSharedMemory implements Disposable {
   get bytes(): Uint8Array<ArrayBuffer> {
     if (this.#fd.closed) throw new IpcError("Closed", "Cannot use shared memory: it was closed or taken");
     if (this.#bytes === undefined) {
-      if (this.#length > 0) this.#mapping = Mapping.shared(this.#fd.fd, this.#length);
-      this.#bytes = new Uint8Array(this.#mapping?.buffer ?? new ArrayBuffer(0));
+      if (this.#length > 0) this.#mapping = new LastingMapping(this.#fd.fd, this.#length);
+      this.#bytes = new Uint8Array(this.#mapping?.buffer ?? new ArrayBuffer(0), 0, this.#length);
     }
     return this.#bytes;
   }
@@ -145,9 +141,11 @@ export class IpcSharedMemory implements Disposable {
    * The bytes as memory of this process alone; closes the shared memory here.
    *
    * @returns A copy.
-   * @throws {IpcError} `Closed`.
+   * @throws {IpcError} `Closed`; `System` if there is no memory for it: it stays as it is then.
    */
   take(): Uint8Array<ArrayBuffer> {
+    // A peer may have made it larger than anything that it ever wrote.
+    requireMemory(this.#length, "Cannot take shared memory");
     const copy = this.bytes.slice();
     this.close();
     return copy;
@@ -190,6 +188,12 @@ export class IpcSharedMemory implements Disposable {
     luggage.add([this.#fd]);
     return ["shared-memory"];
   }
+}
+
+/** Linux does not refuse what it has not got: it kills processes until it has. */
+function requireMemory(length: number, what: string): void {
+  if (length <= MUCH || length <= (availableMemory() ?? Infinity)) return;
+  throw new IpcError("System", `${what} of ${length} bytes: the machine has not as much left`, { errno: ENOMEM });
 }
 
 onArrival("shared-memory", (arrivals, first) => IpcSharedMemory.fromFd(arrivals.claimOne(first)));

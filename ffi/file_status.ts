@@ -1,6 +1,6 @@
 // What kind of file a path or a descriptor stands for, and which one.
 import { cString, libc } from "./libc.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS } from "./platform.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS } from "./platform.ts";
 import { STATX } from "./structs.ts";
 
 /** The part of `struct statx` that this package uses. */
@@ -13,6 +13,8 @@ export interface FileStatus {
   readonly pipe: boolean;
   /** Whether it is a socket, or the file that a socket was bound to. */
   readonly socket: boolean;
+  /** Whether it is of no kind that has a place in a file system: an event counter, a timer, a set of polled files. */
+  readonly anonymous: boolean;
   /** Permission bits. */
   readonly mode: number;
   /** Owner. */
@@ -34,7 +36,8 @@ export function fileStatus(file: number | string, follow = false): FileStatus | 
   const buffer = new Uint8Array(STATX.size);
   const { c } = libc();
   const result = typeof file === "number"
-    ? c.statx(file, cString(""), AT_EMPTY_PATH, STATX_BASIC_STATS, buffer)
+    // What is known of it: it may be a peer's, in a file system whose program lets everybody wait who asks it.
+    ? c.statx(file, cString(""), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer)
     : c.statx(AT_FDCWD, cString(file), follow ? 0 : AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, buffer);
   if (result < 0) return undefined;
   const view = new DataView(buffer.buffer);
@@ -44,6 +47,7 @@ export function fileStatus(file: number | string, follow = false): FileStatus | 
     folder: (mode & 0o170000) === 0o040000,
     pipe: (mode & 0o170000) === 0o010000,
     socket: (mode & 0o170000) === 0o140000,
+    anonymous: (mode & 0o170000) === 0,
     mode: mode & 0o7777,
     uid: view.getUint32(STATX.stx_uid, true),
     size: Number(view.getBigUint64(STATX.stx_size, true)),

@@ -27,6 +27,8 @@ const SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
+  // The same by a thread of a pool: for what may wait.
+  close_elsewhere: { name: "close", parameters: ["i32"], result: "i32", nonblocking: true },
   // int closedir(DIR *dir)
   closedir: { parameters: ["pointer"], result: "i32" },
   // int connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -37,10 +39,13 @@ const SYMBOLS = {
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   // int fclose(FILE *file), its address
   fclose: { type: "pointer" },
+  fclose_call: { name: "fclose", parameters: ["pointer"], result: "i32" },
   // int fcntl(int fd, int cmd, ... /* int arg */)
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int fcntl(int fd, int cmd, ... /* struct flock *lock */)
   fcntl_lock: { name: "fcntl", parameters: ["i32", "i32", "buffer"], result: "i32" },
+  // int fgetc(FILE *file)
+  fgetc: { parameters: ["pointer"], result: "i32" },
   // int flock(int fd, int operation)
   flock: { parameters: ["i32", "i32"], result: "i32" },
   // FILE *fopen(const char *path, const char *mode)
@@ -83,6 +88,8 @@ const SYMBOLS = {
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  // ssize_t pread(int fd, void *buf, size_t count, off_t offset)
+  pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   // int pthread_mutex_consistent(pthread_mutex_t *mutex)
   pthread_mutex_consistent: { parameters: ["pointer"], result: "i32" },
   // int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
@@ -115,6 +122,8 @@ const SYMBOLS = {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int socketpair(int domain, int type, int protocol, int fds[2])
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  // ssize_t splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t length, unsigned flags)
+  splice: { parameters: ["i32", "pointer", "i32", "pointer", "usize", "u32"], result: "i32" },
   // int statvfs(const char *path, struct statvfs *buf)
   statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
   // int statx(int dir, const char *path, int flags, unsigned mask, struct statx *buf)
@@ -129,6 +138,8 @@ const SYMBOLS = {
   unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int usleep(useconds_t microseconds)
   usleep: { parameters: ["u32"], result: "i32" },
+  // ssize_t vmsplice(int pipe, const struct iovec *parts, size_t count, unsigned flags)
+  vmsplice: { parameters: ["i32", "buffer", "usize", "u32"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t count)
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

@@ -5,12 +5,17 @@ import { OpenThing } from "./open_things.ts";
 import { check, cString, interrupted, libc } from "./libc.ts";
 import {
   AT_EMPTY_PATH,
+  AT_STATX_DONT_SYNC,
+  ENOMEM,
   errnoText,
   F_ADD_SEALS,
   F_GET_SEALS,
+  F_GETFL,
+  F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
+  F_SEAL_WRITE,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   MAP_ANONYMOUS,
@@ -20,6 +25,8 @@ import {
   MAP_SHARED,
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
+  O_RDWR,
+  O_WRONLY,
   PROT_NONE,
   PROT_READ,
   PROT_WRITE,
@@ -28,6 +35,7 @@ import {
   STATX_INO,
 } from "./platform.ts";
 import { STATX } from "./structs.ts";
+import { armSpan, disarmSpan, guardSpan, type SpanGuard, unguardSpan } from "./thread_end.ts";
 
 /** The seals that make a mapping safe: nobody can cut the file short under it (a SIGBUS) or add another seal. */
 const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
@@ -38,6 +46,8 @@ const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 class Span extends OpenThing {
   readonly address: bigint;
   readonly length: number;
+  /** Somebody else may have a buffer over it, so its addresses are never used for anything else. */
+  pinned = false;
   #buffer: WeakRef<ArrayBuffer> | undefined;
 
   constructor(address: bigint, length: number) {
@@ -64,18 +74,40 @@ class Span extends OpenThing {
 
   unmap(): void {
     this.ended();
-    libc().c.munmap(Deno.UnsafePointer.create(this.address), BigInt(this.length));
+    const { c } = libc();
+    const pointer = Deno.UnsafePointer.create(this.address), length = BigInt(this.length);
+    if (!this.pinned) {
+      c.munmap(pointer, length);
+      return;
+    }
+    // The file goes, its memory with it. What a transferred buffer finds is memory of this process, zeros at first.
+    pinnedBytes += this.length;
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    c.mmap(pointer, length, PROT_READ | PROT_WRITE, flags, -1, 0n);
   }
 }
 
 // The buffer, not the Mapping, is what is watched: as long as any view on it lives, the memory stays mapped.
 const forgotten = new FinalizationRegistry<Span>((span) => span.unmap());
 
+let pinnedBytes = 0;
+
+/** Bytes of addresses that this isolate cannot use again, as a program has transferred a buffer over them. */
+export function pinnedAddresses(): number {
+  return pinnedBytes;
+}
+
+/** Windows of no bytes, which have nothing to do with the memory. */
+const empty = new WeakSet<ArrayBuffer>();
+
 /** Memory mapped into this process. */
 export class Mapping {
   readonly #span: Span;
+  readonly #guard: SpanGuard | undefined;
   #buffer: ArrayBuffer;
   #mapped = true;
+  /** Windows that have not ended. */
+  #windows = 0;
 
   private constructor(span: Span) {
     this.#span = span;
@@ -83,9 +115,10 @@ export class Mapping {
     this.#buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, span.length);
     span.mapped(this.#buffer);
     forgotten.register(this.#buffer, span, this);
+    this.#guard = guardSpan(span.address, span.length);
   }
 
-  /** The whole mapping. Detached (length 0) once unmapped. */
+  /** The whole mapping. Detached (length 0) once unmapped. Not for programs: one that transferred it would keep it. */
   get buffer(): ArrayBuffer {
     return this.#buffer;
   }
@@ -106,12 +139,30 @@ export class Mapping {
   }
 
   /**
-   * A second ArrayBuffer over part of the mapping, which can be detached on its own with `transfer(0)`. It must be
-   * detached before the mapping goes.
+   * A second ArrayBuffer over part of the mapping, to be lent to the program. {@linkcode endWindow} must be called before
+   * the mapping goes.
    */
   window(offset: number, length: number): ArrayBuffer {
-    if (length === 0) return new ArrayBuffer(0);
-    return Deno.UnsafePointerView.getArrayBuffer(this.pointerAt(offset), length);
+    if (length === 0) {
+      const nothing = new ArrayBuffer(0);
+      empty.add(nothing);
+      return nothing;
+    }
+    const window = Deno.UnsafePointerView.getArrayBuffer(this.pointerAt(offset), length);
+    // A program may transfer it to another isolate, which this one's end must not harm.
+    if (this.#windows++ === 0 && this.#guard !== undefined) disarmSpan(this.#guard);
+    return window;
+  }
+
+  /**
+   * Makes a window empty, and every view on it. If a program has transferred it, there is another buffer now that nobody
+   * can find: then the addresses stay taken for as long as the process runs.
+   */
+  endWindow(window: ArrayBuffer): void {
+    if (window.byteLength > 0) window.transfer(0);
+    else if (empty.has(window)) return;
+    else this.#span.pinned = true;
+    if (--this.#windows === 0 && this.#guard !== undefined && !this.#span.pinned) armSpan(this.#guard, this.#span);
   }
 
   /** Unmaps. Every view on {@linkcode Mapping.buffer} is detached first, so a stale one is empty, not dangling. */
@@ -119,6 +170,7 @@ export class Mapping {
     if (!this.#mapped) return;
     this.#mapped = false;
     forgotten.unregister(this);
+    if (this.#guard !== undefined) unguardSpan(this.#guard);
     this.#buffer.transfer(0);
     this.#span.unmap();
   }
@@ -188,16 +240,85 @@ export class Mapping {
   }
 }
 
+/** Addresses of a `WebAssembly.Memory` come in pages of this size. */
+const WASM_PAGE = 65_536;
+
+/** With more pages, it counts them by bigints. */
+const MOST_WASM_PAGES = 65_536;
+
+/**
+ * A file mapped for a program to keep the buffer of: it cannot be transferred, and stays mapped until nobody has it any
+ * more.
+ *
+ * Both come from `WebAssembly.Memory`: V8 lets nobody but itself detach such a buffer, and gives the addresses back when
+ * its memory is collected, or its isolate ends. The file is mapped over them.
+ */
+export class LastingMapping {
+  readonly #memory: WebAssembly.Memory;
+  readonly #large: boolean;
+  readonly #address: bigint;
+  readonly #length: number;
+  #mapped = true;
+
+  /**
+   * @param fd The file; it may be closed afterwards.
+   * @param length Bytes, more than 0.
+   * @throws {IpcError} `System` if there are no addresses left for it.
+   */
+  constructor(fd: number, length: number) {
+    const { c, errnoCell } = libc();
+    this.#length = length;
+    const pages = Math.ceil(length / WASM_PAGE);
+    this.#large = pages > MOST_WASM_PAGES;
+    const size = this.#large
+      ? { address: "i64", initial: BigInt(pages), maximum: BigInt(pages) }
+      : { initial: pages, maximum: pages };
+    try {
+      this.#memory = new WebAssembly.Memory(size as WebAssembly.MemoryDescriptor);
+    } catch {
+      throw noAddresses(length, ENOMEM);
+    }
+    const start = Deno.UnsafePointer.of(this.#memory.buffer);
+    const pointer = c.mmap(start, BigInt(length), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0n);
+    this.#address = addressOf(pointer, errnoCell[0]!, length);
+  }
+
+  /** The file's bytes, and behind them zeros up to a multiple of 64 KiB. Detached (length 0) once unmapped. */
+  get buffer(): ArrayBuffer {
+    return this.#memory.buffer as ArrayBuffer;
+  }
+
+  /** Empties the buffer and every view on it, and lets go of the file; V8 gives the addresses back later. */
+  unmap(): void {
+    if (!this.#mapped) return;
+    this.#mapped = false;
+    // What detaches the buffer: a memory that grew has another one, which nobody but this object ever sees.
+    (this.#memory.grow as (pages: number | bigint) => unknown).call(this.#memory, this.#large ? 0n : 0);
+    libc().c.mmap(
+      Deno.UnsafePointer.create(this.#address),
+      BigInt(this.#length),
+      PROT_NONE,
+      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+      -1,
+      0n,
+    );
+  }
+}
+
 function addressOf(pointer: Deno.PointerValue, errno: number, length: number): bigint {
   const address = Deno.UnsafePointer.value(pointer);
   // MAP_FAILED is all ones, not null.
   if (address === MAP_FAILED || address === 0n) {
-    throw new IpcError("System", `Cannot map ${length} bytes of shared memory: mmap failed with ${errnoText(errno)}`, {
-      errno,
-      syscall: "mmap",
-    });
+    throw noAddresses(length, errno);
   }
   return address;
+}
+
+function noAddresses(length: number, errno: number): IpcError {
+  return new IpcError("System", `Cannot map ${length} bytes of shared memory: mmap failed with ${errnoText(errno)}`, {
+    errno,
+    syscall: "mmap",
+  });
 }
 
 /**
@@ -224,20 +345,37 @@ export function sealedMemory(label: string, length: number): IpcFd {
 }
 
 /**
- * Checks a memory file that came from another process: it must carry the seals, or it could be cut short while mapped.
+ * Checks a memory file that came from another process and is to be mapped: it must carry the seals, or it could be cut
+ * short under the mapping, and it must be one that may be written.
  *
  * @returns Its size in bytes.
- * @throws {IpcError} `Incompatible` if it is not sealed.
+ * @throws {IpcError} `Incompatible` if it is something else.
  */
 export function checkSealed(fd: number): number {
-  const { c } = libc();
-  const seals = c.fcntl(fd, F_GET_SEALS, 0);
-  if (seals < 0 || (seals & SEALS) !== SEALS) {
+  const size = checkSeals(fd, SEALS, F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+  const { c, errnoCell } = libc();
+  const mode = check(c.fcntl(fd, F_GETFL, 0), errnoCell[0]!, "fcntl", "Cannot use the memory that a peer sent");
+  if ((mode & (O_WRONLY | O_RDWR)) === O_RDWR) return size;
+  throw new IpcError("Incompatible", "Cannot use the memory that a peer sent: it is not open for reading and writing");
+}
+
+/**
+ * Checks the seals of a memory file that came from another process, before anything else is asked of it: only memory
+ * files have seals, and a call on anything else may wait for as long as a peer likes.
+ *
+ * @param seals What it must carry.
+ * @param without What it must not carry.
+ * @returns Its size in bytes.
+ * @throws {IpcError} `Incompatible` if it is not sealed so.
+ */
+export function checkSeals(fd: number, seals: number, without = 0): number {
+  const found = libc().c.fcntl(fd, F_GET_SEALS, 0);
+  if (found < 0 || (found & seals) !== seals || (found & without) !== 0) {
     throw new IpcError(
       "Incompatible",
       `Cannot use the memory that a peer sent: it ${
-        seals < 0 ? "is not a memory file" : `carries the seals ${seals}`
-      }, and must be a memory file sealed against change of size (${SEALS})`,
+        found < 0 ? "is not a memory file" : `carries the seals ${found}`
+      }, and must be a memory file with the seals ${seals}` + (without === 0 ? "" : `, without ${without}`),
     );
   }
   return fileSize(fd);
@@ -271,7 +409,12 @@ export function allocate(fd: number, offset: number, length: number, what: strin
 export function sameFileKey(fd: number): string {
   const { c, errnoCell } = libc();
   const statx = new DataView(new ArrayBuffer(STATX.size)), bytes = new Uint8Array(statx.buffer);
-  check(c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH, STATX_INO, bytes), errnoCell[0]!, "statx", "Cannot identify a file");
+  check(
+    c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, bytes),
+    errnoCell[0]!,
+    "statx",
+    "Cannot identify a file",
+  );
   const device = `${statx.getUint32(STATX.stx_dev_major, true)}:${statx.getUint32(STATX.stx_dev_minor, true)}`;
   return `${statx.getBigUint64(STATX.stx_ino, true)}:${device}`;
 }
@@ -279,7 +422,9 @@ export function sameFileKey(fd: number): string {
 /** Bytes of memory that a memory file takes; 0 if that cannot be told. */
 export function memoryOf(fd: number): number {
   const statx = new DataView(new ArrayBuffer(STATX.size));
-  if (libc().c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH, STATX_BLOCKS, new Uint8Array(statx.buffer)) < 0) return 0;
+  if (
+    libc().c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BLOCKS, new Uint8Array(statx.buffer)) < 0
+  ) return 0;
   return Number(statx.getBigUint64(STATX.stx_blocks, true)) * 512; // blocks of 512 bytes, always
 }
 

@@ -58,7 +58,7 @@ export const O_CLOEXEC = 0o2000000;
 /** `fcntl` commands. */
 export const F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;
 /** Seals of a memory file. */
-export const F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4;
+export const F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4, F_SEAL_WRITE = 8, F_SEAL_FUTURE_WRITE = 16;
 /** `memfd_create` flags. */
 export const MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
 /** `mmap` protections and flags. */
@@ -67,12 +67,14 @@ export const PROT_NONE = 0, PROT_READ = 1, PROT_WRITE = 2;
 export const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
 /** `fallocate` modes. */
 export const FALLOC_FL_KEEP_SIZE = 1, FALLOC_FL_PUNCH_HOLE = 2;
+/** `splice` and `vmsplice` flags. */
+export const SPLICE_F_NONBLOCK = 2;
 /** `lseek` origins. */
 export const SEEK_SET = 0, SEEK_END = 2;
 /** Socket families and types. */
 export const AF_UNIX = 1, SOCK_STREAM = 1, SOCK_SEQPACKET = 5, SOCK_NONBLOCK = O_NONBLOCK, SOCK_CLOEXEC = O_CLOEXEC;
 /** Socket options. */
-export const SOL_SOCKET = 1, SO_PEERCRED = 17, SCM_RIGHTS = 1, SO_SNDBUF = 7;
+export const SOL_SOCKET = 1, SO_PEERCRED = 17, SCM_RIGHTS = 1, SO_SNDBUF = 7, SO_DOMAIN = 39;
 /** `sendmsg` and `recvmsg` flags. */
 export const MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
 /** `recvmsg` result flags. */
@@ -82,7 +84,11 @@ export const POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16, POLLNVAL = 32;
 /** `fcntl` commands and types of locks on a range of bytes, owned by the open file description. */
 export const F_OFD_GETLK = 36, F_OFD_SETLK = 37, F_WRLCK = 1, F_UNLCK = 2;
 /** `*at` functions: relative to the working directory; flags. */
-export const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100, AT_SYMLINK_FOLLOW = 0x400, AT_EMPTY_PATH = 0x1000;
+export const AT_FDCWD = -100,
+  AT_SYMLINK_NOFOLLOW = 0x100,
+  AT_SYMLINK_FOLLOW = 0x400,
+  AT_EMPTY_PATH = 0x1000,
+  AT_STATX_DONT_SYNC = 0x4000;
 /** `flock` operations. */
 export const LOCK_SH = 1, LOCK_EX = 2, LOCK_NB = 4, LOCK_UN = 8;
 /** What `statx` is asked for. */

@@ -154,6 +154,23 @@ export function receiveMessage(
   return { length, flags, fds };
 }
 
+/**
+ * The first bytes of what can be received next, without its descriptors, which stay where they are, as everything does.
+ *
+ * @returns How many there are, 0 at the end of the stream, or the error number, negative.
+ */
+export function peekBytes(socket: number, data: Uint8Array): number {
+  const { c, errnoCell } = libc();
+  const frame = shared ??= new Frame();
+  for (;;) {
+    frame.prepare(data, 0);
+    const length = c.recvmsg(socket, frame.header, MSG_DONTWAIT | MSG_PEEK);
+    const errno = errnoCell[0]!;
+    if (length >= 0) return length;
+    if (errno !== EINTR) return -errno;
+  }
+}
+
 /** Whether an error says that this process, or the machine, has no descriptor left: another try may succeed later. */
 export function isTableFull(error: unknown): error is IpcError {
   return error instanceof IpcError && (error.errno === EMFILE || error.errno === ENFILE);

@@ -75,4 +75,4 @@ export const SOCKADDR_UN = {
 export const DIRENT = { struct: "dirent", size: 280, d_name: 19 } as const;
 
 /** `FILE`, as glibc has it. */
-export const IO_FILE = { struct: "_IO_FILE", size: 216, _fileno: 112 } as const;
+export const IO_FILE = { struct: "_IO_FILE", size: 216, _IO_buf_base: 56, _IO_buf_end: 64, _fileno: 112 } as const;
