@@ -72,6 +72,9 @@ function connectToServer(name: string): UnixSocket {
   }
 }
 
+/** Descriptors that a client may bring, and one more: by that it is known that it brings too many. */
+export const HELLO_FDS = MOST_CHANNELS * HANDLE_FDS + 1;
+
 /**
  * Reads what a client sent, without waiting.
  *
@@ -83,7 +86,7 @@ function connectToServer(name: string): UnixSocket {
  */
 export function receiveHello(connection: UnixSocket, kind: ServerKind): Handle[] | undefined {
   const { channels } = kind;
-  ensureRoomForFds(connection.fd, channels * HANDLE_FDS, "Cannot accept a client");
+  ensureRoomForFds(connection.fd, HELLO_FDS, "Cannot accept a client");
   const hello = new Int32Array(HELLO / 4);
   // With the descriptors of another kind of client, too, so that it can be told what is wrong.
   const received = receiveMessage(connection.fd, new Uint8Array(hello.buffer), MOST_CHANNELS * HANDLE_FDS);

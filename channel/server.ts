@@ -1,10 +1,13 @@
 // A server that any number of clients connect to, each with a duplex of its own.
 import { optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
+import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
+import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
-import { isTableFull } from "../ffi/socket_message.ts";
+import { descriptorLimit } from "../ffi/resources.ts";
+import { ensureRoomForFds, isTableFull } from "../ffi/socket_message.ts";
 import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
 import {
   deadlineAfter,
@@ -17,7 +20,8 @@ import {
 import { admissionBy } from "./admission.ts";
 import type { ChannelOptions } from "./channel.ts";
 import { IpcDuplex } from "./duplex.ts";
-import { connectDuplex, receiveHello } from "./hello.ts";
+import { Guests } from "./guests.ts";
+import { connectDuplex, HELLO_FDS, receiveHello } from "./hello.ts";
 import { HANDSHAKE_TIMEOUT, type ServerOptions } from "./one_shot_server.ts";
 import { capacityOf } from "./ring_memory.ts";
 import { IpcReceiver } from "./receiver.ts";
@@ -59,10 +63,31 @@ function notAllowed({ pid, uid }: PeerCredentials): IpcError {
   );
 }
 
-/** A client that has connected and not introduced itself yet. */
+/**
+ * Clients in a row that are accepted before the event loop has its turn: those that have hung up meanwhile are heard of, and
+ * their descriptors free, before there are many more of them than are really there.
+ */
+const AT_ONCE = 4;
+
+/** Where the descriptor table is nearly full: milliseconds until a loop over clients looks again. */
+const LOOK_AGAIN = 10;
+
+/** Descriptors that a loop over clients leaves free for what the program does for them, at most; and which part of all. */
+const MOST_SPARE = 64, SPARE_SHARE = 16;
+
+/** A client that has connected and not introduced itself yet; of a blocking accept. */
 interface Guest {
   readonly connection: UnixSocket;
   readonly patience: number;
+}
+
+/** Somebody who waits for a client. */
+interface Waiting<Client> {
+  readonly wait: PendingWait<Client>;
+  /** Milliseconds until it gives up, from when the event loop had its turn. */
+  readonly timeout: number;
+  /** Whether it also waits for descriptors, while there are none: a loop over clients does. */
+  readonly patient: boolean;
 }
 
 /**
@@ -94,9 +119,11 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   readonly #socket: UnixSocket;
   readonly #allow: (peer: PeerCredentials) => boolean;
   readonly #ready: IpcDuplex<Out, In>[] = [];
-  readonly #waits: PendingWait<IpcDuplex<Out, In>>[] = [];
-  /** Guests of asynchronous accepts; those of blocking ones are theirs. */
-  readonly #guests = new Set<UnixSocket>();
+  readonly #waits: Waiting<IpcDuplex<Out, In>>[] = [];
+  readonly #guests = new Guests();
+  /** Clients accepted since the event loop had its turn. */
+  #inARow = 0;
+  #lookAgain: ReturnType<typeof setTimeout> | undefined;
   /** Guests that this process had no descriptors for, when their turn came; they get another with the next accept. */
   readonly #stalled: UnixSocket[] = [];
   /** Why the last client was turned away, if none was accepted since: for whoever waits in vain. */
@@ -158,31 +185,130 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * goes on waiting.
    */
   accept(options?: WaitOptions): Promise<IpcDuplex<Out, In>> {
+    return this.#accept(options, false);
+  }
+
+  /**
+   * Takes the next client if one has come.
+   *
+   * @returns The server's end of the conversation with it; `undefined` if there is none now.
+   * @throws {IpcError} `Closed`; `System` as {@linkcode accept}.
+   */
+  tryAccept(): IpcDuplex<Out, In> | undefined {
+    this.#requireOpen();
+    return this.#ready.shift() ?? this.#nextQueued();
+  }
+
+  #accept(options: WaitOptions | undefined, patient: boolean): Promise<IpcDuplex<Out, In>> {
     try {
       const timeout = timeoutOf(options);
       options?.signal?.throwIfAborted();
       this.#requireOpen();
-      const ready = this.#ready.shift() ?? this.#nextQueued();
-      if (ready !== undefined) return Promise.resolve(ready);
-      if (timeout === 0) throw this.#explained(timeoutError(ACCEPT, timeout));
-      const wait = new PendingWait<IpcDuplex<Out, In>>(ACCEPT, options, (given) => {
-        this.#waits.splice(this.#waits.indexOf(given), 1);
-        this.#restIfIdle();
-      });
-      this.#waits.push(wait);
-      if (this.#stopPump === undefined) void this.#pump(this.#stopPump = new AbortController());
-      return wait.promise.catch((error) => {
-        throw this.#explained(error);
-      });
+      const later = ++this.#inARow > AT_ONCE || mustGiveWay();
+      if (later && timeout === 0) return this.#turn().then(() => this.#now());
+      if (timeout === 0) return Promise.resolve(this.#now());
+      if (!later) {
+        const ready = this.#nextFor(patient);
+        if (ready !== undefined) return Promise.resolve(ready);
+      }
+      const { signal } = options ?? {};
+      const wait = new PendingWait<IpcDuplex<Out, In>>(
+        ACCEPT,
+        later ? signal && { signal } : options,
+        () => this.#forget(item),
+        (timeout) => this.#explained(timeoutError(ACCEPT, timeout)),
+      );
+      const item: Waiting<IpcDuplex<Out, In>> = { wait, timeout: later ? timeout : Infinity, patient };
+      this.#waits.push(item);
+      if (later) void this.#turn().then(() => this.#serve(item));
+      else this.#startPump();
+      return wait.promise;
     } catch (error) {
-      return Promise.reject(error);
+      if (patient && isTableFull(error)) return this.#acceptWhenRoom();
+      return afterOthers(Promise.reject(error));
     }
   }
 
+  #turn(): Promise<void> {
+    this.#inARow = 0;
+    return giveWay();
+  }
+
+  #now(): IpcDuplex<Out, In> {
+    const client = this.tryAccept();
+    if (client === undefined) throw this.#explained(timeoutError(ACCEPT, 0));
+    return client;
+  }
+
+  /** The next client that has come. Who is patient leaves descriptors free for what is done for it. */
+  #nextFor(patient: boolean): IpcDuplex<Out, In> | undefined {
+    const ready = this.#ready.shift();
+    if (ready !== undefined) return ready;
+    if (patient) this.#requireSpare();
+    return this.#nextQueued();
+  }
+
+  #requireSpare(): void {
+    const spare = Math.min(MOST_SPARE, Math.floor(descriptorLimit().soft / SPARE_SHARE));
+    ensureRoomForFds(this.#socket.fd, HELLO_FDS + spare, "Cannot accept a client");
+  }
+
+  /** Gives a waiter what has come; begins to wait if that is nothing. */
+  #serve(item: Waiting<IpcDuplex<Out, In>>): void {
+    if (item.wait.settled) return;
+    try {
+      const client = this.#nextFor(item.patient);
+      if (client === undefined) {
+        item.wait.limit(item.timeout);
+        this.#startPump();
+        return;
+      }
+      this.#forget(item);
+      item.wait.resolve(client);
+    } catch (error) {
+      if (item.patient && isTableFull(error)) return this.#waitForRoom();
+      this.#forget(item);
+      item.wait.reject(error);
+    }
+  }
+
+  #acceptWhenRoom(): Promise<IpcDuplex<Out, In>> {
+    const wait = new PendingWait<IpcDuplex<Out, In>>(ACCEPT, undefined, () => {});
+    this.#waits.push({ wait, timeout: Infinity, patient: true });
+    this.#waitForRoom();
+    return wait.promise;
+  }
+
+  #waitForRoom(): void {
+    this.#stopPump?.abort();
+    this.#stopPump = undefined;
+    this.#lookAgain ??= setTimeout(() => {
+      this.#lookAgain = undefined;
+      for (const item of [...this.#waits]) this.#serve(item);
+    }, LOOK_AGAIN);
+  }
+
+  #forget(item: Waiting<IpcDuplex<Out, In>>): void {
+    const at = this.#waits.indexOf(item);
+    if (at >= 0) this.#waits.splice(at, 1);
+    this.#restIfIdle();
+  }
+
+  #callOff(pending: Promise<unknown>): void {
+    const item = this.#waits.find(({ wait }) => wait.promise === pending);
+    if (item === undefined) return;
+    item.wait.reject(CALLED_OFF);
+    this.#forget(item);
+  }
+
+  #startPump(): void {
+    if (this.#stopPump === undefined) void this.#pump(this.#stopPump = new AbortController());
+  }
+
   /** With the reason why nobody was accepted, if somebody came. */
-  #explained(error: unknown): unknown {
+  #explained(error: IpcError): IpcError {
     const reason = this.#turnedAway;
-    if (reason === undefined || !(error instanceof IpcError) || error.code !== "Timeout") return error;
+    if (reason === undefined) return error;
     return new IpcError("Timeout", `${error.message}; the last one that came was turned away: ${reason.message}`, {
       cause: reason,
     });
@@ -209,14 +335,17 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     } catch (error) {
       if (stop.signal.aborted) return;
       this.#stopPump = undefined;
-      this.#rejectAll(error);
+      this.#failed(error);
     }
   }
 
-  #rejectAll(reason: unknown): void {
-    const waits = this.#waits.splice(0);
-    this.#restIfIdle();
-    for (const wait of waits) wait.reject(reason);
+  /** No client can be had now. Who is patient waits until there is room for one. */
+  #failed(reason: unknown): void {
+    const full = isTableFull(reason) && !this.#socket.closed;
+    const failing = this.#waits.filter(({ patient }) => !full || !patient);
+    for (const item of failing) this.#forget(item);
+    if (this.#waits.length > 0) this.#waitForRoom();
+    for (const { wait } of failing) wait.reject(reason);
   }
 
   /** Nobody waits any more: further clients queue in the kernel, and the process may exit. */
@@ -224,10 +353,11 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     if (this.#waits.length > 0) return;
     this.#stopPump?.abort();
     this.#stopPump = undefined;
+    clearTimeout(this.#lookAgain);
+    this.#lookAgain = undefined;
   }
 
   async #introduce(connection: UnixSocket): Promise<void> {
-    this.#guests.add(connection);
     let keep = false;
     try {
       const peer = connection.peer;
@@ -235,6 +365,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         this.#turnedAway = notAllowed(peer);
         return;
       }
+      this.#guests.add(connection, peer.uid);
       // As a rule the greeting came with the connection.
       const client = this.#welcome(connection, peer) ??
         (await pollEventually(connection, POLLIN, ACCEPT, {
@@ -249,17 +380,18 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       }
       const wait = this.#waits.shift();
       if (wait === undefined) this.#ready.push(client);
-      else wait.resolve(client);
+      else wait.wait.resolve(client);
       this.#restIfIdle();
     } catch (error) {
       if (isTableFull(error) && !this.#socket.closed) {
         keep = true;
         this.#stalled.push(connection);
-        this.#rejectAll(error);
+        this.#failed(error);
       } else if (error instanceof IpcError) {
         this.#turnedAway = error; // the client's own fault, or its end
       } else {
-        this.#waits.shift()?.reject(error); // what `allow` threw
+        this.#waits.shift()?.wait.reject(error); // what `allow` threw
+        this.#restIfIdle();
       }
     } finally {
       this.#guests.delete(connection);
@@ -269,6 +401,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   /** The client behind a connection; `undefined` if it has not introduced itself yet. */
   #welcome(connection: UnixSocket, peer: PeerCredentials): IpcDuplex<Out, In> | undefined {
+    if (this.#waits[0]?.patient) this.#requireSpare();
     const handles = receiveHello(connection, MANY);
     if (handles === undefined) return undefined;
     const receiver = new IpcReceiver<In>({ handle: handles[0]!, early: [] });
@@ -300,11 +433,14 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         for (let next = this.#nextConnection(); next !== undefined; next = this.#nextConnection()) {
           const client = this.#tryWelcome(next);
           if (client !== undefined) return client;
-          if (!next.closed) guests.push({ connection: next, patience: performance.now() + HANDSHAKE_TIMEOUT });
+          if (next.closed) continue;
+          this.#guests.add(next, next.peer.uid);
+          guests.push({ connection: next, patience: performance.now() + HANDSHAKE_TIMEOUT });
         }
         const now = performance.now();
         guests = guests.filter(({ connection, patience }) => {
           if (patience <= now) connection.close();
+          if (connection.closed) this.#guests.delete(connection);
           return !connection.closed;
         });
         if (now >= deadline) throw this.#explained(timeoutError(ACCEPT, timeout));
@@ -315,6 +451,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     } finally {
       // Whoever has not been served may still introduce itself to the next accept.
       for (const { connection } of guests) {
+        this.#guests.delete(connection);
         if (!connection.closed && !this.#stalled.includes(connection)) void this.#introduce(connection);
       }
     }
@@ -351,16 +488,29 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     }
   }
 
-  /** Iterates over the clients until the server is closed. */
-  async *[Symbol.asyncIterator](): AsyncIterableIterator<IpcDuplex<Out, In>> {
-    while (!this.#socket.closed) {
-      try {
-        yield await this.accept();
-      } catch (error) {
-        if (this.#socket.closed) return;
-        throw error;
-      }
-    }
+  /**
+   * Iterates over the clients until the server is closed. While this process has hardly a descriptor left it waits, and so
+   * do the clients, until others have gone.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<IpcDuplex<Out, In>> {
+    return this.values();
+  }
+
+  /**
+   * Iterates over the clients, as `for await` on the server itself does, until a signal ends the loop.
+   *
+   * @param options What ends it.
+   * @returns The clients.
+   */
+  values(options?: IterationOptions): AsyncIterableIterator<IpcDuplex<Out, In>> {
+    const closed = () => this.closed;
+    return iterate<IpcDuplex<Out, In>>({
+      get closed() {
+        return closed();
+      },
+      next: () => this.#accept(undefined, true),
+      callOff: (pending) => this.#callOff(pending),
+    }, options);
   }
 
   #requireOpen(): void {
@@ -379,8 +529,9 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       `Cannot accept at "${this.name}": the server was closed while it was awaited`,
     );
     this.#closing.abort(reason);
-    for (const connection of [...this.#guests, ...this.#stalled.splice(0)]) connection.close();
-    for (const wait of waits) wait.reject(reason);
+    this.#guests.close();
+    for (const connection of this.#stalled.splice(0)) connection.close();
+    for (const { wait } of waits) wait.reject(reason);
   }
 
   /** Same as {@linkcode close}, for `using`. */

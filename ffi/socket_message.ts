@@ -117,7 +117,8 @@ export function receiveMessage(
   const how = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0);
   let length: number;
   for (;;) {
-    frame.prepare(data, CONTROL_LENGTH); // room for all that Linux lets a message carry, so none is cut off
+    // Room for one more than expected, by which it is known that there are too many; Linux closes the others.
+    frame.prepare(data, CMSG_HEADER + 4 * (Math.min(maxFds, MAX_FDS_PER_MESSAGE) + 1));
     length = c.recvmsg(socket, frame.header, how);
     const errno = errnoCell[0]!;
     if (length >= 0) break;
@@ -139,17 +140,17 @@ export function receiveMessage(
     }
     at += (size + 7) & ~7;
   }
-  if ((flags & MSG_CTRUNC) !== 0) {
-    for (const fd of fds) fd.close();
-    // With room for every descriptor, only a full table makes Linux drop some.
-    throw systemError("Cannot receive the descriptors of a message: some were lost", "recvmsg", EMFILE);
-  }
   if (fds.length > maxFds) {
     for (const fd of fds) fd.close();
     throw new IpcError(
       "Corrupt",
-      `Cannot take ${fds.length} descriptors from a message: at most ${maxFds} were expected; all were closed`,
+      `Cannot take more than ${maxFds} descriptors from a message, as many as were expected: all were closed`,
     );
+  }
+  if ((flags & MSG_CTRUNC) !== 0) {
+    for (const fd of fds) fd.close();
+    // With room for one more than expected, only a full table makes Linux drop some.
+    throw systemError("Cannot receive the descriptors of a message: some were lost", "recvmsg", EMFILE);
   }
   return { length, flags, fds };
 }

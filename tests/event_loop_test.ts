@@ -8,6 +8,7 @@ import {
   IpcReceiver,
   IpcReceiverSet,
   IpcRouter,
+  IpcServer,
   recvFds,
   sendFds,
   UnixSocket,
@@ -160,6 +161,17 @@ const LOOPS: Record<string, () => Loop> = {
     return {
       turn: async () => {
         const client = UnixSocket.connect(name);
+        (await server.accept()).close();
+        client.close();
+      },
+      close: () => server.close(),
+    };
+  },
+  "IpcServer.accept()": () => {
+    const server = new IpcServer<number, number>({ capacity: 65_536 });
+    return {
+      turn: async () => {
+        const client = IpcServer.connect(server.name);
         (await server.accept()).close();
         client.close();
       },
