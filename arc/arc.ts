@@ -187,7 +187,9 @@ export class IpcArc<T> implements Disposable {
       all.set(text, VALUES_OFFSET);
       words[MUTEX_MARK] = mutexMark();
       all.set(bytes, offset);
-      new RobustMutex(mapping, MUTEX_OFFSET).initialize();
+      const mutex = new RobustMutex(mapping, MUTEX_OFFSET);
+      mutex.initialize();
+      mutex.close(); // the cell has one of its own
       words[STATE] = STATE_READY;
     });
     return made === undefined ? undefined : IpcArc.#attach(made.file, settings, made.mapping);

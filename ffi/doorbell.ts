@@ -2,7 +2,8 @@
 //
 // The bytes mean nothing; what they announce is in shared memory. The kernel adds the two facts that shared memory
 // cannot hold: end of file when every ringer is gone, an error when the listener is, also after SIGKILL.
-import net from "node:net";
+import type net from "node:net";
+import { adoptForReading } from "./adopt.ts";
 import { IpcError } from "./error.ts";
 import { turned } from "./event_loop.ts";
 import { IpcFd } from "./fd.ts";
@@ -215,8 +216,7 @@ export class BellListener {
       return;
     }
     // Node's socket closes the descriptor it is given, in its own time; so it gets one of its own.
-    const fd = this.#fd.clone().take();
-    const socket = new net.Socket({ fd, readable: true, writable: false });
+    const socket = adoptForReading(this.#fd);
     const rung = () => {
       turned();
       this.#onRing?.();

@@ -90,6 +90,10 @@ const SYMBOLS = {
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
   // ssize_t pread(int fd, void *buf, size_t count, off_t offset)
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
+  // void *pthread_getspecific(pthread_key_t key), as a number
+  pthread_getspecific: { parameters: ["u32"], result: "u64" },
+  // int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+  pthread_key_create: { parameters: ["buffer", "pointer"], result: "i32" },
   // int pthread_mutex_consistent(pthread_mutex_t *mutex)
   pthread_mutex_consistent: { parameters: ["pointer"], result: "i32" },
   // int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
@@ -106,6 +110,8 @@ const SYMBOLS = {
   pthread_mutexattr_setrobust: { parameters: ["buffer", "i32"], result: "i32" },
   // int pthread_mutexattr_settype(pthread_mutexattr_t *attr, int kind)
   pthread_mutexattr_settype: { parameters: ["buffer", "i32"], result: "i32" },
+  // int pthread_setspecific(pthread_key_t key, const void *value), a number
+  pthread_setspecific: { parameters: ["u32", "u64"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count)
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // struct dirent *readdir(DIR *dir)

@@ -1,6 +1,7 @@
 // Shared memory mapped into this process: sealed memory files, and files, as ArrayBuffers.
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
+import { forgetMapping, noteLent, noteMapping } from "./isolate_notes.ts";
 import { OpenThing } from "./open_things.ts";
 import { check, cString, interrupted, libc } from "./libc.ts";
 import {
@@ -49,6 +50,7 @@ class Span extends OpenThing {
   /** Somebody else may have a buffer over it, so its addresses are never used for anything else. */
   pinned = false;
   #buffer: WeakRef<ArrayBuffer> | undefined;
+  #note = -1;
 
   constructor(address: bigint, length: number) {
     super();
@@ -58,8 +60,14 @@ class Span extends OpenThing {
 
   /** A buffer over it, which is detached before the memory goes. */
   mapped(buffer: ArrayBuffer): void {
+    this.#note = noteMapping(this.address, this.length);
     this.#buffer = new WeakRef(buffer);
     this.opened();
+  }
+
+  /** Whether the program has part of it. */
+  set lent(value: boolean) {
+    noteLent(this.#note, value);
   }
 
   protected override get goesLast(): boolean {
@@ -74,6 +82,7 @@ class Span extends OpenThing {
 
   unmap(): void {
     this.ended();
+    forgetMapping(this.#note);
     const { c } = libc();
     const pointer = Deno.UnsafePointer.create(this.address), length = BigInt(this.length);
     if (!this.pinned) {
@@ -150,7 +159,10 @@ export class Mapping {
     }
     const window = Deno.UnsafePointerView.getArrayBuffer(this.pointerAt(offset), length);
     // A program may transfer it to another isolate, which this one's end must not harm.
-    if (this.#windows++ === 0 && this.#guard !== undefined) disarmSpan(this.#guard);
+    if (this.#windows++ === 0) {
+      this.#span.lent = true;
+      if (this.#guard !== undefined) disarmSpan(this.#guard);
+    }
     return window;
   }
 
@@ -162,7 +174,9 @@ export class Mapping {
     if (window.byteLength > 0) window.transfer(0);
     else if (empty.has(window)) return;
     else this.#span.pinned = true;
-    if (--this.#windows === 0 && this.#guard !== undefined && !this.#span.pinned) armSpan(this.#guard, this.#span);
+    if (--this.#windows > 0 || this.#span.pinned) return;
+    this.#span.lent = false;
+    if (this.#guard !== undefined) armSpan(this.#guard, this.#span);
   }
 
   /** Unmaps. Every view on {@linkcode Mapping.buffer} is detached first, so a stale one is empty, not dangling. */

@@ -1,26 +1,22 @@
 // The numbers of the descriptors that this isolate owns, so that they can be closed when it ends and the process does not.
 // A byte each, and no reference to their owners: these may be forgotten, and are closed by that.
+import { ownedDescriptors } from "./isolate_notes.ts";
 import { libc } from "./libc.ts";
 import { atTheEnd } from "./open_things.ts";
 
-/** Higher numbers are not noted: no system is set up to give them out. */
-const HIGHEST = (1 << 20) - 1;
+let owned: Uint8Array | undefined;
+let highest = 0;
 
-let owned = new Uint8Array(256);
-let closesAtTheEnd = false;
+function begin(): Uint8Array {
+  atTheEnd(closeAll);
+  return ownedDescriptors();
+}
 
 /** A descriptor has an owner from now on. */
 export function own(fd: number): void {
-  if (fd >= owned.length) {
-    if (fd > HIGHEST) return;
-    const larger = new Uint8Array(Math.max(2 * owned.length, fd + 1));
-    larger.set(owned);
-    owned = larger;
-  }
-  owned[fd] = 1;
-  if (closesAtTheEnd) return;
-  closesAtTheEnd = true;
-  atTheEnd(closeAll);
+  owned ??= begin();
+  if (fd > highest) highest = fd;
+  owned[fd] = 1; // nowhere, if the number is one of those that are not noted
 }
 
 /**
@@ -29,13 +25,14 @@ export function own(fd: number): void {
  * @returns Whether it is open: `false` after all were closed, when its number may be that of something else.
  */
 export function release(fd: number): boolean {
-  if (fd > HIGHEST) return true;
+  if (owned === undefined || fd >= owned.length) return true;
   const isOpen = owned[fd] === 1;
   owned[fd] = 0;
   return isOpen;
 }
 
 function closeAll(): void {
+  if (owned === undefined) return;
   // Not the standard streams, on which the program may still say something.
-  for (let fd = 3; fd < owned.length; fd++) if (release(fd)) libc().c.close(fd);
+  for (let fd = 3; fd <= highest; fd++) if (release(fd)) libc().c.close(fd);
 }

@@ -10,6 +10,7 @@
 // nanoseconds, and waiting is a futex of ours on glibc's own lock word, in which glibc and the kernel keep the owner's
 // number and a bit that says that somebody sleeps. Who unlocks, in any language, wakes one of those that sleep.
 import { IpcError } from "./error.ts";
+import { NotedLock } from "./isolate_notes.ts";
 import { libc, systemError } from "./libc.ts";
 import type { Mapping } from "./mapping.ts";
 import {
@@ -65,6 +66,7 @@ export class RobustMutex {
   readonly #word: Int32Array;
   readonly #tid: number;
   #held = false;
+  readonly #note: NotedLock;
 
   /**
    * @param mapping The shared memory; it must stay mapped until {@linkcode close}.
@@ -74,6 +76,7 @@ export class RobustMutex {
     this.#pointer = mapping.pointerAt(offset);
     this.#word = new Int32Array(mapping.buffer, offset, 1);
     this.#tid = libc().c.gettid();
+    this.#note = new NotedLock(Deno.UnsafePointer.value(this.#pointer));
   }
 
   /** The address, as long as there is memory behind it. */
@@ -85,6 +88,7 @@ export class RobustMutex {
   /** The memory is about to go: from now on every call is an error, not an access to it. */
   close(): void {
     this.#pointer = null;
+    this.#note.forget();
   }
 
   /** Makes a new mutex in memory that nobody else sees yet. */
@@ -112,6 +116,7 @@ export class RobustMutex {
     if (result === EBUSY) return "busy";
     if (result !== 0 && result !== EOWNERDEAD) throw lockError(result);
     this.#held = true;
+    this.#note.held = true;
     return result === 0 ? "locked" : "owner-died";
   }
 
@@ -167,6 +172,7 @@ export class RobustMutex {
     const result = libc().c.pthread_mutex_unlock(this.#address);
     this.#held = false;
     if (result !== 0) throw systemError("Cannot unlock a mutex", "pthread_mutex_unlock", result);
+    this.#note.held = false;
   }
 }
 

@@ -1,5 +1,6 @@
 // Unix sockets, stream and sequenced-packet: what carries descriptors between processes.
 import net from "node:net";
+import { adoptForAccepting } from "./adopt.ts";
 import { asFound, integerOf, optionsOf } from "./arguments.ts";
 import { IpcError } from "./error.ts";
 import { giveWay, mustGiveWay, turned } from "./event_loop.ts";
@@ -374,10 +375,9 @@ export class UnixSocket implements Disposable {
       return;
     }
     const acceptor = net.createServer({ pauseOnConnect: true }, (connection) => this.#onConnection(connection));
-    acceptor.on("error", (cause) => {
-      this.#stopAccepting(new IpcError("System", `Cannot accept a client: ${cause.message}`, { cause }));
+    adoptForAccepting(acceptor, this.#fd, (error) => {
+      if (this.#acceptor === acceptor) this.#stopAccepting(error);
     });
-    acceptor.listen({ fd: this.#fd.clone().take() });
     this.#acceptor = acceptor;
   }
 

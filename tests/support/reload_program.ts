@@ -54,7 +54,10 @@ export async function openAll({ folder, cell, number, abstract }: Names): Promis
   receiver.recv().then((message) => console.log(JSON.stringify(message)), ignore);
   set.select().catch(ignore);
   byName.accept().catch(ignore);
-  oneShot.accept().catch(ignore);
+  oneShot.accept().then(([rest, first]) => {
+    console.log(JSON.stringify(first));
+    rest.recv().catch(ignore);
+  }, ignore);
   socket.accept().catch(ignore);
   full.send(new Uint8Array(1000)).catch(ignore);
   shared.acquire().catch(ignore);
