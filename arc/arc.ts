@@ -557,8 +557,8 @@ function closedWaiting(name: string): IpcError {
 
 /** What a wait is asked for, in an object of our own: looking at it again runs no code of the program. */
 function waitOf(options: WaitOptions | undefined): WaitOptions | undefined {
-  if (typeof options !== "object" || options === null) return options; // nothing to look at, or refused next
-  const { timeout, signal } = options;
+  if (options === undefined) return undefined;
+  const { timeout, signal } = optionsOf(options, "Cannot wait");
   return { ...(timeout === undefined ? {} : { timeout }), ...(signal === undefined ? {} : { signal }) };
 }
 
