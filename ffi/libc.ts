@@ -64,6 +64,8 @@ const SYMBOLS = {
   gnu_get_libc_version: { parameters: [], result: "pointer" },
   // pid_t gettid(void)
   gettid: { parameters: [], result: "i32" },
+  // int kill(pid_t pid, int sig)
+  kill: { parameters: ["i32", "i32"], result: "i32" },
   // int linkat(int olddir, const char *old, int newdir, const char *new, int flags)
   linkat: { parameters: ["i32", "buffer", "i32", "buffer", "i32"], result: "i32" },
   // int listen(int fd, int backlog)

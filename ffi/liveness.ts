@@ -1,7 +1,7 @@
 // Whether a thread of some process still lives, exactly: by its number and the moment it started.
 import { listDirectory, readTextFile } from "./directory.ts";
 import { cString, libc } from "./libc.ts";
-import { AT_FDCWD, EPERM, ESRCH, O_CLOEXEC, O_RDONLY, STATX_INO } from "./platform.ts";
+import { AT_FDCWD, ESRCH, O_CLOEXEC, O_RDONLY, STATX_INO } from "./platform.ts";
 import { STATX } from "./structs.ts";
 
 /** Names one thread for as long as the machine runs: numbers are used again, a number and its start time are not. */
@@ -66,10 +66,10 @@ function startOf(tid: number): number | undefined {
   const text = readProc(`/proc/${tid}/task/${tid}/stat`);
   if (text === undefined) {
     const { c, errnoCell } = libc();
-    // /proc may be hidden or not mounted: then the existence of the number is all there is.
-    if (c.tgkill(tid, tid, 0) === 0) return 0;
-    const errno = errnoCell[0]!;
-    return errno === EPERM ? 0 : readProc("/proc/self/stat") === undefined ? 0 : undefined;
+    // /proc may be hidden (`hidepid`) or not mounted: then the existence of the number is all there is. By `kill`, which
+    // finds any thread; `tgkill` needs the number of its process, too, which is another where it is a Worker's.
+    if (c.kill(tid, 0) === 0) return 0;
+    return errnoCell[0]! === ESRCH ? undefined : 0;
   }
   // The command name may hold spaces and brackets; what follows the last bracket does not.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
