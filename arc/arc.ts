@@ -4,6 +4,7 @@ import { IpcError } from "../ffi/error.ts";
 import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { mutexMark, RobustMutex } from "../ffi/robust_mutex.ts";
+import { type Trust, Trusted } from "../ffi/trust.ts";
 import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import { type AtomicCell, atomicCell } from "./atomic.ts";
 import { Attachment, Cell, type LockWaiter } from "./cell.ts";
@@ -65,6 +66,12 @@ export interface ArcOptions<T> {
   layout?: Layout<T>;
   /** Bytes of the largest CBOR value, for the one who creates the cell; 64 KiB unless told. */
   capacity?: number;
+  /**
+   * Whose cell is used, if another user has made it: see {@linkcode Trust}. Another user's is refused without it.
+   *
+   * @default "user"
+   */
+  trust?: Trust;
   /** Permission bits of the cell, for the one who creates it; 0o600, for this user alone, unless told. */
   mode?: number;
 }
@@ -73,15 +80,17 @@ interface Settings<T> {
   readonly layout: PodLayout<T> | undefined;
   readonly capacity: number;
   readonly mode: number;
+  readonly trusted: Trusted;
 }
 
 function settingsOf<T>(options: ArcOptions<T> | undefined): Settings<T> {
   const given = optionsOf(options, "Cannot use a cell");
-  const layout = given.layout === undefined ? undefined : podLayout(given.layout, "the layout of a cell");
+  const { layout: wanted } = given; // looked at once: code of the program may run
+  const layout = wanted === undefined ? undefined : podLayout(wanted, "the layout of a cell");
   const capacity = layout?.size ?? given.capacity ?? DEFAULT_CAPACITY;
   integerOf(capacity, 1, MAX_CAPACITY, "Cannot use a cell with the capacity");
   const mode = modeOf(given.mode, "a cell");
-  return { layout, capacity, mode };
+  return { layout, capacity, mode, trusted: new Trusted(given.trust, mode, "Cannot use a cell") };
 }
 
 // A backstop for cells that were forgotten; `close()` is the plan.
@@ -139,7 +148,7 @@ export class IpcArc<T> implements Disposable {
    * @param options The layout, or the capacity; the permissions.
    * @returns The cell, held.
    * @throws {IpcError} `AlreadyExists` if a living cell has the name (one whose holders are all dead is replaced),
-   * `Incompatible` if something else has it, `TooLarge` or `Serialization` for the value, `System` if shared memory has
+   * `Incompatible` if something else has it, `Permission` if another user has it who is not trusted, `TooLarge` or `Serialization` for the value, `System` if shared memory has
    * no room.
    * @throws {TypeError} If the name cannot be used, or the value does not fit the layout.
    * @throws {RangeError} If the capacity or the mode cannot be used, or a number does not fit the layout.
@@ -157,7 +166,7 @@ export class IpcArc<T> implements Disposable {
 
   static #create<T>(name: string, value: T, settings: Settings<T>): IpcArc<T> | undefined {
     cellPath(name);
-    const { layout, capacity, mode } = settings;
+    const { layout, capacity, mode, trusted } = settings;
     // Before there is any memory: looking at the value runs code of the program.
     const bytes = layout === undefined ? encodeValue(value, capacity, name) : layout.encode(value);
     const text = new TextEncoder().encode(layout?.description ?? "");
@@ -165,14 +174,14 @@ export class IpcArc<T> implements Disposable {
     const stride = layout !== undefined && isScalar(layout) ? 0 : alignUp(capacity);
     const offset = alignUp(VALUES_OFFSET + text.length);
     const size = offset + stride + alignUp(capacity);
-    const made = createSegment(name, size, mode, (mapping) => {
+    const made = createSegment(name, size, mode, trusted, (mapping) => {
       const words = new Int32Array(mapping.buffer, 0, VALUES_OFFSET >> 2);
       const all = new Uint8Array(mapping.buffer);
       all.set(MAGIC);
       words[VERSION] = FORMAT_VERSION;
       words[KIND] = layout === undefined ? KIND_CBOR : KIND_POD;
-      words[SIZE_LOW] = size;
-      words[SIZE_HIGH] = Math.floor(size / 2 ** 32);
+      words[SIZE_LOW] = mapping.length; // larger than asked for, in a file that is used again
+      words[SIZE_HIGH] = Math.floor(mapping.length / 2 ** 32);
       words[REF_COUNT] = 1;
       const print = layout === undefined ? 0n : fingerprint(layout.description);
       words[FINGERPRINT_LOW] = Number(BigInt.asIntN(32, print));
@@ -219,7 +228,8 @@ export class IpcArc<T> implements Disposable {
    * @param options The layout that it was created with.
    * @returns The cell, held.
    * @throws {IpcError} `NotFound` if there is none, or all its holders are dead; `Incompatible` if it has another
-   * layout or format, or the name belongs to something else; `Corrupt` if its file was damaged.
+   * layout or format, or the name belongs to something else; `Permission` if another user has made it, or others may
+   * write to it, who are not trusted (see {@linkcode ArcOptions.trust}); `Corrupt` if its file was damaged.
    */
   static load<T>(name: string, options?: ArcOptions<T>): IpcArc<T> {
     const loaded = IpcArc.#load(name, settingsOf(options));
@@ -234,7 +244,7 @@ export class IpcArc<T> implements Disposable {
 
   static #load<T>(name: string, settings: Settings<T>): IpcArc<T> | undefined {
     cellPath(name);
-    const file = openSegment(name, `Cannot load the cell "${name}"`);
+    const file = openSegment(name, `Cannot load the cell "${name}"`, settings.trusted);
     return file === undefined ? undefined : IpcArc.#attach(file, settings);
   }
 

@@ -5,9 +5,12 @@
 import { BellListener, ring } from "../ffi/doorbell.ts";
 import { listDirectory } from "../ffi/directory.ts";
 import { IpcFd } from "../ffi/fd.ts";
+import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc } from "../ffi/libc.ts";
 import { isAlive, ownThread } from "../ffi/liveness.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR, O_WRONLY } from "../ffi/platform.ts";
+import type { Trusted } from "../ffi/trust.ts";
+import { unlinkFile } from "../ffi/unlink.ts";
 import { BELL_PREFIX, bellPath, SHM_FOLDER } from "./cell_name.ts";
 import {
   BELL_COUNT,
@@ -40,6 +43,7 @@ export class Bells {
   readonly #words: Int32Array;
   readonly #inode: bigint;
   readonly #mode: number;
+  readonly #trusted: Trusted;
   readonly #onRing: () => void;
   #own = -1;
   #refused = false;
@@ -51,12 +55,14 @@ export class Bells {
    * @param words The header of the cell and its table.
    * @param inode The number of the cell's file, which the names of the FIFOs contain.
    * @param mode The permissions of the cell's file; the FIFOs get the same.
+   * @param trusted Whose FIFOs are used again, if they cannot be removed.
    * @param onRing Called from the event loop when this isolate is rung. Spurious calls happen.
    */
-  constructor(words: Int32Array, inode: bigint, mode: number, onRing: () => void) {
+  constructor(words: Int32Array, inode: bigint, mode: number, trusted: Trusted, onRing: () => void) {
     this.#words = words;
     this.#inode = inode;
     this.#mode = mode;
+    this.#trusted = trusted;
     this.#onRing = onRing;
   }
 
@@ -126,18 +132,25 @@ export class Bells {
   }
 
   #makeFifo(bell: number): IpcFd | undefined {
-    const { c } = libc();
-    const path = cString(bellPath(this.#inode, bell));
-    c.unlink(path); // left by a dead owner
-    if (c.mkfifo(path, 0o600) < 0) return undefined;
+    const { c, platform } = libc();
+    const path = bellPath(this.#inode, bell), name = cString(path);
+    unlinkFile(path); // left by a dead owner; another user's stays
+    const made = c.mkfifo(name, 0o600) === 0;
     // For writing, too: with an end of its own open, the reader sees no end of file when a ringer leaves.
-    const fd = c.open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0) {
-      c.unlink(path);
+    const number = c.open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
+    if (number < 0) {
+      if (made) unlinkFile(path);
       return undefined;
     }
-    c.fchmod(fd, this.#mode);
-    return new IpcFd(fd);
+    const fd = new IpcFd(number);
+    const status = fileStatus(number);
+    if (status?.pipe !== true || this.#trusted.refusal(status, path) !== undefined) {
+      fd.close();
+      return undefined;
+    }
+    // Who may write to the cell may ring. Without it they cannot, and this isolate is not rung by them: it looks by itself.
+    if (made) c.fchmod(number, this.#mode), this.#trusted.tryToGive(number);
+    return fd;
   }
 
   /** A number that is lower than what later callers get, in all processes. */
@@ -210,10 +223,13 @@ export class Bells {
       known.close();
       this.#ringing.delete(bell);
     }
-    const fd = libc().c.open(cString(bellPath(this.#inode, bell)), O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    const { c, platform } = libc();
+    const path = cString(bellPath(this.#inode, bell));
+    const fd = c.open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
     if (fd < 0) return false; // nobody reads: ENXIO
     const opened = new IpcFd(fd);
-    if (!ring(fd)) {
+    // Anybody may have put something else there, and it is about to be written to.
+    if (fileStatus(fd)?.pipe !== true || !ring(fd)) {
       opened.close();
       return false;
     }
@@ -230,7 +246,7 @@ export class Bells {
     if (this.#own < 0) return;
     const words = this.#words;
     Atomics.store(words, this.#at(this.#own, WANTS), 0);
-    libc().c.unlink(cString(bellPath(this.#inode, this.#own)));
+    unlinkFile(bellPath(this.#inode, this.#own)); // another user's, used again, stays
     Atomics.store(words, this.#at(this.#own, START), 0);
     Atomics.store(words, this.#at(this.#own, OWNER), 0);
     this.#own = -1;
@@ -241,8 +257,8 @@ export class Bells {
  * if this process dies in between. */
 export function removeBells(inode: bigint): void {
   const beginning = bellPath(inode, 0).slice(SHM_FOLDER.length + 1, -1);
-  const { c } = libc();
   for (const name of listDirectory(SHM_FOLDER)) {
-    if (name.startsWith(BELL_PREFIX) && name.startsWith(beginning)) c.unlink(cString(`${SHM_FOLDER}/${name}`));
+    // Those of another user stay, and are used again, or removed by who may.
+    if (name.startsWith(BELL_PREFIX) && name.startsWith(beginning)) unlinkFile(`${SHM_FOLDER}/${name}`);
   }
 }

@@ -110,7 +110,7 @@ export class Cell extends OpenThing {
     this.words = new Int32Array(mapping.buffer, 0, VALUES_OFFSET >> 2);
     this.store = new ValueStore(mapping, this.words);
     this.#mutex = new RobustMutex(mapping, MUTEX_OFFSET);
-    this.bells = new Bells(this.words, file.status.inode, file.status.mode, () => this.#onRing());
+    this.bells = new Bells(this.words, file.status.inode, file.status.mode, file.trusted, () => this.#onRing());
     this.opened();
   }
 

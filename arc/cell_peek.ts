@@ -3,6 +3,7 @@ import { decodeCbor } from "../ffi/cbor.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import type { FileStatus } from "../ffi/file_status.ts";
+import { O_RDONLY } from "../ffi/platform.ts";
 import { readAt } from "../ffi/read_at.ts";
 import { type ReadLayout, readLayout } from "./layout_text.ts";
 import { type CellInfo, describeCell } from "./registry.ts";
@@ -74,7 +75,7 @@ export class CellPeek implements Disposable {
    */
   static open(name: string): CellPeek | undefined {
     const what = `Cannot look at the cell "${name}"`;
-    const found = openCellFile(name, what);
+    const found = openCellFile(name, what, O_RDONLY);
     return found && new CellPeek(name, what, found.fd, found.status);
   }
 

@@ -1,5 +1,6 @@
 // Follows a cell of which nothing is known but its name: for the command line.
 import { IpcError } from "../ffi/error.ts";
+import type { Trusted } from "../ffi/trust.ts";
 import { type Attachment, Cell } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
 import { rawLayout, readLayout } from "./layout_text.ts";
@@ -27,13 +28,13 @@ export class FollowedCell implements Disposable {
    *
    * @throws {IpcError} `NotFound`; `Incompatible` or `Corrupt` as `IpcArc.load`.
    */
-  static open(name: string): FollowedCell {
+  static open(name: string, trusted: Trusted): FollowedCell {
     const what = `Cannot watch the cell "${name}"`;
     const found = openCellFile(name, what);
     if (found === undefined) throw new IpcError("NotFound", `${what}: there is no shared cell of that name`);
     const info = describeCell(name, found.fd.fd, found.status);
     found.fd.close();
-    const file = info.stale ? undefined : openSegment(name, what);
+    const file = info.stale ? undefined : openSegment(name, what, trusted);
     if (file === undefined) {
       throw new IpcError("NotFound", `${what}: its holders have ended, so it cannot change any more`);
     }

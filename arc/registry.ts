@@ -3,12 +3,13 @@ import { listDirectory } from "../ffi/directory.ts";
 import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
 import { lockHolders } from "../ffi/lock_holders.ts";
 import { processOfThread } from "../ffi/liveness.ts";
+import { O_RDONLY } from "../ffi/platform.ts";
 import { readAt } from "../ffi/read_at.ts";
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../ffi/robust_mutex.ts";
-import { cString, libc } from "../ffi/libc.ts";
+import { unlinkFile } from "../ffi/unlink.ts";
 import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "./cell_name.ts";
 import { countOthers } from "./holders.ts";
-import { checkHeader, openCellFile, openSegment, readHeader } from "./segment_file.ts";
+import { checkHeader, openCellFile, readHeader, removeByForce, removeDead } from "./segment_file.ts";
 import {
   CAPACITY,
   COUNTER,
@@ -74,7 +75,7 @@ function cellNames(): string[] {
 export function cellInfo(name: string): CellInfo | undefined {
   let found;
   try {
-    found = openCellFile(name, `Cannot look at the cell "${name}"`);
+    found = openCellFile(name, `Cannot look at the cell "${name}"`, O_RDONLY);
   } catch {
     return undefined; // not a cell, or not ours
   }
@@ -130,25 +131,37 @@ function lockOwner(header: Int32Array): number | undefined {
   return tid === 0 || (word & FUTEX_OWNER_DIED) !== 0 ? undefined : tid;
 }
 
+/** What became of the cells whose holders are all dead, and of what else they left. */
+export interface Collected {
+  /** Names of the cells that were removed. */
+  readonly removed: readonly string[];
+  /** What could not be removed, and why. */
+  readonly failed: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** Removes the cells whose holders are all dead, and doorbells that belong to no cell. */
+export function collectStaleCells(): Collected {
+  const removed: string[] = [], failed: { name: string; reason: string }[] = [];
+  for (const name of cellNames()) {
+    // Those of others that cannot be opened, and what is no cell, are left.
+    if (cellInfo(name)?.stale !== true) continue;
+    try {
+      if (removeDead(name)) removed.push(name);
+    } catch (error) {
+      failed.push({ name, reason: (error as Error).message });
+    }
+  }
+  removeOrphanBells();
+  return { removed, failed };
+}
+
 /**
  * Removes the cells whose holders are all dead, and doorbells that belong to no cell.
  *
  * @returns The names of the removed cells.
  */
 export function removeStaleCells(): string[] {
-  const removed: string[] = [];
-  for (const name of cellNames()) {
-    try {
-      // Attaching removes a dead one. A living one is left at once.
-      const living = openSegment(name, `Cannot look at the cell "${name}"`);
-      if (living === undefined) removed.push(name);
-      else living.leave();
-    } catch {
-      // not a cell, or not ours
-    }
-  }
-  removeOrphanBells();
-  return removed;
+  return [...collectStaleCells().removed];
 }
 
 function removeOrphanBells(): void {
@@ -160,7 +173,8 @@ function removeOrphanBells(): void {
   );
   for (const bell of bells) {
     const inode = bell.slice(BELL_PREFIX.length).split(".")[0];
-    if (!inodes.has(inode)) libc().c.unlink(cString(`${SHM_FOLDER}/${bell}`));
+    // Another user's stays: nobody looks at it, and its owner, or root, removes it.
+    if (!inodes.has(inode)) unlinkFile(`${SHM_FOLDER}/${bell}`);
   }
 }
 
@@ -169,11 +183,8 @@ function removeOrphanBells(): void {
  *
  * @param name The name of the cell.
  * @returns `false` if there is none.
- * @throws {IpcError} `Incompatible` if the name belongs to something else.
+ * @throws {IpcError} `Incompatible` if the name belongs to something else; `Permission` if it cannot be removed.
  */
 export function removeCell(name: string): boolean {
-  const found = openCellFile(name, `Cannot remove the cell "${name}"`);
-  if (found === undefined) return false;
-  found.fd.close();
-  return libc().c.unlink(cString(`${SHM_FOLDER}/${CELL_PREFIX}${name}`)) === 0;
+  return removeByForce(name);
 }

@@ -7,8 +7,9 @@ import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { tryLockFile } from "../ffi/file_lock.ts";
 import { type FileStatus, fileStatus, isSameFile } from "../ffi/file_status.ts";
-import { check, cString, interrupted, libc, systemError } from "../ffi/libc.ts";
-import { Mapping } from "../ffi/mapping.ts";
+import { check, cString, libc, systemError } from "../ffi/libc.ts";
+import { allocate, Mapping } from "../ffi/mapping.ts";
+import { unlinkFile } from "../ffi/unlink.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_FOLLOW,
@@ -20,10 +21,12 @@ import {
   ENXIO,
   O_CLOEXEC,
   O_NONBLOCK,
+  O_RDONLY,
   O_RDWR,
 } from "../ffi/platform.ts";
 import { mutexMark } from "../ffi/robust_mutex.ts";
 import { step } from "../ffi/step_hook.ts";
+import { Trusted, userText } from "../ffi/trust.ts";
 import { removeBells } from "./bells.ts";
 import { closeForDeadThreads, countOthers, join } from "./holders.ts";
 import { cellPath, SHM_FOLDER } from "./cell_name.ts";
@@ -50,12 +53,15 @@ const ATTEMPTS = 2000;
 export class SegmentFile {
   readonly name: string;
   readonly status: FileStatus;
+  /** Whose files are used beside it. */
+  readonly trusted: Trusted;
   readonly #fd: IpcFd;
 
-  constructor(name: string, fd: IpcFd, status: FileStatus) {
+  constructor(name: string, fd: IpcFd, status: FileStatus, trusted: Trusted) {
     this.name = name;
     this.#fd = fd;
     this.status = status;
+    this.trusted = trusted;
   }
 
   /** Tells the file from every other. */
@@ -95,7 +101,7 @@ export class SegmentFile {
     try {
       // This attachment holds the file, so nobody can hold it alone.
       if (!tryLockFile(fd.fd, "shared")) throw new IpcError("Corrupt", `${what}: another program has locked its file`);
-      const again = new SegmentFile(this.name, fd, fileStatus(fd.fd)!);
+      const again = new SegmentFile(this.name, fd, fileStatus(fd.fd)!, this.trusted);
       again.join();
       return again;
     } catch (error) {
@@ -107,7 +113,8 @@ export class SegmentFile {
   /**
    * Gives the attachment up.
    *
-   * @returns How many are left; if none, the file is gone.
+   * @returns How many are left. If none, the file is gone, unless it is another user's in a folder where only its owner
+   * may remove it: then it lies there dead, and who creates the cell again uses it again.
    */
   leave(): number {
     const fd = this.#fd;
@@ -142,29 +149,38 @@ function mapApart(fd: number, length: number, what: string): Mapping {
   }
 }
 
-/** Removes a cell that nobody holds. The caller has its file alone. */
-function remove(name: string, status: FileStatus): void {
+/**
+ * Removes a cell that nobody holds. The caller has its file alone.
+ *
+ * @returns 0, or the number of the error: `/dev/shm` is sticky, so only its owner, and root, can remove a file.
+ */
+function remove(name: string, status: FileStatus): number {
   step("arc:remove:begin");
   removeBells(status.inode);
   step("arc:remove:bells");
   const path = cellPath(name);
   // Nobody can give the name another file between the look and the removal, but who removes it by force first.
-  if (isSameFile(status, path)) libc().c.unlink(cString(path));
+  const errno = isSameFile(status, path) ? unlinkFile(path) : 0;
   step("arc:remove:done");
+  return errno;
 }
+
+/** How a new segment is written into memory that is zeros but for the magic. */
+export type Fill = (mapping: Mapping) => void;
 
 /**
  * Makes a cell: in a file without a name, which gets its name when all of it is there.
  *
- * @param fill Writes the segment; its memory is zeros.
+ * @param fill Writes the segment.
  * @returns The attachment and its memory, or `undefined` if a living cell has the name.
- * @throws {IpcError} `Incompatible` if something that is no cell has the name.
+ * @throws {IpcError} `Incompatible` if something that is no cell has the name, `Permission` if it is somebody else's.
  */
 export function createSegment(
   name: string,
   size: number,
   mode: number,
-  fill: (mapping: Mapping) => void,
+  trusted: Trusted,
+  fill: Fill,
 ): { file: SegmentFile; mapping: Mapping } | undefined {
   const path = cellPath(name);
   const { c, errnoCell, platform } = libc();
@@ -180,48 +196,43 @@ export function createSegment(
   let mapping: Mapping | undefined;
   try {
     step("arc:create:file");
-    // The memory itself, now: a page that cannot be had later is a SIGBUS.
-    for (;;) {
-      const result = c.fallocate(fd.fd, 0, 0n, BigInt(size));
-      const errno = errnoCell[0]!;
-      if (result === 0) break;
-      if (interrupted(result, errno)) continue;
-      throw errno === ENOSPC
-        ? new IpcError(
-          "System",
-          `${what}: ${SHM_FOLDER} has no room for ${size} bytes (ENOSPC); free some, or enlarge it`,
-          { errno, syscall: "fallocate" },
-        )
-        : systemError(what, "fallocate", errno);
-    }
+    reserve(fd.fd, size, what);
     step("arc:create:allocated");
+    trusted.give(fd.fd, what);
     check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", what);
     mapping = mapApart(fd.fd, size, what);
     fill(mapping);
     step("arc:create:filled");
     // Held before it can be found, so that nobody takes it for a dead one.
-    tryLockFile(fd.fd, "shared");
-    const file = new SegmentFile(name, fd, fileStatus(fd.fd)!);
+    if (!tryLockFile(fd.fd, "shared")) throw new IpcError("System", `${what}: its new file is locked already`);
+    const file = new SegmentFile(name, fd, fileStatus(fd.fd)!, trusted);
     file.join();
     step("arc:create:held");
     const source = cString(`/proc/self/fd/${fd.fd}`);
     const target = cString(path);
-    for (;;) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const result = c.linkat(AT_FDCWD, source, AT_FDCWD, target, AT_SYMLINK_FOLLOW);
       const errno = errnoCell[0]!;
-      if (result === 0) break;
+      if (result === 0) {
+        step("arc:create:linked");
+        return { file, mapping };
+      }
       if (errno !== EEXIST) throw systemError(what, "linkat", errno);
-      const living = openSegment(name, what);
-      if (living !== undefined) {
-        living.leave();
+      const found = find(name, what, trusted);
+      if (found === undefined) continue; // it was dead, and is removed now
+      if (found.living === undefined) {
+        const again = reuse(name, found.dead, found.status, size, trusted, fill);
+        if (again === undefined) continue; // another was faster
         fd.close();
         mapping.unmap();
-        return undefined;
+        return again;
       }
-      // It was dead, and is removed now.
+      found.living.leave();
+      fd.close();
+      mapping.unmap();
+      return undefined;
     }
-    step("arc:create:linked");
-    return { file, mapping };
+    throw new IpcError("Timeout", `${what}: others create and remove it all the time`);
   } catch (error) {
     fd.close();
     mapping?.unmap();
@@ -229,42 +240,114 @@ export function createSegment(
   }
 }
 
+/** Allocates the memory itself, now: a page that cannot be had later is a SIGBUS. */
+function reserve(fd: number, size: number, what: string): void {
+  try {
+    allocate(fd, 0, size, what);
+  } catch (error) {
+    if (!(error instanceof IpcError) || error.errno !== ENOSPC) throw error;
+    throw new IpcError(
+      "System",
+      `${what}: ${SHM_FOLDER} has no room for ${size} bytes (ENOSPC); free some, or enlarge it`,
+      { errno: ENOSPC, syscall: "fallocate" },
+    );
+  }
+}
+
 /**
- * Attaches to a living cell. One whose holders are all dead is removed on the way.
+ * Makes a cell in the file of a dead one that cannot be removed, as it is another user's. It is held alone meanwhile:
+ * nobody takes it for a living one before it is whole, and if this process dies it is a dead one again.
+ *
+ * @param fd Held alone; closed if it cannot be used.
+ */
+function reuse(
+  name: string,
+  fd: IpcFd,
+  status: FileStatus,
+  size: number,
+  trusted: Trusted,
+  fill: Fill,
+): { file: SegmentFile; mapping: Mapping } | undefined {
+  const what = `Cannot create the cell "${name}" in the file that ${userText(status.uid)} left`;
+  let mapping: Mapping | undefined;
+  try {
+    step("arc:reuse:begin");
+    // Never smaller: a program that does not hold it may still have it mapped.
+    const length = Math.max(size, status.size);
+    reserve(fd.fd, length, what);
+    mapping = mapApart(fd.fd, length, what);
+    new Uint8Array(mapping.buffer).fill(0, MAGIC.length);
+    step("arc:reuse:zeroed");
+    fill(mapping);
+    step("arc:reuse:filled");
+    // From alone to shared is not one step: somebody may take it for dead in between.
+    if (tryLockFile(fd.fd, "shared") && isSameFile(status, cellPath(name))) {
+      const file = new SegmentFile(name, fd, fileStatus(fd.fd)!, trusted);
+      file.join();
+      return { file, mapping };
+    }
+  } catch (error) {
+    fd.close();
+    mapping?.unmap();
+    throw error;
+  }
+  fd.close();
+  mapping.unmap();
+  return undefined;
+}
+
+/** What has the name of a cell: a living one, held now; or a dead one that cannot be removed, held alone. */
+type Found =
+  | { readonly living: SegmentFile }
+  | { readonly living: undefined; readonly dead: IpcFd; readonly status: FileStatus };
+
+/**
+ * Attaches to a living cell. One whose holders are all dead is removed on the way, if that can be.
  *
  * @param what Begins the messages of errors.
- * @returns The attachment, or `undefined` if there is no such cell.
- * @throws {IpcError} `Incompatible` if the name belongs to something else, which is left alone.
+ * @returns The attachment, or `undefined` if there is no living cell of that name.
+ * @throws {IpcError} `Incompatible` if the name belongs to something else, which is left alone; `Permission` if it is
+ * somebody else's.
  */
-export function openSegment(name: string, what: string): SegmentFile | undefined {
+export function openSegment(name: string, what: string, trusted: Trusted): SegmentFile | undefined {
+  const found = find(name, what, trusted);
+  if (found?.living === undefined) found?.dead.close();
+  return found?.living;
+}
+
+function find(name: string, what: string, trusted: Trusted): Found | undefined {
+  const path = cellPath(name);
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const found = openCellFile(name, what);
-    if (found === undefined) return undefined;
-    const { fd, status } = found;
+    const opened = openCellFile(name, what);
+    if (opened === undefined) return undefined;
+    const { fd, status } = opened;
     step("arc:open:opened");
     try {
+      trusted.check(status, what, path);
       if (attempt > 0) closeForDeadThreads(status);
       if (tryLockFile(fd.fd, "alone")) {
-        remove(name, status);
+        const errno = remove(name, status);
+        if (errno !== 0 && isSameFile(status, path)) return { living: undefined, dead: fd, status };
         fd.close();
         continue; // another may have made a new one
       }
-      if (tryLockFile(fd.fd, "shared") && isSameFile(status, cellPath(name))) {
-        const file = new SegmentFile(name, fd, status);
+      if (tryLockFile(fd.fd, "shared") && isSameFile(status, path)) {
+        // By now, and not when it was opened: it may have been made anew in the same file meanwhile.
+        const file = new SegmentFile(name, fd, fileStatus(fd.fd)!, trusted);
         try {
-          checkHeader(fd.fd, status, what);
+          checkHeader(fd.fd, file.status, what);
           file.join();
         } catch (error) {
           file.leave(); // by now it may be the last one to hold it
           throw error;
         }
-        return file;
+        return { living: file };
       }
     } catch (error) {
       fd.close();
       throw error;
     }
-    // Somebody is just removing it, or looking whether it is dead.
+    // Somebody is just removing it, making it anew, or looking whether it is dead.
     fd.close();
     libc().c.poll(NO_FDS, 0n, 1);
   }
@@ -273,16 +356,68 @@ export function openSegment(name: string, what: string): SegmentFile | undefined
 
 const NO_FDS = new Uint8Array(8);
 
-/** Opens the file of a cell without holding it; `undefined` if there is none. */
-export function openCellFile(name: string, what: string): { fd: IpcFd; status: FileStatus } | undefined {
+/**
+ * Removes a cell if all its holders are dead, whoever it belongs to: its memory is not looked at.
+ *
+ * @returns Whether it was removed; `false` if it lives, or there is none.
+ * @throws {IpcError} If it is dead, and cannot be removed.
+ */
+export function removeDead(name: string): boolean {
+  const what = `Cannot remove the cell "${name}"`;
+  const found = openCellFile(name, what);
+  if (found === undefined) return false;
+  using fd = found.fd;
+  closeForDeadThreads(found.status);
+  if (!tryLockFile(fd.fd, "alone")) return false;
+  const errno = remove(name, found.status);
+  if (errno !== 0) throw notRemoved(what, found.status, errno);
+  return true;
+}
+
+/**
+ * Removes the file of a cell, whoever holds it.
+ *
+ * @returns `false` if there is none.
+ * @throws {IpcError} `Incompatible` if the name belongs to something else; `Permission` if it cannot be removed.
+ */
+export function removeByForce(name: string): boolean {
+  const what = `Cannot remove the cell "${name}"`;
+  const found = openCellFile(name, what, O_RDONLY);
+  if (found === undefined) return false;
+  using fd = found.fd;
+  if (!fd.closed && !isSameFile(found.status, cellPath(name))) return false;
+  const errno = unlinkFile(cellPath(name));
+  if (errno !== 0) throw notRemoved(what, found.status, errno);
+  return true;
+}
+
+function notRemoved(what: string, { uid }: FileStatus, errno: number): IpcError {
+  const failed = systemError(what, "unlink", errno);
+  return new IpcError(failed.code, `${failed.message}; its file belongs to ${userText(uid)}, who can remove it`, {
+    errno,
+    syscall: "unlink",
+  });
+}
+
+/**
+ * Opens the file of a cell without holding it; `undefined` if there is none.
+ *
+ * @param access For looking at it alone, `O_RDONLY`.
+ */
+export function openCellFile(
+  name: string,
+  what: string,
+  access: number = O_RDWR,
+): { fd: IpcFd; status: FileStatus } | undefined {
   const path = cellPath(name);
   const { c, errnoCell, platform } = libc();
-  const number = c.open(cString(path), O_RDWR | O_CLOEXEC | O_NONBLOCK | platform.O_NOFOLLOW, 0);
+  const number = c.open(cString(path), access | O_CLOEXEC | O_NONBLOCK | platform.O_NOFOLLOW, 0);
   const errno = errnoCell[0]!;
   if (number < 0) {
     if (errno === ENOENT) return undefined;
     if (errno === ELOOP || errno === EISDIR || errno === ENXIO) throw notACell(what, path, "not a regular file");
-    throw systemError(what, "open", errno);
+    const uid = fileStatus(path)?.uid;
+    throw systemError(uid === undefined ? what : `${what}, which belongs to ${userText(uid)}`, "open", errno);
   }
   const fd = new IpcFd(number);
   try {

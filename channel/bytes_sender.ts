@@ -7,7 +7,7 @@ import { type Loan, tryLoan } from "./loan.ts";
 import { outgoing } from "./message.ts";
 import { SenderBase } from "./sender_base.ts";
 import { SenderPort } from "./sender_port.ts";
-import { openRingFile } from "./ring_file.ts";
+import { type NamedChannelOptions, openRingFile } from "./ring_file.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
 
 /**
@@ -33,13 +33,14 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * file does not say what the messages are: for a receiver of values, bytes that are no CBOR are `Serialization`.
    *
    * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`.
+   * @param options Whose channel is used; capacity and permission bits, for one that does not exist yet.
    * @returns A sender to it.
    * @throws {IpcError} `Incompatible` if the path is something else, `NotFound` if its folder does not exist,
-   * `Permission`, `System` if there is no room for it.
+   * `Permission` if another user has made it, or others may write to it, who are not trusted; `System` if there is no room.
    * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    */
-  static open(path: string): IpcBytesSender {
-    return new IpcBytesSender(SenderPort.open(openRingFile(path, {})));
+  static open(path: string, options: NamedChannelOptions = {}): IpcBytesSender {
+    return new IpcBytesSender(SenderPort.open(openRingFile(path, options)));
   }
 
   /**

@@ -26,6 +26,7 @@ export type { Loan } from "./loan.ts";
 export { IpcOneShotServer, type ServerOptions } from "./one_shot_server.ts";
 export { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 export type { NamedChannelOptions } from "./ring_file.ts";
+export type { Trust } from "../ffi/trust.ts";
 export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";
 export { IpcReceiverSet, type SetReceiver } from "./receiver_set.ts";
 export { type IpcRoute, IpcRouter, type RouteOptions, type RouterOptions } from "./router.ts";

@@ -38,10 +38,11 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
    * @typeParam T What is received.
    * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`. Two FIFOs
    * lie beside it, with `.bell` and `.room` appended.
-   * @param options Capacity and permission bits, for a channel that does not exist yet.
+   * @param options Whose channel is used; capacity and permission bits, for one that does not exist yet.
    * @returns The receiver.
    * @throws {IpcError} `AlreadyExists` if the channel has a living receiver, `Incompatible` if the path is something
-   * else, `NotFound` if its folder does not exist, `Permission`, `System` if there is no room for it.
+   * else, `NotFound` if its folder does not exist, `Permission` if another user has made it, or others may write to it, who
+   * are not trusted; `System` if there is no room for it.
    * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */

@@ -6,6 +6,7 @@
 //      8  format version (4)
 //     12  cells (4)              capacity in cells of 64 bytes, a power of two
 //     16  namespace (4)          PID namespace of all that ever attached; 0: of several, or a named ring
+//     20  trims (4)              of a named ring: changes when memory was given back   receiver
 //     64  TAIL (4)               next position to claim                 senders, by compare-and-swap
 //    128  HEAD (4)               first position not released            receiver
 //    192  BELL (4)               0 receiver busy · n > 0 it waits, ticket n · -1 it closed the channel
@@ -57,6 +58,7 @@ export const W_MAGIC = 0,
   W_VERSION = 2,
   W_CELLS = 3,
   W_NAMESPACE = 4,
+  W_TRIMS = 5,
   W_TAIL = 16,
   W_HEAD = 32,
   W_BELL = 48,

@@ -24,6 +24,7 @@ import {
   W_RECEIVER,
   W_SPACE,
   W_TAIL,
+  W_TRIMS,
   WARM_CELLS,
 } from "./ring_layout.ts";
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
@@ -188,6 +189,7 @@ export class RingReceiver {
     }
     const receiver = new RingReceiver(memory, new BellListener(file.bell), new NoDescriptors(file.room));
     receiver.#file = file;
+    Atomics.add(memory.words, W_TRIMS, 1); // the one before may have died while it gave memory back
     if (Atomics.load(memory.words, W_BELL) > 0) Atomics.store(memory.words, W_BELL, 0);
     return receiver;
   }
@@ -728,7 +730,7 @@ export class RingReceiver {
     if (due === undefined || due > 0) return due ?? 0;
     const head = this.#head, until = (head + this.#memory.cells) | 0;
     if (Atomics.compareExchange(this.#words, W_TAIL, head, until) !== head) return 0; // a message is on its way
-    trim.giveBack(until);
+    trim.giveBack(until, this.#file !== undefined);
     this.#words[W_READ] = this.#head = this.#knownTail = until;
     this.#publish();
     return 0;

@@ -6,7 +6,7 @@ import { IpcError } from "../ffi/error.ts";
 import { libc } from "../ffi/libc.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { hasEnded, ownThread } from "../ffi/liveness.ts";
-import { O_WRONLY, POLLIN } from "../ffi/platform.ts";
+import { ENOSPC, O_WRONLY, POLLIN } from "../ffi/platform.ts";
 import { loadOrdered } from "../ffi/ordered_load.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { step } from "../ffi/step_hook.ts";
@@ -40,6 +40,7 @@ import {
 import { leaveRingFile, type RingFile } from "./ring_file.ts";
 import type { Message } from "./message.ts";
 import type { RingMemory } from "./ring_memory.ts";
+import { RingRoom } from "./ring_room.ts";
 import { SenderSlots } from "./sender_slots.ts";
 
 /** What {@linkcode RingSender.tryClaim} returns when there is no room. */
@@ -97,8 +98,9 @@ export class RingSender {
   #packed: PackedSender | undefined;
   #packedHere = false;
   readonly #descriptors: IpcFd;
-  /** The files of a named ring. */
+  /** The files of a named ring, and the memory of its data. */
   #file: RingFile | undefined;
+  #room: RingRoom | undefined;
   readonly #slots: SenderSlots;
   /** Word index of this isolate's slot. */
   readonly #slot: number;
@@ -171,6 +173,7 @@ export class RingSender {
       throw error;
     }
     sender.#file = file;
+    sender.#room = new RingRoom(file.memory, file.path);
     return sender;
   }
 
@@ -435,24 +438,55 @@ export class RingSender {
     // Back to the first cells, which are in the caches, instead of on to cold ones. What lies behind them is free again
     // only when the receiver has passed the end, which it may not do for long: until then half of the ring must be left.
     if (index > WARM_CELLS && index - used >= Math.max(capacity / 2, cells)) {
-      const rest = capacity - index;
-      words[this.#slot + O_POSITION] = tail;
-      words[this.#slot + O_CELLS] = rest;
-      if (Atomics.compareExchange(words, W_TAIL, tail, (tail + rest) | 0) === tail) {
-        Atomics.store(words, W_COMMIT + index, paddingWord(rest));
-        this.#limit = (head + capacity) | 0;
+      if (this.#skipRest(tail)) {
+        this.#limit = (this.#room === undefined ? head + capacity : tail + capacity - index) | 0; // or allocated first
         return true;
       }
-      // Another was faster. The claim that this is for may be noted elsewhere, so the note would stay: on cells of the
-      // other's, who may be dead.
-      words[this.#slot + O_CELLS] = 0;
     }
     // Not further than a window, so that the ring is looked at again before long.
     const free = (head + capacity - tail) | 0;
-    this.#limit = (tail + Math.min(free, Math.max(cells, WARM_CELLS))) | 0;
-    if (free >= cells) return true;
+    const window = Math.min(free, Math.max(cells, WARM_CELLS));
+    this.#limit = (tail + window) | 0;
+    if (free >= cells) {
+      if (this.#room !== undefined) this.#limit = this.#allocate(tail, window, cells, index - used >= cells);
+      return true;
+    }
     words[this.#slot + O_CELLS] = 0; // what an attempt may have noted is another's claim now
     return false;
+  }
+
+  /** Claims what is left up to the end of the ring, as padding. `false` if another was faster. */
+  #skipRest(tail: number): boolean {
+    const words = this.#words, index = tail & this.#mask, rest = this.#memory.cells - index;
+    words[this.#slot + O_POSITION] = tail;
+    words[this.#slot + O_CELLS] = rest;
+    if (Atomics.compareExchange(words, W_TAIL, tail, (tail + rest) | 0) === tail) {
+      Atomics.store(words, W_COMMIT + index, paddingWord(rest));
+      return true;
+    }
+    // The claim that this is for may be noted elsewhere, so the note would stay: on cells of the other's, who may be dead.
+    words[this.#slot + O_CELLS] = 0;
+    return false;
+  }
+
+  /**
+   * Allocates what may be claimed next. What is claimed after the receiver has given memory back lies beyond the limit.
+   *
+   * @param atBegin Whether there are as many free cells at the beginning of the ring, which are allocated already.
+   * @returns The new limit.
+   */
+  #allocate(tail: number, window: number, cells: number, atBegin: boolean): number {
+    try {
+      return (tail + this.#room!.allocate(tail, window, cells)) | 0;
+    } catch (error) {
+      this.#limit = tail;
+      if (atBegin && error instanceof IpcError && error.errno === ENOSPC) {
+        this.#skipRest(tail); // or look again, as another has moved on
+        return tail;
+      }
+      this.#words[this.#slot + O_CELLS] = 0; // what an attempt may have noted is another's claim now
+      throw error;
+    }
   }
 
   // --- Waiting for room ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 // Memory that a burst took is given back to the system once the burst is over.
 import { memoryOf, punchHole } from "../ffi/mapping.ts";
-import { CELL, dataOffset, W_COMMIT } from "./ring_layout.ts";
+import { CELL, dataOffset, W_COMMIT, W_TRIMS } from "./ring_layout.ts";
 import type { RingMemory } from "./ring_memory.ts";
 
 /** Bytes at the beginning of the data that always stay: an emptied ring returns to them. */
@@ -49,13 +49,17 @@ export class RingTrim {
    * data and the commit words read as zeros afterwards.
    *
    * @param head The position from which the ring goes on.
+   * @param named Whether it is a ring in a file: there the commit words stay, as anybody may look at them at any time, and
+   * senders are told by the number of times.
    */
-  giveBack(head: number): void {
-    const { cells, fd } = this.#memory;
+  giveBack(head: number, named: boolean): void {
+    const { cells, fd, words } = this.#memory;
     const keep = KEEP / CELL;
     const data = dataOffset(cells);
-    punchHole(fd.fd, (W_COMMIT + keep) * 4, (cells - keep) * 4);
+    if (named) Atomics.add(words, W_TRIMS, 1); // if this process dies in between
+    else punchHole(fd.fd, (W_COMMIT + keep) * 4, (cells - keep) * 4);
     punchHole(fd.fd, data + KEEP, cells * CELL - KEEP);
+    if (named) Atomics.add(words, W_TRIMS, 1); // before HEAD moves, so before anybody claims what is a hole now
     this.#from = head;
     this.#last = performance.now();
   }

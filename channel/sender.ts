@@ -4,7 +4,7 @@ import { encodeMessage } from "./codec.ts";
 import { claimSender } from "./handle.ts";
 import { connectChannel } from "./hello.ts";
 import { SenderBase } from "./sender_base.ts";
-import { openRingFile } from "./ring_file.ts";
+import { type NamedChannelOptions, openRingFile } from "./ring_file.ts";
 import { SenderPort } from "./sender_port.ts";
 import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
 
@@ -54,13 +54,14 @@ export class IpcSender<T> extends SenderBase<T> {
    *
    * @typeParam T What the receiver receives.
    * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`.
+   * @param options Whose channel is used; capacity and permission bits, for one that does not exist yet.
    * @returns A sender to it.
    * @throws {IpcError} `Incompatible` if the path is something else, `NotFound` if its folder does not exist,
-   * `Permission`, `System` if there is no room for it.
+   * `Permission` if another user has made it, or others may write to it, who are not trusted; `System` if there is no room.
    * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    */
-  static open<T>(path: string): IpcSender<T> {
-    return new IpcSender<T>(SenderPort.open(openRingFile(path, {})));
+  static open<T>(path: string, options: NamedChannelOptions = {}): IpcSender<T> {
+    return new IpcSender<T>(SenderPort.open(openRingFile(path, options)));
   }
 
   /**

@@ -11,6 +11,7 @@ import { processesText } from "./ls.ts";
 import { isPath, noCell } from "./show.ts";
 import { inputPieces } from "./standard_input.ts";
 import { Stop } from "./stop.ts";
+import { TRUST_FLAG, trustOf } from "./trust.ts";
 
 /** Stands for the standard input. */
 const INPUT = "-";
@@ -37,6 +38,7 @@ export const set: Command = {
   flags: {
     timeout: { help: "Wait for the lock no longer than this; without it, as long as it takes", value: "MS" },
     json: { help: "Print one JSON document" },
+    ...TRUST_FLAG,
   },
   examples: [
     ["isthmus set level '\"debug\"'", "a text: quotes for JSON inside quotes for the shell"],
@@ -51,9 +53,8 @@ export const set: Command = {
     using stop = new Stop();
     const { info, known } = lookAt(name);
     const given = valueOf(text === INPUT ? await readInput(info.capacity * JSON_PER_BYTE, stop) : text);
-    using cell = known === undefined
-      ? IpcArc.load<unknown>(name)
-      : IpcArc.load<unknown>(name, { layout: known.layout });
+    const trust = trustOf(call);
+    using cell = IpcArc.load<unknown>(name, known === undefined ? trust : { ...trust, layout: known.layout });
     const ownerDied = await put(cell, () => known === undefined ? given : known.fit(given), timeout, stop);
     if (flags["json"]) out.json({ name, value: jsonOf(given), ownerDied });
     else out.line(`set ${name}${ownerDied ? "; the last owner of its lock had died holding it" : ""}`);

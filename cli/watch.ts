@@ -11,6 +11,7 @@ import { processDocument, processesText } from "./ls.ts";
 import type { Output } from "./output.ts";
 import { isPath, noChannel } from "./show.ts";
 import { Stop } from "./stop.ts";
+import { TRUST_FLAG, trustedOf } from "./trust.ts";
 import { bytesText, counted, printable } from "./text.ts";
 import { dumpLines, valueLine, valueLines } from "./value_text.ts";
 
@@ -33,6 +34,7 @@ export const watch: Command = {
   flags: {
     json: { help: "Print one JSON document a line" },
     interval: { help: "Look at a channel this often", value: "MS" },
+    ...TRUST_FLAG,
   },
   examples: [
     ["isthmus watch progress", "the value of a cell"],
@@ -85,7 +87,7 @@ async function watchCell(name: string, call: Call, stop: Stop): Promise<void> {
   if (call.flags["interval"] !== undefined) {
     throw new UsageError('"--interval" is for channels: a cell says when it changes');
   }
-  using cell = FollowedCell.open(name);
+  using cell = FollowedCell.open(name, trustedOf(call));
   const display = new Display(call);
   const { out } = call;
   const changes = cell.changes(stop.signal); // before the first look, so that nothing is missed in between

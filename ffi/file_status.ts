@@ -19,6 +19,8 @@ export interface FileStatus {
   readonly mode: number;
   /** Owner. */
   readonly uid: number;
+  /** Group. */
+  readonly gid: number;
   /** Length in bytes. */
   readonly size: number;
   /** Number of the file; with `device` it tells one file from every other. */
@@ -50,6 +52,7 @@ export function fileStatus(file: number | string, follow = false): FileStatus | 
     anonymous: (mode & 0o170000) === 0,
     mode: mode & 0o7777,
     uid: view.getUint32(STATX.stx_uid, true),
+    gid: view.getUint32(STATX.stx_gid, true),
     size: Number(view.getBigUint64(STATX.stx_size, true)),
     inode: view.getBigUint64(STATX.stx_ino, true),
     device: `${hex2(view.getUint32(STATX.stx_dev_major, true))}:${hex2(view.getUint32(STATX.stx_dev_minor, true))}`,

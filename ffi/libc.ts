@@ -37,6 +37,8 @@ const SYMBOLS = {
   fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
   // int fchmod(int fd, mode_t mode)
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
+  // int fchown(int fd, uid_t owner, gid_t group)
+  fchown: { parameters: ["i32", "i32", "u32"], result: "i32" },
   // int fclose(FILE *file), its address
   fclose: { type: "pointer" },
   fclose_call: { name: "fclose", parameters: ["pointer"], result: "i32" },

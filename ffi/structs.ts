@@ -29,6 +29,7 @@ export const STATX = {
   struct: "statx",
   size: 256,
   stx_uid: 20,
+  stx_gid: 24,
   stx_mode: 28,
   stx_ino: 32,
   stx_size: 40,

@@ -1,0 +1,41 @@
+// The flag that says whose cells and channels a command uses.
+import { readTextFile } from "../ffi/directory.ts";
+import { type Trust, Trusted } from "../ffi/trust.ts";
+import { type Call, type Flag, UsageError } from "./command.ts";
+
+/** For commands that attach to what another user may have made. Those that only look, or remove, need none. */
+export const TRUST_FLAG: Readonly<Record<"trust", Flag>> = {
+  trust: {
+    help: 'Use what these users made, by name or number; "group:NAME" for a group, "anyone"',
+    value: "USER,...",
+  },
+};
+
+/**
+ * Whom a command was told to trust.
+ *
+ * @throws {UsageError} If there is no such user or group.
+ */
+export function trustOf({ flags }: Pick<Call, "flags">): { trust?: Trust } {
+  const text = flags["trust"];
+  if (text === undefined) return {};
+  if (text === true || text === "user" || text === "anyone") return { trust: text === "anyone" ? text : "user" };
+  const group = /^group:(.+)$/.exec(text)?.[1];
+  if (group !== undefined) return { trust: { group: numberOf(group, "group", "/etc/group") } };
+  return { trust: { users: text.split(",").map((user) => numberOf(user, "user", "/etc/passwd")) } };
+}
+
+/** The same, for what is not reached by the library's public options. */
+export function trustedOf(call: Pick<Call, "flags">): Trusted {
+  const { trust } = trustOf(call);
+  return new Trusted(trust, 0o600, "Cannot use it");
+}
+
+function numberOf(name: string, what: string, file: string): number {
+  if (/^\d{1,9}$/.test(name)) return Number(name);
+  for (const line of (readTextFile(file) ?? "").split("\n")) {
+    const [found, , number] = line.split(":");
+    if (name !== "" && found === name && /^\d+$/.test(number ?? "")) return Number(number);
+  }
+  throw new UsageError(`"--trust" names the ${what} "${name}", and ${file} has none of that name`);
+}
