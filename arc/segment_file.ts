@@ -26,7 +26,7 @@ import {
 } from "../ffi/platform.ts";
 import { mutexMark } from "../ffi/robust_mutex.ts";
 import { step } from "../ffi/step_hook.ts";
-import { Trusted, userText } from "../ffi/trust.ts";
+import { type Trusted, userText } from "../ffi/trust.ts";
 import { removeBells } from "./bells.ts";
 import { closeForDeadThreads, countOthers, join } from "./holders.ts";
 import { cellPath, SHM_FOLDER } from "./cell_name.ts";
