@@ -12,8 +12,7 @@ import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { closeForeign } from "../ffi/foreign_fd.ts";
 import { systemError } from "../ffi/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY, POLLERR } from "../ffi/platform.ts";
-import { pollUntil } from "../ffi/poll.ts";
+import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../ffi/platform.ts";
 import { descriptorLimit } from "../ffi/resources.ts";
 import {
   ensureRoomForFds,
@@ -166,7 +165,7 @@ export class NoDescriptors implements DescriptorSource {
 /** Packets read in one call: a peer may send them all the time. */
 const MOST_PACKETS = 512;
 /** The same where somebody else's message was just received. */
-const MOST_PACKETS_FOR_BELLS = 64;
+const MOST_PACKETS_FOR_BELLS = 32;
 /** Space bells that a receiver keeps. Senders whose bell is dropped look for room by the clock. */
 const MOST_BELLS = 256;
 
@@ -376,13 +375,8 @@ export class DescriptorQueue implements DescriptorSource {
 
   #addBell(fd: IpcFd): void {
     const bells = this.#spaceBells;
-    if (bells.length >= MOST_BELLS) {
-      for (let i = bells.length - 1; i >= 0; i--) {
-        if ((pollUntil(bells[i]!.fd, 0, 0) & POLLERR) !== 0) bells.splice(i, 1)[0]!.close();
-      }
-      // The oldest: its sender learns of it, and gives another, if it still waits.
-      if (bells.length >= MOST_BELLS) bells.shift()!.close();
-    }
+    // The oldest: its sender learns of it, and gives another, if it still waits.
+    if (bells.length >= MOST_BELLS) bells.shift()!.close();
     bells.push(privateEnd(fd, O_WRONLY));
   }
 }

@@ -453,7 +453,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   }
 
   #hold(): void {
-    if (this.#held) return this.#limitWaits();
+    if (this.#held) return;
     this.#held = true;
     void giveWay().then(() => this.#release());
   }
@@ -465,7 +465,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     if (ring === undefined || this.#seat.state !== "open") return;
     // Without a bell as long as that will do: it takes a descriptor.
     while (this.#waits.length > 0 && !this.#held && this.#handOut(ring));
-    if (this.#held) return;
+    if (this.#held) return this.#limitWaits();
     if (this.#waits.length === 0) return this.#rest();
     try {
       ring.bell.listen(this.#onRing);

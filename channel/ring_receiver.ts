@@ -64,6 +64,9 @@ const PAUSES = 8;
  */
 const MOST_PADDING = 1024, PADDING_TIME = 1, MOST_GAP = 65_536;
 
+/** Milliseconds of ringing space bells that count as long, and how many times as long they are left alone then. */
+const LONG_RINGING = 0.2, RING_PAUSE = 4;
+
 /** Longer messages are looked at before they are received: whether anybody wrote them, and whether there is room for them. */
 const LARGE = 1 << 20, VERY_LARGE = 16 << 20;
 
@@ -98,6 +101,8 @@ export class RingReceiver {
   #unfinished = false;
   /** Where the last sender stopped, once all are gone. */
   #lastTail: number | undefined;
+  /** When the space bells may be rung again. */
+  #ringAfter = 0;
   /** Whether descriptors of records that never came may have arrived. */
   #orphans = false;
   /** Longer messages are refused; `undefined` for half of what the machine has free. */
@@ -430,10 +435,15 @@ export class RingReceiver {
     this.#published = until;
     Atomics.store(words, W_HEAD, until);
     // A sender sets SPACE and then looks at HEAD; here HEAD is stored and then SPACE looked at.
-    if (loadOrdered(words, W_SPACE) !== 0) this.#ringSpaceBells();
+    if (loadOrdered(words, W_SPACE) !== 0 && performance.now() >= this.#ringAfter) this.#ringSpaceBells();
   }
 
+  /**
+   * Rings everybody who waits for room. Where that takes long, as there are many bells, not for every cell that is released:
+   * SPACE stays as it is, and what is released next, or this receiver before it sleeps, rings them.
+   */
   #ringSpaceBells(): void {
+    const began = performance.now();
     Atomics.store(this.#words, W_SPACE, 0);
     const bells = this.#descriptors.spaceBells();
     for (let i = bells.length - 1; i >= 0; i--) {
@@ -441,6 +451,8 @@ export class RingReceiver {
       bells[i]!.close(); // its sender is gone
       bells.splice(i, 1);
     }
+    const now = performance.now(), took = now - began;
+    this.#ringAfter = took > LONG_RINGING ? now + RING_PAUSE * took : 0;
   }
 
   #loadTail(): number {
@@ -693,6 +705,7 @@ export class RingReceiver {
   arm(): number {
     const trimIn = this.#giveMemoryBack();
     if (this.hasGap) this.#letSenderCommit();
+    if (this.#ringAfter !== 0 && loadOrdered(this.#words, W_SPACE) !== 0) this.#ringSpaceBells();
     this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
     Atomics.store(this.#words, W_BELL, this.#ticket);
     this.#closeOrphans();

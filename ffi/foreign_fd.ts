@@ -2,7 +2,7 @@
 import { libc } from "./libc.ts";
 import type { IpcFd } from "./fd.ts";
 import { fileStatus } from "./file_status.ts";
-import { AF_UNIX, F_GET_SEALS, SO_DOMAIN, SOL_SOCKET } from "./platform.ts";
+import { AF_UNIX, F_GET_SEALS, platform, SO_DOMAIN, SOL_SOCKET } from "./platform.ts";
 
 const option = new Int32Array(1), optionBytes = new Uint8Array(option.buffer);
 const optionLength = new Uint8Array(new Uint32Array([4]).buffer);
@@ -26,7 +26,16 @@ function mayWait(fd: number): boolean {
 export function closeForeign(fds: readonly IpcFd[]): void {
   for (const fd of fds) {
     if (fd.closed) continue;
-    if (mayWait(fd.fd)) void libc().c.close_elsewhere(fd.take());
+    if (mayWait(fd.fd)) void closeElsewhere(fd.take());
     else fd.close();
   }
+}
+
+/** By a thread of a pool. The library stays open for as long as that takes, and no longer: it counts as a resource. */
+async function closeElsewhere(fd: number): Promise<void> {
+  const library = Deno.dlopen(platform().libc, {
+    close: { parameters: ["i32"], result: "i32", nonblocking: true },
+  });
+  await library.symbols.close(fd);
+  library.close();
 }

@@ -27,8 +27,6 @@ const SYMBOLS = {
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
-  // The same by a thread of a pool: for what may wait.
-  close_elsewhere: { name: "close", parameters: ["i32"], result: "i32", nonblocking: true },
   // int closedir(DIR *dir)
   closedir: { parameters: ["pointer"], result: "i32" },
   // int connect(int fd, const struct sockaddr *addr, socklen_t len)

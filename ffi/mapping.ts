@@ -367,10 +367,13 @@ export function sealedMemory(label: string, length: number): IpcFd {
  */
 export function checkSealed(fd: number): number {
   const size = checkSeals(fd, SEALS, F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
-  const { c, errnoCell } = libc();
-  const mode = check(c.fcntl(fd, F_GETFL, 0), errnoCell[0]!, "fcntl", "Cannot use the memory that a peer sent");
-  if ((mode & (O_WRONLY | O_RDWR)) === O_RDWR) return size;
+  if (accessOf(fd) === O_RDWR) return size;
   throw new IpcError("Incompatible", "Cannot use the memory that a peer sent: it is not open for reading and writing");
+}
+
+/** `O_RDONLY`, `O_WRONLY` or `O_RDWR`. */
+function accessOf(fd: number): number {
+  return libc().c.fcntl(fd, F_GETFL, 0) & (O_WRONLY | O_RDWR);
 }
 
 /**
@@ -391,6 +394,9 @@ export function checkSeals(fd: number, seals: number, without = 0): number {
         found < 0 ? "is not a memory file" : `carries the seals ${found}`
       }, and must be a memory file with the seals ${seals}` + (without === 0 ? "" : `, without ${without}`),
     );
+  }
+  if (accessOf(fd) === O_WRONLY) {
+    throw new IpcError("Incompatible", "Cannot use the memory that a peer sent: it is not open for reading");
   }
   return fileSize(fd);
 }
