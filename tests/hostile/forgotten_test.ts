@@ -1,6 +1,6 @@
 // What a program forgets, or a Worker leaves, is let go of; what it still uses is not.
 import { assert, assertEquals } from "@std/assert";
-import { bytesChannel, channel, type IpcBytesReceiver, type IpcSender, IpcSharedMemory } from "../../mod.ts";
+import { type Borrowed, bytesChannel, channel, type IpcSender, IpcSharedMemory } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
 import { soon } from "../support/assert_ipc.ts";
 import { processTest } from "../support/test.ts";
@@ -49,21 +49,19 @@ processTest("Receivers that have awaited messages, and were forgotten, are close
   assertEquals(await child.said(), 9);
 });
 
-/** Keeps borrowed messages, but not their receivers. */
-export async function keepBorrowed(_: unknown, self: Self): Promise<void> {
+/** Borrowed messages, of which nothing else is left. */
+async function borrow(): Promise<Borrowed<Uint8Array>[]> {
   const [sender, receiver] = bytesChannel({ capacity: 65_536 });
   const [values, valueReceiver] = channel<Uint8Array>({ capacity: 65_536 });
   sender.sendSync(new Uint8Array(5000).fill(1)), values.sendSync(new Uint8Array(5000).fill(2));
   sender.sendSync(new Uint8Array(5000).fill(3));
-  // Only what is returned is left of them.
-  const borrow = async (from: IpcBytesReceiver, other: typeof valueReceiver) => [
-    from.borrowSync(),
-    await other.borrow(),
-    from.tryBorrow()!,
-  ];
-  const borrowed = await borrow(new WeakRef(receiver).deref()!, valueReceiver);
-  const watched = new WeakRef(receiver);
-  await collect(() => watched.deref() === undefined);
+  return [receiver.borrowSync(), await valueReceiver.borrow(), receiver.tryBorrow()!];
+}
+
+/** Keeps borrowed messages, but not their receivers. */
+export async function keepBorrowed(_: unknown, self: Self): Promise<void> {
+  const borrowed = await borrow();
+  await collect(() => borrowed.some(({ value }) => value.length === 0));
   self.say(borrowed.map(({ value }) => [value.length, value[0]]));
   for (const message of borrowed) message.release();
 }
