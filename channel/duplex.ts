@@ -1,10 +1,12 @@
 // Two channels, one each way, as one object.
 import { asFound } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
+import type { IterationOptions } from "../ffi/iteration.ts";
 import type { PeerCredentials } from "../ffi/unix_socket.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
 import { channel, type ChannelOptions } from "./channel.ts";
+import type { EncodedMessage } from "./encoded_message.ts";
 import { claimSender, senderShape } from "./handle.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { claimReceiver, type TryRecvResult } from "./receiver_base.ts";
@@ -63,6 +65,8 @@ export interface RunOptions {
 export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
   readonly #sender: IpcSender<Out>;
   readonly #receiver: IpcReceiver<In>;
+  #readable: ReadableStream<In> | undefined;
+  #writable: WritableStream<Out> | undefined;
   /** Who is at the other end, if it came through a server: as the kernel vouched for it when it connected. */
   readonly peer?: PeerCredentials;
 
@@ -136,6 +140,40 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
   }
 
   /**
+   * The blocking twin of {@linkcode sendWhenEmpty}.
+   *
+   * @param value The value.
+   * @param options How long to wait at most.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmptySync(value: Out, options?: SyncWaitOptions): void {
+    this.#sender.sendWhenEmptySync(value, options);
+  }
+
+  /**
+   * Sends a message on, as {@linkcode IpcSender.sendEncoded}.
+   *
+   * @param message The message; it stays the caller's.
+   * @param options How long to wait for room at most, and how to call it off.
+   * @returns Resolves when the message is on its way.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendEncoded(message: EncodedMessage, options?: WaitOptions): Promise<void> {
+    return this.#sender.sendEncoded(message, options);
+  }
+
+  /**
+   * Waits for the next message and takes it as it is, as {@linkcode IpcReceiver.recvEncoded}.
+   *
+   * @param options How long to wait at most, and how to call it off.
+   * @returns The message, to be closed.
+   * @throws {IpcError} As {@linkcode recv}, but `Serialization`.
+   */
+  recvEncoded(options?: WaitOptions): Promise<EncodedMessage> {
+    return this.#receiver.recvEncoded(options);
+  }
+
+  /**
    * Waits for the next message, as {@linkcode IpcReceiver.recv}.
    *
    * @param options How long to wait at most, and how to call it off.
@@ -191,6 +229,45 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
   }
 
   /**
+   * The blocking twin of {@linkcode borrow}.
+   *
+   * @param options How long to wait at most.
+   * @returns The message, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrowSync(options?: SyncWaitOptions): Borrowed<In> {
+    return this.#receiver.borrowSync(options);
+  }
+
+  /**
+   * Reads the next message in place if one is there.
+   *
+   * @returns The message, or `undefined` if there is none now.
+   * @throws {IpcError} `Disconnected`, `Closed`, `Serialization`, `Corrupt`.
+   */
+  tryBorrow(): Borrowed<In> | undefined {
+    return this.#receiver.tryBorrow();
+  }
+
+  /**
+   * What comes in, as a stream: see {@linkcode IpcReceiver.toReadableStream}. Its end, or cancelling it, closes this
+   * direction alone. The same stream every time.
+   *
+   * @throws {IpcError} `Closed`.
+   */
+  get readable(): ReadableStream<In> {
+    return this.#readable ??= this.#receiver.toReadableStream();
+  }
+
+  /**
+   * What goes out, as a stream: see {@linkcode IpcSender.toWritableStream}. Closing it closes this direction alone: the
+   * other end has received everything then. The same stream every time.
+   */
+  get writable(): WritableStream<Out> {
+    return this.#writable ??= this.#sender.toWritableStream();
+  }
+
+  /**
    * Says for how long a wait of this end may look for a message before it sleeps; see {@linkcode IpcReceiver.limitSpins}.
    *
    * @param microseconds Microseconds at most, 0 to 10,000; 0 turns looking off.
@@ -201,9 +278,19 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
     this.#receiver.limitSpins(microseconds);
   }
 
-  /** Iterates over the messages until the other end is gone. */
+  /** Iterates over the messages until the other end is gone, or this one is closed. Leaving the loop takes no message. */
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
-    return this.#receiver[Symbol.asyncIterator]();
+    return this.#receiver.values();
+  }
+
+  /**
+   * Iterates over the messages until a signal ends the loop, as {@linkcode IpcReceiver.values}.
+   *
+   * @param options What ends it.
+   * @returns The messages.
+   */
+  values(options?: IterationOptions): AsyncIterableIterator<In> {
+    return this.#receiver.values(options);
   }
 
   /**

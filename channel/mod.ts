@@ -22,6 +22,7 @@ export { IpcBytesSender } from "./bytes_sender.ts";
 export type { Borrowed } from "./borrowed.ts";
 export { bytesChannel, channel, type ChannelOptions } from "./channel.ts";
 export { duplex, IpcDuplex, type RunOptions } from "./duplex.ts";
+export { EncodedMessage } from "./encoded_message.ts";
 export type { Loan } from "./loan.ts";
 export { IpcOneShotServer, type ServerOptions } from "./one_shot_server.ts";
 export { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";

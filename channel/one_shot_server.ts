@@ -1,6 +1,7 @@
 // The one-shot server: how two processes that share nothing but a name get a channel.
 import { optionsOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
+import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
@@ -80,9 +81,10 @@ export class IpcOneShotServer<T> implements Disposable {
   readonly #socket: UnixSocket;
   readonly #allow: (peer: PeerCredentials) => boolean;
   #accepting = false;
+  #closed = false;
   /**
    * The client, while it is being accepted: its connection, then what came with it. They outlast an accept that had no
-   * descriptor to go on with.
+   * descriptor to go on with, or no time.
    */
   #connection: UnixSocket | undefined;
   #receiver: IpcReceiver<T> | undefined;
@@ -105,10 +107,20 @@ export class IpcOneShotServer<T> implements Disposable {
     this.#socket = UnixSocket.listen(this.name, { backlog: 0 });
   }
 
+  /** The path that it listens at; `undefined` for a name without a file. */
+  get path(): string | undefined {
+    return this.name.startsWith("@") ? undefined : this.name;
+  }
+
+  /** Whether it was closed, or has had its client. */
+  get closed(): boolean {
+    return this.#socket.closed && this.#receiver === undefined;
+  }
+
   /**
    * Waits for the client and its first message. The server closes once it has a client.
    *
-   * @param options How long to wait at most, for both together, and how to call it off.
+   * @param options How long to wait at most, for both together, and how to call it off; the client is not lost by either.
    * @returns The receiver, and the first message.
    * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Incompatible` if it
    * came by {@linkcode IpcServer.connect}, after which the server takes another; `Corrupt` if it is none of this package;
@@ -118,6 +130,7 @@ export class IpcOneShotServer<T> implements Disposable {
   async accept(options?: WaitOptions): Promise<[IpcReceiver<T>, T]> {
     const left = this.#begin(options);
     try {
+      if (mustGiveWay()) await giveWay();
       while (this.#receiver === undefined) {
         const connection = this.#connection ??= await this.#socket.accept({ ...options, ...left() });
         const { peer } = connection;
@@ -172,6 +185,21 @@ export class IpcOneShotServer<T> implements Disposable {
     }
   }
 
+  /**
+   * Takes the client and its first message if both have come.
+   *
+   * @returns The receiver, and the first message; `undefined` if there is none now.
+   * @throws {IpcError} As {@linkcode accept}, but `Timeout`.
+   */
+  tryAccept(): [IpcReceiver<T>, T] | undefined {
+    try {
+      return this.acceptSync({ timeout: 0 });
+    } catch (error) {
+      if (error instanceof IpcError && error.code === "Timeout") return undefined;
+      throw error;
+    }
+  }
+
   /** Whether a client says who it is in time. A silent one is dropped: it may be a stranger, and waiting goes on. */
   async #introducesItself(connection: UnixSocket, options: WaitOptions): Promise<boolean> {
     try {
@@ -194,15 +222,15 @@ export class IpcOneShotServer<T> implements Disposable {
   }
 
   /**
-   * Lets go of a client that could not be accepted, unless it only has to wait until there is a descriptor for it.
+   * Lets go of a client that could not be accepted, unless it only has to wait: for a descriptor, or for another accept as
+   * the time of this one has run out.
    * Returns the error, which says how far it came if the time has run out: each step has waited for a part of it only.
    */
-  #giveUp(error: unknown, options: SyncWaitOptions | undefined): unknown {
+  #giveUp(error: unknown, options: WaitOptions | undefined): unknown {
     if (isTableFull(error)) return error;
     const hasConnected = this.#connection !== undefined, hasJoined = this.#receiver !== undefined;
-    this.#dropConnection();
-    this.#receiver?.close();
-    this.#receiver = undefined;
+    const expired = error instanceof IpcError && error.code === "Timeout";
+    if (this.#closed || !(expired || options?.signal?.aborted)) this.#dropClient();
     if (!(error instanceof IpcError) || error.code !== "Timeout") return error;
     const found = hasConnected
       ? "a client connected, but did not introduce itself"
@@ -241,8 +269,12 @@ export class IpcOneShotServer<T> implements Disposable {
 
   /** Stops listening, and removes the path if there is one. A pending accept rejects with `Closed`. */
   close(): void {
+    this.#closed = true;
     this.#socket.close();
-    if (this.#accepting) return; // what goes on with a client goes on
+    if (!this.#accepting) this.#dropClient(); // else what goes on with a client goes on
+  }
+
+  #dropClient(): void {
     this.#dropConnection();
     this.#receiver?.close();
     this.#receiver = undefined;

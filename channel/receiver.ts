@@ -1,8 +1,11 @@
 // The typed receiver, and the same without its type.
 import { asFound, optionsOf } from "../ffi/arguments.ts";
+import { IpcError } from "../ffi/error.ts";
+import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
 import { borrowMessage, decodeMessage } from "./codec.ts";
-import { claimReceiver, MOVE_OUT, ReceiverBase } from "./receiver_base.ts";
+import { type EncodedMessage, takeEncoded } from "./encoded_message.ts";
+import { claimReceiver, MOVE_OUT, ReceiverBase, type TryRecvResult } from "./receiver_base.ts";
 import { type NamedChannelOptions, openRingFile, removeRingFile } from "./ring_file.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts";
@@ -70,6 +73,45 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
    */
   toOpaque(): OpaqueIpcReceiver {
     return new OpaqueIpcReceiver(new IpcReceiver<unknown>(this[MOVE_OUT]()));
+  }
+
+  /**
+   * Waits for the next message and takes it as it is, for passing it on by {@linkcode IpcSender.sendEncoded}: nothing in it
+   * is decoded, and endpoints in it are not attached.
+   *
+   * @param options How long to wait at most, and how to call it off.
+   * @returns The message, to be closed.
+   * @throws {IpcError} As {@linkcode recv}, but `Serialization`.
+   */
+  recvEncoded(options?: WaitOptions): Promise<EncodedMessage> {
+    return this.receive((ring) => takeEncoded(ring as RingReceiver), options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode recvEncoded}.
+   *
+   * @param options How long to wait at most.
+   * @returns The message, to be closed.
+   * @throws {IpcError} As {@linkcode recvEncoded}.
+   */
+  recvEncodedSync(options?: SyncWaitOptions): EncodedMessage {
+    return this.receiveSync((ring) => takeEncoded(ring as RingReceiver), options);
+  }
+
+  /**
+   * Takes the next message as it is, if one is there.
+   *
+   * @returns The message, to be closed; or why there is none: `empty` for now, or `disconnected` for good.
+   * @throws {IpcError} `Closed`, `Corrupt`.
+   */
+  tryRecvEncoded(): TryRecvResult<EncodedMessage> {
+    try {
+      return { state: "message", value: this.recvEncodedSync({ timeout: 0 }) };
+    } catch (error) {
+      if (error instanceof IpcError && error.code === "Timeout") return { state: "empty" };
+      if (error instanceof IpcError && error.code === "Disconnected") return { state: "disconnected" };
+      throw error;
+    }
   }
 
   /** @ignore */

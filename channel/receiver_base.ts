@@ -15,6 +15,7 @@ import {
 } from "../ffi/wait.ts";
 import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
 import { type Arrived, MAX_DESCRIPTORS } from "./descriptor_queue.ts";
+import { ErrorBudget } from "./error_budget.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isClosed, isHandle } from "./handle.ts";
 import { UNFINISHED } from "./record.ts";
 import { RingReceiver } from "./ring_receiver.ts";
@@ -274,11 +275,22 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   /** What is still to be thrown: see {@linkcode recvMany}. */
   #deferred: unknown;
   readonly #onRing = () => this.#pump(true);
-  readonly #take = (ring: RingReceiver) => this.take(ring);
+  #errors: ErrorBudget | undefined;
+  readonly #take = (ring: RingReceiver) => {
+    try {
+      return this.take(ring);
+    } catch (error) {
+      throw this.#counted(error);
+    }
+  };
   readonly #lend = (ring: RingReceiver) => {
-    const borrowed = this.lend(ring);
-    if (borrowed instanceof BorrowedMessage) borrowed.lender = this;
-    return borrowed;
+    try {
+      const borrowed = this.lend(ring);
+      if (borrowed instanceof BorrowedMessage) borrowed.lender = this;
+      return borrowed;
+    } catch (error) {
+      throw this.#counted(error);
+    }
   };
 
   /**
@@ -299,6 +311,33 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   /** Whether this receiver was closed, or sent away. */
   get closed(): boolean {
     return this.#seat.state === "closed";
+  }
+
+  /**
+   * Bytes that can wait in the channel.
+   *
+   * @throws {IpcError} `Closed`; `System` if there are no descriptors or no memory for a new channel.
+   */
+  get capacity(): number {
+    return this.#seat.ring().capacity;
+  }
+
+  /**
+   * Bytes of the channel that messages take which wait to be received.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get backlog(): number {
+    return this.#seat.ring().waiting;
+  }
+
+  /**
+   * The path of a named channel; `undefined` for others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get path(): string | undefined {
+    return this.#seat.ring().path;
   }
 
   /**
@@ -367,8 +406,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * @param options How long to wait at most, and how to call it off; no message is lost by either.
    * @returns The message.
    * @throws {IpcError} `Disconnected` once every sender is gone and all messages are received; `Timeout`; `Closed`;
-   * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel; `System` if
-   * descriptors or memory run out: nothing is lost then.
+   * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel, or if more
+   * than 10,000 messages at once, or 1,000 a second, cannot be decoded: the receiver is closed then; `System` if descriptors
+   * or memory run out: nothing is lost then.
    * @throws {TypeError} If the time-out is no number of milliseconds from 0.
    */
   recv(options?: WaitOptions): Promise<T> {
@@ -394,6 +434,20 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     } catch (error) {
       return afterOthers(Promise.reject(error));
     }
+  }
+
+  /** What is wrong with a message. Of a channel with too many of them, that is the end. */
+  #counted(error: unknown): unknown {
+    const itsFault = error instanceof IpcError && (error.code === "Serialization" || error.code === "Corrupt");
+    if (!itsFault || (this.#errors ??= new ErrorBudget()).spend()) return error;
+    this.close();
+    return new IpcError(
+      "Corrupt",
+      "Cannot receive: thousands of messages cannot be decoded; this receiver was closed",
+      {
+        cause: error,
+      },
+    );
   }
 
   /**
@@ -573,7 +627,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
   recvSync(options?: SyncWaitOptions): T {
     if (options !== undefined) timeoutOf(options);
     const ring = this.#open();
-    if (ring.next() && !ring.extended) return this.take(ring);
+    if (ring.next() && !ring.extended) return this.#take(ring);
     return this.#getSync(this.#take, options);
   }
 
@@ -621,9 +675,9 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    */
   tryRecv(): TryRecvResult<T> {
     const ring = this.#open();
-    if (ring.next()) return { state: "message", value: this.take(ring) };
+    if (ring.next()) return { state: "message", value: this.#take(ring) };
     const state = ring.poll();
-    if (state === "message") return { state, value: this.take(ring) };
+    if (state === "message") return { state, value: this.#take(ring) };
     return state === "empty" ? EMPTY : DISCONNECTED;
   }
 
@@ -642,7 +696,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     try {
       while (messages.length < max && (ring.next() || (messages.length === 0 && ring.poll() === "message"))) {
         if (messages.length > 0 && ((until - ring.position) | 0) <= 0) break;
-        messages.push(this.take(ring));
+        messages.push(this.#take(ring));
       }
     } catch (error) {
       if (messages.length === 0) throw error;
@@ -818,7 +872,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     const ring = this.#open();
     return {
       ring,
-      take: () => this.take(ring),
+      take: () => this.#take(ring),
       close: () => this.close(),
     };
   }

@@ -204,6 +204,22 @@ export class RingReceiver {
     return this.#file !== undefined;
   }
 
+  /** The path of a named ring. */
+  get path(): string | undefined {
+    return this.#file?.path;
+  }
+
+  /** Bytes that the ring holds. */
+  get capacity(): number {
+    return this.#memory.cells << CELL_SHIFT;
+  }
+
+  /** Bytes of cells that are claimed and not received. */
+  get waiting(): number {
+    const waiting = (Atomics.load(this.#words, W_TAIL) - this.#head) | 0;
+    return Math.min(Math.max(waiting, 0), this.#memory.cells) << CELL_SHIFT;
+  }
+
   /** The doorbell that senders ring. */
   get bell(): BellListener {
     return this.#bell;

@@ -218,6 +218,17 @@ export class RingSender {
     return this.#memory.cells * CELL;
   }
 
+  /** The path of a named ring. */
+  get path(): string | undefined {
+    return this.#file?.path;
+  }
+
+  /** Bytes of cells that are claimed, by whomever, and not free again. */
+  get used(): number {
+    const used = (Atomics.load(this.#words, W_TAIL) - Atomics.load(this.#words, W_HEAD)) | 0;
+    return Math.min(Math.max(used, 0), this.#memory.cells) * CELL;
+  }
+
   /** Gives up the slot and releases the memory and the descriptors. */
   close(): void {
     this.#gone = true;

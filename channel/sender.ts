@@ -1,6 +1,8 @@
 // The typed sender, and the same without its type.
 import { asFound } from "../ffi/arguments.ts";
+import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { encodeMessage } from "./codec.ts";
+import { EncodedMessage } from "./encoded_message.ts";
 import { claimSender } from "./handle.ts";
 import { connectChannel } from "./hello.ts";
 import { SenderBase } from "./sender_base.ts";
@@ -86,8 +88,44 @@ export class IpcSender<T> extends SenderBase<T> {
     return new OpaqueIpcSender(moved as IpcSender<unknown>);
   }
 
+  /**
+   * Sends a message on that {@linkcode IpcReceiver.recvEncoded} has taken, with everything in it. It stays the caller's, to
+   * be sent to others too, or closed.
+   *
+   * @param message The message.
+   * @param options How long to wait for room at most, and how to call it off.
+   * @returns Resolves when the message is in the ring.
+   * @throws {IpcError} As {@linkcode send}; `Closed` if the message was closed.
+   */
+  sendEncoded(message: EncodedMessage, options?: WaitOptions): Promise<void> {
+    return this.send(encoded(message) as T, options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode sendEncoded}.
+   *
+   * @param message The message.
+   * @param options How long to wait for room at most.
+   * @throws {IpcError} As {@linkcode sendEncoded}.
+   */
+  sendEncodedSync(message: EncodedMessage, options?: SyncWaitOptions): void {
+    this.sendSync(encoded(message) as T, options);
+  }
+
+  /**
+   * Sends a message on if there is room for it now.
+   *
+   * @param message The message.
+   * @returns `false` if there is none; nothing was sent then.
+   * @throws {IpcError} As {@linkcode sendEncoded}, but `Timeout`.
+   */
+  trySendEncoded(message: EncodedMessage): boolean {
+    return this.trySend(encoded(message) as T);
+  }
+
   /** @ignore */
   protected override encode(value: T): object | undefined {
+    if (value instanceof EncodedMessage) return value.load();
     return encodeMessage(value);
   }
 
@@ -95,6 +133,11 @@ export class IpcSender<T> extends SenderBase<T> {
   [PACK](luggage: Luggage): [Kind, ...unknown[]] {
     return ["sender", ...this.pack(luggage)];
   }
+}
+
+function encoded(message: unknown): unknown {
+  if (message instanceof EncodedMessage) return message;
+  throw new TypeError("Cannot send a message on: it must be one that recvEncoded() returned");
 }
 
 onArrival("sender", (arrivals, first, details) => new IpcSender(claimSender(arrivals, first, details)));
@@ -134,6 +177,16 @@ export class OpaqueIpcSender implements Disposable {
   /** Whether it was closed, or given a type. */
   get closed(): boolean {
     return this.#sender.closed;
+  }
+
+  /**
+   * Another sender to the same channel, without its type too.
+   *
+   * @returns The clone; it is closed by itself.
+   * @throws {IpcError} `Closed`.
+   */
+  clone(): OpaqueIpcSender {
+    return new OpaqueIpcSender(this.#sender.clone());
   }
 
   /**

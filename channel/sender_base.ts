@@ -172,11 +172,26 @@ export abstract class SenderBase<T> implements Disposable {
    * @throws {IpcError} As {@linkcode send}.
    */
   sendSync(value: T, options?: SyncWaitOptions): void {
+    this.#sendSync(value, options, false);
+  }
+
+  /**
+   * The blocking twin of {@linkcode sendWhenEmpty}.
+   *
+   * @param value The value.
+   * @param options How long to wait at most; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmptySync(value: T, options?: SyncWaitOptions): void {
+    this.#sendSync(value, options, true);
+  }
+
+  #sendSync(value: T, options: SyncWaitOptions | undefined, whenEmpty: boolean): void {
     if (options !== undefined) timeoutOf(options);
     const port = this.#seat.port();
     const luggage = this.encode(value) as Luggage | undefined;
     try {
-      port.sendSync(outgoing, luggage, options);
+      port.sendSync(outgoing, luggage, options, whenEmpty);
     } catch (error) {
       luggage?.kept();
       throw error;
@@ -207,8 +222,35 @@ export abstract class SenderBase<T> implements Disposable {
   }
 
   /**
+   * Bytes that can wait in the channel.
+   *
+   * @throws {IpcError} `Closed`; `System` if there are no descriptors or no memory for a new channel.
+   */
+  get capacity(): number {
+    return this.#seat.port().ring.capacity;
+  }
+
+  /**
+   * Bytes of the channel that are taken: by messages that wait to be received, of this sender and of others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get backlog(): number {
+    return this.#seat.port().ring.used;
+  }
+
+  /**
+   * The path of a named channel; `undefined` for others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get path(): string | undefined {
+    return this.#seat.port().ring.path;
+  }
+
+  /**
    * A stream that sends what is written to it. While the ring is full it waits, so back-pressure reaches the writer.
-   * Closing or aborting the stream closes the sender.
+   * Closing or aborting the stream closes the sender, and so does a value that cannot be sent.
    *
    * @returns The stream.
    *
@@ -226,7 +268,14 @@ export abstract class SenderBase<T> implements Disposable {
    */
   toWritableStream(): WritableStream<T> {
     return new WritableStream<T>({
-      write: (value, { signal }) => this.send(value, { signal }),
+      write: async (value, { signal }) => {
+        try {
+          await this.send(value, { signal });
+        } catch (error) {
+          this.close(); // the stream has failed, and takes no other
+          throw error;
+        }
+      },
       close: () => this.close(),
       abort: () => this.close(),
     });

@@ -116,12 +116,18 @@ export class SenderPort {
   }
 
   /** Blocks while there is no room, or while earlier sends wait. */
-  sendSync(message: Message, luggage: Luggage | undefined, options: SyncWaitOptions | undefined): void {
-    if (this.trySend(message, luggage)) return;
+  sendSync(
+    message: Message,
+    luggage: Luggage | undefined,
+    options: SyncWaitOptions | undefined,
+    whenEmpty: boolean,
+  ): void {
+    if ((!whenEmpty || this.#ring.empty) && this.trySend(message, luggage)) return;
     const timeout = timeoutOf(options);
     if (timeout === 0) throw this.#fullError(timeout);
     const kept = message.keep(); // code of the program may run, and encode something else, while this waits
-    const sent = this.#ring.waitSync(() => this.trySend(kept, luggage), deadlineAfter(timeout));
+    const attempt = () => (!whenEmpty || this.#ring.empty) && this.trySend(kept, luggage);
+    const sent = this.#ring.waitSync(attempt, deadlineAfter(timeout));
     if (!sent) throw this.#fullError(timeout);
   }
 

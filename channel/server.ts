@@ -170,6 +170,11 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     return new IpcDuplex(new IpcSender<Out>(port), new IpcReceiver<In>(ring));
   }
 
+  /** The path that it listens at; `undefined` for a name without a file. */
+  get path(): string | undefined {
+    return this.name.startsWith("@") ? undefined : this.name;
+  }
+
   /** Whether the server was closed. */
   get closed(): boolean {
     return this.#socket.closed;
