@@ -88,6 +88,8 @@ export class IpcOneShotServer<T> implements Disposable {
    */
   #connection: UnixSocket | undefined;
   #receiver: IpcReceiver<T> | undefined;
+  /** Whether the connection is one that an earlier accept has waited for in vain. If it is gone by now, waiting goes on. */
+  #leftOver = false;
   /** The last client that was not allowed. */
   #refused: PeerCredentials | undefined;
 
@@ -213,6 +215,7 @@ export class IpcOneShotServer<T> implements Disposable {
   #dropConnection(): void {
     this.#connection?.close();
     this.#connection = undefined;
+    this.#leftOver = false;
   }
 
   #handOver(first: T): [IpcReceiver<T>, T] {
@@ -231,6 +234,7 @@ export class IpcOneShotServer<T> implements Disposable {
     const hasConnected = this.#connection !== undefined, hasJoined = this.#receiver !== undefined;
     const expired = error instanceof IpcError && error.code === "Timeout";
     if (this.#closed || !(expired || options?.signal?.aborted)) this.#dropClient();
+    else this.#leftOver = hasConnected;
     if (!(error instanceof IpcError) || error.code !== "Timeout") return error;
     const found = hasConnected
       ? "a client connected, but did not introduce itself"
@@ -260,8 +264,14 @@ export class IpcOneShotServer<T> implements Disposable {
     return () => ({ timeout: Math.max(0, deadline - performance.now()) });
   }
 
-  #welcome(connection: UnixSocket): IpcReceiver<T> {
-    const handles: Handle[] | undefined = receiveHello(connection, ONE_SHOT);
+  #welcome(connection: UnixSocket): IpcReceiver<T> | undefined {
+    let handles: Handle[] | undefined;
+    try {
+      handles = receiveHello(connection, ONE_SHOT);
+    } catch (error) {
+      if (this.#leftOver && error instanceof IpcError && error.code === "Disconnected") return undefined;
+      throw error;
+    }
     if (handles === undefined) throw new IpcError("Corrupt", "Cannot accept a client: its connection misbehaves");
     const arrival: ReceiverArrival = { handle: handles[0]!, early: [] };
     return new IpcReceiver<T>(arrival);
