@@ -4,7 +4,7 @@ import { IpcError } from "../ffi/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { closeForeign } from "../ffi/foreign_fd.ts";
 import { OpenThing } from "../ffi/open_things.ts";
-import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
+import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../ffi/iteration.ts";
 import {
   deadlineAfter,
   PendingWait,
@@ -779,6 +779,11 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
     return iterate<T>({
       get closed() {
         return closed();
+      },
+      now: () => {
+        if (this.#waits.length > 0) return NOT_NOW;
+        const ring = this.#open();
+        return ring.next() && !ring.extended && !mustGiveWay() ? this.#take(ring) : NOT_NOW;
       },
       next: () => this.#receive(this.#take, undefined),
       callOff: (pending) => this.#callOff(pending),

@@ -1,7 +1,7 @@
 // Waits for messages of many channels at once.
 import { IpcError } from "../ffi/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
-import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
+import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../ffi/iteration.ts";
 import { POLLHUP, POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
 import {
@@ -295,6 +295,7 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
       get closed() {
         return closed();
       },
+      now: () => this.#waiting === undefined && this.#collect() && !mustGiveWay() ? this.#events.shift()! : NOT_NOW,
       next: () => this.#first(() => this.#events.shift()!, undefined),
       callOff: (pending) => this.#callOff(pending),
     }, options);

@@ -2,16 +2,22 @@
 // iterates over, be it in its body or while it waits, and when a signal says so; as with Deno's listeners. Leaving it takes
 // nothing: a wait that is called off has left what it waited for where it is.
 import { IpcError } from "./error.ts";
+import { afterOthers } from "./event_loop.ts";
 
 /** What a loop takes its items from. */
 export interface IterationSource<T> {
   /** Whether this side has closed it. */
   readonly closed: boolean;
+  /** The next item if it is there, and may be taken without a turn of the event loop; else {@linkcode NOT_NOW}. */
+  now?(): T | typeof NOT_NOW;
   /** Waits for the next item; rejects with `Disconnected` if none can come any more. */
   next(): Promise<T>;
   /** Rejects what {@linkcode next} returned with {@linkcode CALLED_OFF}, if it is pending; it takes no item then. */
   callOff(pending: Promise<T>): void;
 }
+
+/** What {@linkcode IterationSource.now} returns if there is nothing. */
+export const NOT_NOW: unique symbol = Symbol("isthmus.notNow");
 
 /** What a wait that was called off rejects with. */
 export const CALLED_OFF: unique symbol = Symbol("isthmus.calledOff");
@@ -42,8 +48,19 @@ class Iteration<T> implements AsyncIterableIterator<T> {
     else signal?.addEventListener("abort", this.#abort, { once: true });
   }
 
-  async next(): Promise<IteratorResult<T>> {
-    if (this.#ended || this.#source.closed) return this.#end();
+  next(): Promise<IteratorResult<T>> {
+    const source = this.#source;
+    if (this.#ended || source.closed) return Promise.resolve(this.#end());
+    try {
+      const value = source.now === undefined ? NOT_NOW : source.now();
+      if (value !== NOT_NOW) return Promise.resolve({ done: false, value: value as T });
+    } catch (error) {
+      return afterOthers(Promise.reject(error));
+    }
+    return this.#wait();
+  }
+
+  async #wait(): Promise<IteratorResult<T>> {
     const pending = this.#source.next();
     this.#pending.push(pending);
     try {
