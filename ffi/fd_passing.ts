@@ -9,6 +9,7 @@ import { pollUntil } from "./poll.ts";
 import { pollEventually } from "./readiness.ts";
 import { MAX_FDS_PER_MESSAGE, type ReceivedMessage, receiveMessage, sendMessage } from "./socket_message.ts";
 import { UnixSocket } from "./unix_socket.ts";
+import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
 
 /**
  * What {@linkcode recvFds} received.
@@ -32,6 +33,37 @@ export interface ReceivedFds {
   readonly data: Uint8Array<ArrayBuffer>;
   /** The descriptors, in the order in which they were sent; the caller owns them. */
   readonly fds: IpcFd[];
+}
+
+const SEND = "send descriptors", RECEIVE = "receive descriptors";
+
+/** Checks the options; returns what is left of the time-out, as options, whenever it is asked. */
+function timeLeft(options: WaitOptions | undefined): () => { timeout?: number } {
+  const timeout = timeoutOf(options);
+  if (timeout === Infinity) return () => ({});
+  const deadline = deadlineAfter(timeout);
+  return () => ({ timeout: timeout === 0 ? 0 : Math.max(0, deadline - performance.now()) });
+}
+
+function waitSync(
+  socket: UnixSocket,
+  events: number,
+  what: string,
+  options: SyncWaitOptions | undefined,
+  left: () => { timeout?: number },
+): void {
+  const { timeout } = left();
+  const deadline = timeout === undefined ? Infinity : timeout === 0 ? 0 : performance.now() + timeout;
+  if (pollUntil(socket.fd, events, deadline) === 0) throw timeoutError(what, options!.timeout!);
+}
+
+/** The number of descriptors may be left out before the options. */
+function limitsOf<O extends SyncWaitOptions>(
+  maxFds: number | O | undefined,
+  options: O | undefined,
+): [most: number, options: O | undefined] {
+  if (typeof maxFds === "object" && options === undefined) return [MAX_FDS_PER_MESSAGE, maxFds];
+  return [maxFds === undefined ? MAX_FDS_PER_MESSAGE : maxFds as number, options];
 }
 
 function checkSocket(socket: UnixSocket, what: string): void {
@@ -73,8 +105,10 @@ function attemptSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[
  * @param socket A connected socket.
  * @param data At least one byte if there are descriptors.
  * @param fds At most 253 open descriptors.
+ * @param options How long to wait at most, and how to call it off. A stream socket may have taken some of the bytes by then,
+ * and the descriptors with them.
  * @returns Resolves when all is handed to the kernel.
- * @throws {IpcError} `Disconnected` if the peer is gone; `Closed`; `System` for a descriptor that is not open.
+ * @throws {IpcError} `Timeout`; `Disconnected` if the peer is gone; `Closed`; `System` for a descriptor that is not open.
  * @throws {TypeError} If the data is no byte string, or there are descriptors without any.
  * @throws {RangeError} For more than 253 descriptors.
  *
@@ -91,13 +125,20 @@ function attemptSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[
  * a.close(), b.close();
  * ```
  */
-export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): Promise<void> {
+export async function sendFds(
+  socket: UnixSocket,
+  data: Uint8Array,
+  fds: readonly number[],
+  options?: WaitOptions,
+): Promise<void> {
+  const left = timeLeft(options);
+  options?.signal?.throwIfAborted();
   checkSend(socket, data, fds);
   if (mustGiveWay()) await giveWay();
   for (;;) {
     const sent = attemptSend(socket, data, fds);
     if (sent === undefined) {
-      await pollEventually(socket, POLLOUT, "send descriptors");
+      await pollEventually(socket, POLLOUT, SEND, { ...options, ...left() });
     } else if (sent === data.length) {
       return;
     } else {
@@ -113,6 +154,7 @@ export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonl
  * @param socket A connected socket.
  * @param data At least one byte if there are descriptors.
  * @param fds At most 253 open descriptors.
+ * @param options How long to wait at most.
  * @throws {IpcError} As {@linkcode sendFds}.
  *
  * @example Without awaiting
@@ -128,12 +170,18 @@ export async function sendFds(socket: UnixSocket, data: Uint8Array, fds: readonl
  * a.close(), b.close();
  * ```
  */
-export function sendFdsSync(socket: UnixSocket, data: Uint8Array, fds: readonly number[]): void {
+export function sendFdsSync(
+  socket: UnixSocket,
+  data: Uint8Array,
+  fds: readonly number[],
+  options?: SyncWaitOptions,
+): void {
+  const left = timeLeft(options);
   checkSend(socket, data, fds);
   for (;;) {
     const sent = attemptSend(socket, data, fds);
     if (sent === undefined) {
-      pollUntil(socket.fd, POLLOUT, Infinity);
+      waitSync(socket, POLLOUT, SEND, options, left);
     } else if (sent === data.length) {
       return;
     } else {
@@ -172,9 +220,10 @@ function receiveBuffer(socket: UnixSocket, maxBytes: number, maxFds: number): Ui
  *
  * @param socket A connected socket.
  * @param maxBytes Bytes to take at most.
- * @param maxFds Descriptors to take at most, 253 unless told.
+ * @param maxFds Descriptors to take at most; may be left out. 253 by default.
+ * @param options How long to wait at most, and how to call it off; nothing is lost by either.
  * @returns The bytes (none at the end of the stream) and the descriptors.
- * @throws {IpcError} `Corrupt` for more descriptors than allowed (all are closed), `TooLarge` for a longer packet (its
+ * @throws {IpcError} `Timeout`; `Corrupt` for more descriptors than allowed (all are closed), `TooLarge` for a longer packet (its
  * end and its descriptors are lost); `Closed`; `System` if this process has no descriptor left.
  * @throws {RangeError} If the limit is not an integer from 1.
  *
@@ -194,14 +243,18 @@ function receiveBuffer(socket: UnixSocket, maxBytes: number, maxFds: number): Ui
 export async function recvFds(
   socket: UnixSocket,
   maxBytes: number,
-  maxFds: number = MAX_FDS_PER_MESSAGE,
+  maxFds?: number | WaitOptions,
+  options?: WaitOptions,
 ): Promise<ReceivedFds> {
-  const buffer = receiveBuffer(socket, maxBytes, maxFds);
+  const [most, wait] = limitsOf(maxFds, options);
+  const left = timeLeft(wait);
+  wait?.signal?.throwIfAborted();
+  const buffer = receiveBuffer(socket, maxBytes, most);
   if (mustGiveWay()) await giveWay();
   for (;;) {
-    const received = attemptReceive(socket, buffer, maxFds);
+    const received = attemptReceive(socket, buffer, most);
     if (received !== undefined) return received;
-    await pollEventually(socket, POLLIN, "receive descriptors");
+    await pollEventually(socket, POLLIN, RECEIVE, { ...wait, ...left() });
   }
 }
 
@@ -210,7 +263,8 @@ export async function recvFds(
  *
  * @param socket A connected socket.
  * @param maxBytes Bytes to take at most.
- * @param maxFds Descriptors to take at most, 253 unless told.
+ * @param maxFds Descriptors to take at most; may be left out. 253 by default.
+ * @param options How long to wait at most; nothing is lost by it.
  * @returns The bytes (none at the end of the stream) and the descriptors.
  * @throws {IpcError} As {@linkcode recvFds}.
  *
@@ -230,12 +284,15 @@ export async function recvFds(
 export function recvFdsSync(
   socket: UnixSocket,
   maxBytes: number,
-  maxFds: number = MAX_FDS_PER_MESSAGE,
+  maxFds?: number | SyncWaitOptions,
+  options?: SyncWaitOptions,
 ): ReceivedFds {
-  const buffer = receiveBuffer(socket, maxBytes, maxFds);
+  const [most, wait] = limitsOf(maxFds, options);
+  const left = timeLeft(wait);
+  const buffer = receiveBuffer(socket, maxBytes, most);
   for (;;) {
-    const received = attemptReceive(socket, buffer, maxFds);
+    const received = attemptReceive(socket, buffer, most);
     if (received !== undefined) return received;
-    pollUntil(socket.fd, POLLIN, Infinity);
+    waitSync(socket, POLLIN, RECEIVE, wait, left);
   }
 }

@@ -11,7 +11,8 @@
 //  12288  held       1024 of 1 byte: 1 while this isolate holds that mutex
 //  16384  mappings   4096 of 16 bytes: address and length, 0 if free
 //  81920  owned      65536 of 1 byte, one a descriptor: 1 while this isolate owns it
-// 147456  adopted    65536 of 4 bytes: 1 + the descriptor that this one is a duplicate of, while Deno has it
+// 147456  adopted    65536 of 4 bytes: while Deno has it: 1 + the descriptor that it is a duplicate of, or what tells
+//                    its file from others, a negative number
 // 409600  lent       4096 of 1 byte, one a mapping: 1 while another isolate may have got part of it
 // ```
 import { fileStatus } from "./file_status.ts";
@@ -93,6 +94,16 @@ class Notes {
     this.#freeMappings.push(slot);
   }
 
+  /** Notes which files the adopted descriptors are of, while the descriptors are open that they are duplicates of. */
+  noteFiles(): void {
+    for (let fd = 3; fd < OWNED; fd++) {
+      const of = this.adopted[fd]! - 1;
+      if (of < 0) continue;
+      const file = this.owned[of] === 0 ? 0 : fileOf(of);
+      this.adopted[fd] = file === fileOf(fd) ? file : 0;
+    }
+  }
+
   /** What another isolate has left behind. */
   letGo(): void {
     const { c } = libc();
@@ -100,11 +111,9 @@ class Notes {
     for (let slot = 0; slot < Math.min(this.words[1]!, LOCKS); slot++) {
       if (this.held[slot] !== 0) c.pthread_mutex_unlock(Deno.UnsafePointer.create(this.locks[slot]!));
     }
-    for (let fd = 3; fd < OWNED; fd++) {
-      const of = this.adopted[fd]! - 1;
-      // Deno may have closed it, and the number be another's by now.
-      if (of >= 0 && this.owned[of] !== 0 && isSame(fd, of)) c.close(fd);
-    }
+    // Deno may have closed what it had adopted, and the number be another's by now.
+    this.noteFiles();
+    for (let fd = 3; fd < OWNED; fd++) if (this.adopted[fd]! < 0 && this.adopted[fd] === fileOf(fd)) c.close(fd);
     for (let fd = 3; fd < OWNED; fd++) if (this.owned[fd] !== 0) c.close(fd);
     for (let slot = 0; slot < Math.min(this.words[2]!, MAPPINGS); slot++) {
       const address = this.mappings[2 * slot]!;
@@ -115,9 +124,10 @@ class Notes {
   }
 }
 
-function isSame(a: number, b: number): boolean {
-  const one = fileStatus(a), other = fileStatus(b);
-  return one !== undefined && one.inode === other?.inode && one.device === other.device;
+/** What tells the pipe or the socket of a descriptor from others: a negative number, or 0 if it is neither. */
+function fileOf(fd: number): number {
+  const status = fileStatus(fd);
+  return status?.pipe || status?.socket ? Number(status.inode & 0x3fff_ffffn) - 0x4000_0000 : 0;
 }
 
 let notes: Notes | undefined;
@@ -215,6 +225,11 @@ export function noteLent(note: number, lent: boolean): void {
 /** Deno has a duplicate of a descriptor of this isolate. */
 export function noteAdopted(duplicate: number, of: number): void {
   notesOfIsolate().adopted[duplicate] = of + 1;
+}
+
+/** All that this isolate owns is about to be closed: the next one must know by itself what Deno still had. */
+export function noteAdoptedFiles(): void {
+  notesOfIsolate().noteFiles();
 }
 
 /** Deno has closed it. */

@@ -90,6 +90,8 @@ const SYMBOLS = {
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  // poll, its address, for calls that wait on another thread
+  poll_address: { name: "poll", type: "pointer" },
   // ssize_t pread(int fd, void *buf, size_t count, off_t offset)
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   // void *pthread_getspecific(pthread_key_t key), as a number
@@ -120,10 +122,14 @@ const SYMBOLS = {
   readdir: { parameters: ["pointer"], result: "pointer" },
   // ssize_t readlink(const char *path, char *buf, size_t size)
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
+  // ssize_t recv(int fd, void *buf, size_t len, int flags)
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int sched_yield(void)
   sched_yield: { parameters: [], result: "i32" },
+  // ssize_t send(int fd, const void *buf, size_t len, int flags)
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
   sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int socket(int domain, int type, int protocol)

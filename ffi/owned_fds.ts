@@ -1,6 +1,6 @@
 // The numbers of the descriptors that this isolate owns, so that they can be closed when it ends and the process does not.
 // A byte each, and no reference to their owners: these may be forgotten, and are closed by that.
-import { ownedDescriptors } from "./isolate_notes.ts";
+import { noteAdoptedFiles, ownedDescriptors } from "./isolate_notes.ts";
 import { libc } from "./libc.ts";
 import { atTheEnd } from "./open_things.ts";
 
@@ -33,6 +33,7 @@ export function release(fd: number): boolean {
 
 function closeAll(): void {
   if (owned === undefined) return;
+  noteAdoptedFiles();
   // Not the standard streams, on which the program may still say something.
   for (let fd = 3; fd <= highest; fd++) if (release(fd)) libc().c.close(fd);
 }

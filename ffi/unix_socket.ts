@@ -352,8 +352,13 @@ export class UnixSocket implements Disposable {
     if (timeout === 0) throw timeoutError("accept a client", timeout);
     if (this.type === "seqpacket") {
       // The event loop adopts stream sockets only.
+      const deadline = deadlineAfter(timeout);
       for (;;) {
-        await pollEventually(this.#fd, POLLIN, "accept a client", options);
+        const left = Math.max(0, deadline - performance.now());
+        await pollEventually(this.#fd, POLLIN, "accept a client", {
+          ...options,
+          ...(timeout === Infinity ? {} : { timeout: left }),
+        });
         const client = this.tryAccept();
         if (client !== undefined) return client;
       }

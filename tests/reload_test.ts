@@ -134,15 +134,21 @@ for (const [how, ending] of Object.entries(ENDS)) {
     using bytes = IpcBytesSender.open(`${folder.path}/loan`);
     bytes.sendSync(new Uint8Array([1]));
 
-    load(3);
-    await assertIpcError("Disconnected", () => soon(again.recv()));
-    assertEquals(await soon(child.said()), "ready");
-    using third = IpcServer.connect<unknown, string>(`${folder.path}/server`);
-    assertEquals(await soon(third.recv()), "welcome");
-    await third.send({ reply: another[0] });
-    assertEquals(await soon(third.recv()), "noted");
+    // Whatever stays open with each load is open several times in the end; Deno itself opens one or the other.
+    const loads = 3;
+    let last = again;
+    for (let n = 0; n < loads; n++) {
+      load(3 + n);
+      await assertIpcError("Disconnected", () => soon(last.recv()));
+      assertEquals(await soon(child.said()), "ready");
+      last = IpcServer.connect<unknown, string>(`${folder.path}/server`);
+      assertEquals(await soon(last.recv()), "welcome");
+      await last.send({ reply: another[0] });
+      assertEquals(await soon(last.recv()), "noted");
+    }
     const more = () => beyond(heldBy(child.pid), held);
-    await until(() => `no more is open than before; there is ${more().join(", ")}`, () => more().length === 0);
+    await until(() => `no more is open than before; there is ${more().join(", ")}`, () => more().length < loads);
+    last.close();
 
     await child.end();
     using guard = cell.acquireSync({ timeout: patience(10_000) });
