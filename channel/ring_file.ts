@@ -85,7 +85,8 @@ const BELL = ".bell", ROOM = ".room";
 /** The longest path, with what is appended to it. */
 const PATH_LIMIT = 4096 - 8;
 
-function checkPath(path: string): void {
+/** @throws {TypeError} If a path cannot be that of a named channel. */
+export function checkPath(path: string): void {
   const rule = `the path of a named channel is 1 to ${PATH_LIMIT} bytes without NUL, and does not end in "/"`;
   if (typeof path !== "string" || path === "" || path.includes("\0") || path.endsWith("/")) {
     throw new TypeError(`Cannot use ${JSON.stringify(path)} as the path of a channel: ${rule}`);

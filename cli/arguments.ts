@@ -20,6 +20,7 @@ export function parseCall(command: Command, args: readonly string[]): Omit<Call,
   const flags = flagsOf(command);
   const names = Object.keys(flags);
   const withValue = names.filter((name) => flags[name]!.value !== undefined);
+  refuseValues(command, args, names.filter((name) => !withValue.includes(name)));
   const parsed: Record<string, unknown> = parseArgs(args.map(hideNumber), {
     string: [...withValue, "_"],
     boolean: names.filter((name) => !withValue.includes(name)),
@@ -44,6 +45,20 @@ export function parseCall(command: Command, args: readonly string[]): Omit<Call,
   }
   if (values["help"] === undefined) checkOperands(command, operands);
   return { operands, flags: values };
+}
+
+/** A flag that only is there or not takes no value: "--force=0" must not count as yes. */
+function refuseValues(command: Command, args: readonly string[], switches: readonly string[]): void {
+  const flags = flagsOf(command);
+  for (const argument of args) {
+    if (argument === "--") return;
+    const [, given, value] = /^(--[^=]+|-[a-zA-Z]+)=(.*)$/s.exec(argument) ?? [];
+    if (given === undefined) continue;
+    const letter = given.startsWith("--") ? "" : given.at(-1)!;
+    if (switches.some((name) => given === `--${name}` || letter === flags[name]!.short)) {
+      throw new UsageError(`"${given}" takes no value, and "${value}" was given: leave the flag out for no`);
+    }
+  }
 }
 
 /** No flag begins with a digit, so "-5" is a number: marked by what no argument can hold. */

@@ -1,8 +1,12 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
-import { listCells, removeStaleCells } from "../arc/registry.ts";
+import { collectStaleCells, listCells } from "../arc/registry.ts";
 import { removeEmptyRingFile } from "../channel/ring_file.ts";
 import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/ring_file_list.ts";
-import type { Command } from "./command.ts";
+import { IpcError } from "../ffi/error.ts";
+import { fileStatus } from "../ffi/file_status.ts";
+import { type Command, Refused } from "./command.ts";
+import { checkIsPath } from "./operand_name.ts";
+import { printable } from "./text.ts";
 
 /** Where named channels are looked for if no folder is named. */
 const DEFAULT_FOLDER = "/dev/shm";
@@ -12,8 +16,8 @@ export const gc: Command = {
   name: "gc",
   summary: "Show what killed processes have left, and remove it with --yes",
   details:
-    "Looks at all shared cells, and at the named channels in a folder, /dev/shm unless told. What a living process " +
-    "uses is never touched; a channel with messages in it waits for its receiver, and is left as well.",
+    "Looks at all shared cells, and at the named channels in a folder, /dev/shm by default. What a living process " +
+    "uses is never touched; a channel with messages in it waits for its receiver, and is left as well. What this user may not remove is told, and makes the exit code 1.",
   operands: ["[FOLDER]"],
   flags: {
     yes: { help: "Remove it", short: "y" },
@@ -25,29 +29,64 @@ export const gc: Command = {
     ["isthmus gc /run/user/1000 --yes", "with the named channels there"],
   ],
   run({ operands, flags, out }): number {
-    const channels = listNamedChannels(operands[0] ?? DEFAULT_FOLDER).filter(({ path, attached }) =>
-      !attached && isUnused(path)
-    );
+    const folder = operands[0] === undefined ? DEFAULT_FOLDER : checkIsPath(operands[0], "a folder");
+    // Before anything is removed.
+    if (operands[0] !== undefined && fileStatus(folder, true)?.folder !== true) {
+      throw new Refused(`Cannot look at "${folder}": it is no folder`);
+    }
+    const channels = listNamedChannels(folder).filter(({ path, attached }) => !attached && isUnused(path));
     const stale = channels.filter(({ waiting }) => waiting === 0);
     const kept = channels.filter(({ waiting }) => waiting !== 0);
     const remove = flags["yes"] !== undefined;
-    const cells = remove ? removeStaleCells() : listCells().filter((cell) => cell.stale).map(({ name }) => name);
-    const paths = stale.map(({ path }) => path).filter((path) => !remove || removeEmptyRingFile(path));
+    const failed: Failed[] = [];
+    const cells = remove ? removeCells(failed) : listCells().filter((cell) => cell.stale).map(({ name }) => name);
+    const paths = stale.map(({ path }) => path).filter((path) => !remove || removeChannel(path, failed));
+    const code = failed.length > 0 ? 1 : 0;
     if (flags["json"]) {
-      out.json({ removed: remove, cells, channels: paths, kept: kept.map(describe) });
-      return 0;
+      out.json({
+        removed: remove,
+        cells,
+        channels: paths,
+        kept: kept.map(describe),
+        ...(code === 0 ? {} : { failed }),
+      });
+      return code;
     }
     const verb = remove ? "removed" : "would remove";
-    for (const name of cells) out.line(`${verb}  cell     ${name}`);
-    for (const path of paths) out.line(`${verb}  channel  ${path}`);
+    for (const name of cells) out.line(`${verb}  cell     ${printable(name)}`);
+    for (const path of paths) out.line(`${verb}  channel  ${printable(path)}`);
     for (const { path, waiting } of kept) {
-      out.line(`kept  channel  ${path}: ${waiting} bytes wait in it for a receiver; "isthmus rm ${path}" drops them`);
+      const shown = printable(path);
+      out.line(`kept  channel  ${shown}: ${waiting} bytes wait in it for a receiver; "isthmus rm ${shown}" drops them`);
     }
-    if (cells.length + paths.length + kept.length === 0) out.line("Nothing is left over");
+    for (const { reason } of failed) out.line(`kept  ${printable(reason)}`);
+    if (cells.length + paths.length + kept.length + failed.length === 0) out.line("Nothing is left over");
     else if (!remove && cells.length + paths.length > 0) out.line('Run "isthmus gc --yes" to remove it');
-    return 0;
+    return code;
   },
 };
+
+/** What could not be removed, and why. */
+interface Failed {
+  readonly name: string;
+  readonly reason: string;
+}
+
+function removeCells(failed: Failed[]): readonly string[] {
+  const found = collectStaleCells();
+  failed.push(...found.failed);
+  return found.removed;
+}
+
+function removeChannel(path: string, failed: Failed[]): boolean {
+  try {
+    return removeEmptyRingFile(path);
+  } catch (error) {
+    if (!(error instanceof IpcError)) throw error;
+    failed.push({ name: path, reason: error.message });
+    return false;
+  }
+}
 
 function describe({ path, waiting }: NamedChannelInfo): { path: string; waiting: number } {
   return { path, waiting };

@@ -9,6 +9,7 @@ import {
 import { fileStatus } from "../ffi/file_status.ts";
 import { type OpenFiles, openFiles, processName } from "../ffi/open_files.ts";
 import { type Command, Refused } from "./command.ts";
+import { checkName, isPath } from "./operand_name.ts";
 import { type TableCell, writeTable } from "./table.ts";
 import { bytesText, printable } from "./text.ts";
 
@@ -34,7 +35,8 @@ export const ls: Command = {
   run({ operands, flags, out }): number {
     const opened = openFiles();
     const cells = listCells();
-    const channels = channelsAt([DEFAULT_FOLDER, ...operands], opened);
+    for (const name of operands) if (!isPath(checkListed(name))) mustBeCell(name, cells);
+    const channels = channelsAt([DEFAULT_FOLDER, ...operands.filter(isPath)], opened);
     if (flags["json"]) {
       out.json({ cells: cells.map(cellDocument), channels: channels.map(channelDocument) });
       return 0;
@@ -45,6 +47,20 @@ export const ls: Command = {
     return 0;
   },
 };
+
+/** A folder may end in a slash. */
+function checkListed(operand: string): string {
+  return operand === "" || !isPath(operand) ? checkName(operand) : operand;
+}
+
+/** A name without a slash is that of a cell, and all cells are listed. */
+function mustBeCell(name: string, cells: readonly CellInfo[]): void {
+  if (cells.some((cell) => cell.name === name)) return;
+  const shown = printable(name);
+  throw new Refused(
+    `Cannot list "${shown}": there is no shared cell of that name; a folder or channel is "./${shown}"`,
+  );
+}
 
 /** By path, each once. */
 function channelsAt(places: readonly string[], opened: OpenFiles): NamedChannelInfo[] {

@@ -1,14 +1,14 @@
 // `isthmus recv`: receives from a named channel, and prints.
 import { IpcBytesReceiver } from "../channel/bytes_receiver.ts";
 import { IpcReceiver } from "../channel/receiver.ts";
-import type { NamedChannelOptions } from "../channel/ring_file.ts";
-import { MAX_CAPACITY } from "../channel/ring_layout.ts";
 import { IpcError } from "../ffi/error.ts";
 import { integerOf, millisecondsOf } from "./arguments.ts";
-import { type Call, type Command, Refused, UsageError } from "./command.ts";
+import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";
+import { type Command, Refused } from "./command.ts";
 import { jsonLine } from "./json_value.ts";
 import { type Format, formatFlags, formatOf } from "./message_format.ts";
 import { MessageOutput } from "./message_output.ts";
+import { checkChannel } from "./operand_name.ts";
 import { Output, ReaderGone } from "./output.ts";
 import { Interrupted, Stop } from "./stop.ts";
 import { counted, printable } from "./text.ts";
@@ -32,8 +32,7 @@ export const recv: Command = {
     "zero-copy": { help: "Read messages where they lie in shared memory, without a copy" },
     count: { help: "End after so many messages", short: "n", value: "N" },
     timeout: { help: "End when no message has come for so long; a failure if --count asks for more", value: "MS" },
-    capacity: { help: "Bytes that a new channel holds, 4 MiB unless told", value: "BYTES" },
-    mode: { help: "Permission bits of a new channel, 600 unless told", value: "OCTAL" },
+    ...CHANNEL_FLAGS,
   },
   examples: [
     ["isthmus recv /dev/shm/jobs", "print messages until Ctrl-C"],
@@ -45,7 +44,7 @@ export const recv: Command = {
     const format = formatOf(call);
     const count = integerOf(call, "count", { least: 1 }) ?? Infinity;
     const options = { timeout: millisecondsOf(call, "timeout") ?? Infinity };
-    const path = call.operands[0]!, named = namedOptions(call);
+    const path = checkChannel(call.operands[0]!), named = channelOptionsOf(call);
     using stop = new Stop();
     using receiver = format === "raw" ? IpcBytesReceiver.create(path, named) : IpcReceiver.create<unknown>(path, named);
     using output = new MessageOutput(stop);
@@ -106,19 +105,4 @@ function writerOf(format: Format, out: Output): (message: unknown) => Uint8Array
   const shown = out.terminal ? printable : (text: string) => text;
   return (message) =>
     encoder.encode(`${shown(format === "text" && typeof message === "string" ? message : jsonLine(message))}\n`);
-}
-
-function namedOptions(call: Call): NamedChannelOptions {
-  const capacity = integerOf(call, "capacity", { least: 1, most: MAX_CAPACITY });
-  const { mode } = call.flags;
-  if (mode !== undefined && !/^0?[0-7]{3}$/.test(String(mode))) {
-    throw new UsageError(`"--mode" takes three octal digits, such as 660, and not "${mode}"`);
-  }
-  if (mode !== undefined && !/^0?[67][0-7]{2}$/.test(String(mode))) {
-    throw new UsageError(`"--mode=${mode}" would keep the channel's owner from reading or writing it: begin with 6`);
-  }
-  return {
-    ...(capacity === undefined ? {} : { capacity }),
-    ...(mode === undefined ? {} : { mode: parseInt(String(mode), 8) }),
-  };
 }

@@ -1,8 +1,11 @@
 // `isthmus rm`: removes a shared cell or a named channel.
-import { cellInfo, removeCell } from "../arc/registry.ts";
+import { CellPeek } from "../arc/cell_peek.ts";
+import { removeCell } from "../arc/registry.ts";
 import { IpcReceiver } from "../channel/receiver.ts";
-import { namedChannelInfo } from "../channel/ring_file_list.ts";
+import { RingPeek } from "../channel/ring_peek.ts";
 import { type Command, Refused } from "./command.ts";
+import { checkName, isPath } from "./operand_name.ts";
+import { noCell, noChannel } from "./show.ts";
 
 /** The command. */
 export const rm: Command = {
@@ -18,22 +21,31 @@ export const rm: Command = {
     ["isthmus rm /dev/shm/jobs --force", "remove a channel that is in use"],
   ],
   run({ operands, flags, out }): number {
-    const name = operands[0]!;
+    const name = checkName(operands[0]!);
     const force = flags["force"] !== undefined;
-    if (name.includes("/")) {
-      const info = namedChannelInfo(name);
-      if (info === undefined) throw new Refused(`Cannot remove "${name}": there is no named channel at that path`);
-      if (!IpcReceiver.remove(name, { force })) throw inUse(name);
-    } else {
-      const info = cellInfo(name);
-      if (info === undefined) throw new Refused(`Cannot remove "${name}": there is no shared cell of that name`);
-      if (!info.stale && !force) throw inUse(name);
-      removeCell(name);
-    }
+    if (isPath(name)) removeChannel(name, force);
+    else removeNamedCell(name, force);
     out.line(`removed ${name}`);
     return 0;
   },
 };
+
+function removeChannel(path: string, force: boolean): void {
+  {
+    using ring = RingPeek.open(path);
+    if (ring === undefined) throw noChannel("remove", path);
+  }
+  if (!IpcReceiver.remove(path, { force })) throw inUse(path);
+}
+
+function removeNamedCell(name: string, force: boolean): void {
+  {
+    using cell = CellPeek.open(name);
+    if (cell === undefined) throw noCell("remove", name);
+    if (!cell.info().stale && !force) throw inUse(name);
+  }
+  if (!removeCell(name)) throw noCell("remove", name);
+}
 
 function inUse(name: string): Refused {
   return new Refused(`Cannot remove "${name}": a living process uses it; end that first, or add --force`);

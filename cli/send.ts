@@ -6,12 +6,15 @@ import { RingPeek } from "../channel/ring_peek.ts";
 import { IpcSender } from "../channel/sender.ts";
 import { IpcError } from "../ffi/error.ts";
 import { millisecondsOf } from "./arguments.ts";
+import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";
 import { type Command, Refused } from "./command.ts";
 import { valueOfJson } from "./json_value.ts";
 import { type Format, formatFlags, formatOf } from "./message_format.ts";
+import { checkChannel } from "./operand_name.ts";
 import { inputPieces, linesOf } from "./standard_input.ts";
 import { Interrupted, Stop } from "./stop.ts";
 import { counted } from "./text.ts";
+import { messageOfArgument } from "./value_argument.ts";
 
 /** Bytes read at a time. */
 const PIECE = 65_536;
@@ -30,27 +33,31 @@ export const send: Command = {
     "Each line is a message, a text; with --json it is the value that the JSON stands for, where what JSON lacks is an",
     'object such as {"$bigint": "12"} or {"$bytes": "AQI="}, and blank lines are left out. With --raw the input is sent as',
     `messages of bytes, as it is read, at most ${PIECE} bytes each: one after the other they are the input again.`,
-    "Values that are given are a message each, and the input is not read. It ends at the first line that cannot be sent;",
-    "what was sent before it stays sent.",
+    'Values that are given are a message each, and the input is not read: a VALUE is JSON, as for "isthmus set", or a text',
+    "that is no JSON and does not begin as JSON does; with --json it must be JSON, with --raw it is bytes. It ends at the",
+    "first line that cannot be sent; what was sent before it stays sent.",
   ].join("\n"),
   operands: ["PATH", "[VALUE...]"],
   flags: {
     ...formatFlags("Each line, or value, is JSON", "Send bytes as they are"),
     timeout: { help: "Wait for room no longer than this, for each message", value: "MS" },
+    ...CHANNEL_FLAGS,
   },
   examples: [
     ["isthmus send /dev/shm/jobs hello", "one message"],
     ["tail -f log | isthmus send /dev/shm/jobs", "lines as they come"],
-    [`isthmus send /dev/shm/jobs --json '{"id": 1}' 2`, "two values"],
+    [`isthmus send /dev/shm/jobs '{"id": 1}' 2`, "two values"],
     ["isthmus send /dev/shm/file --raw <file", "bytes"],
   ],
   async run(call): Promise<number> {
     const [path, ...given] = call.operands as [string, ...string[]];
     const format = formatOf(call);
     const timeout = millisecondsOf(call, "timeout") ?? Infinity;
-    const values = given.map((text) => valueOfText(format, text)); // all of them, before any is sent
+    checkChannel(path);
+    const named = channelOptionsOf(call);
+    const values = given.map((text, i) => valueGiven(format, text, i)); // all of them, before any is sent
     using stop = new Stop();
-    const sender = format === "raw" ? IpcBytesSender.open(path) : IpcSender.open<unknown>(path);
+    const sender = format === "raw" ? IpcBytesSender.open(path, named) : IpcSender.open<unknown>(path, named);
     const wait = { timeout, signal: stop.signal };
     const put = async (value: unknown) => await sender.send(value as Uint8Array, wait);
     try {
@@ -59,11 +66,20 @@ export const send: Command = {
     } finally {
       sender.close();
       // A receiver that ended while this sender was attached has left the files for it.
-      removeEmptyRingFile(path);
+      removeIfEmpty(path);
     }
     return 0;
   },
 };
+
+/** Another user's stays: who comes next uses it. */
+function removeIfEmpty(path: string): void {
+  try {
+    removeEmptyRingFile(path);
+  } catch (error) {
+    if (!(error instanceof IpcError) || error.code !== "Permission") throw error;
+  }
+}
 
 type Put = (value: unknown) => Promise<void>;
 
@@ -115,6 +131,16 @@ function readerOf(format: Format): (bytes: Uint8Array) => [unknown] | undefined 
 function valueOfText(format: Format, text: string): unknown {
   if (format === "raw") return new TextEncoder().encode(text);
   return format === "json" ? valueOfJson(text) : text;
+}
+
+/** A value that stands on the command line. */
+function valueGiven(format: Format, text: string, index: number): unknown {
+  if (format !== "text") return valueOfText(format, text);
+  try {
+    return messageOfArgument(text);
+  } catch (error) {
+    throw at(`Value ${index + 1}`, 0, error);
+  }
 }
 
 function capacityAt(path: string): number {

@@ -6,12 +6,14 @@ import type { CellInfo } from "../arc/registry.ts";
 import { IpcError } from "../ffi/error.ts";
 import { millisecondsOf } from "./arguments.ts";
 import { type Command, Refused, UsageError } from "./command.ts";
-import { jsonOf, valueOfJson } from "./json_value.ts";
+import { jsonOf } from "./json_value.ts";
 import { processesText } from "./ls.ts";
-import { isPath, noCell } from "./show.ts";
+import { checkName, isPath } from "./operand_name.ts";
+import { noCell } from "./show.ts";
 import { inputPieces } from "./standard_input.ts";
 import { Stop } from "./stop.ts";
 import { TRUST_FLAG, trustOf } from "./trust.ts";
+import { valueOfArgument } from "./value_argument.ts";
 
 /** Stands for the standard input. */
 const INPUT = "-";
@@ -49,10 +51,10 @@ export const set: Command = {
     const [name, text] = call.operands as [string, string];
     const { flags, out } = call;
     const timeout = millisecondsOf(call, "timeout") ?? Infinity;
-    if (isPath(name)) throw new UsageError(`"${name}" is a path: "isthmus send" sends to named channels`);
+    if (isPath(checkName(name))) throw new UsageError(`"${name}" is a path: "isthmus send" sends to named channels`);
     using stop = new Stop();
     const { info, known } = lookAt(name);
-    const given = valueOf(text === INPUT ? await readInput(info.capacity * JSON_PER_BYTE, stop) : text);
+    const given = valueOfArgument(text === INPUT ? await readInput(info.capacity * JSON_PER_BYTE, stop) : text);
     const trust = trustOf(call);
     using cell = IpcArc.load<unknown>(name, known === undefined ? trust : { ...trust, layout: known.layout });
     const ownerDied = await put(cell, () => known === undefined ? given : known.fit(given), timeout, stop);
@@ -101,15 +103,6 @@ function ownerOf(name: string): string {
   using peek = CellPeek.open(name);
   const owner = peek?.info().lockedBy;
   return owner === undefined ? "" : `; ${processesText([owner])} has the lock`;
-}
-
-function valueOf(text: string): unknown {
-  try {
-    return valueOfJson(text);
-  } catch (error) {
-    if (!/^[\w./-]+$/.test(text)) throw error;
-    throw new Refused(`${(error as Error).message}; a text is written '"${text}"'`);
-  }
 }
 
 async function readInput(limit: number, stop: Stop): Promise<string> {

@@ -2,12 +2,14 @@
 import { type CellHeader, CellPeek, DECODED_LIMIT } from "../arc/cell_peek.ts";
 import type { CellInfo } from "../arc/registry.ts";
 import { describe, type NamedChannelInfo } from "../channel/ring_file_list.ts";
+import { FORMAT_VERSION } from "../channel/ring_layout.ts";
 import { type Backlog, RingPeek, type WaitingMessage } from "../channel/ring_peek.ts";
 import { decodeCbor } from "../ffi/cbor.ts";
 import { openFiles } from "../ffi/open_files.ts";
 import { type Call, type Command, Refused, UsageError } from "./command.ts";
 import { type Json, jsonOf } from "./json_value.ts";
 import { cellDocument, channelDocument, holdersText, lockedText, processesText, stateText } from "./ls.ts";
+import { checkName, isPath } from "./operand_name.ts";
 import type { Output } from "./output.ts";
 import { bytesText, counted, cut, printable } from "./text.ts";
 import { dumpLines, hexText, valueLine, valueLines } from "./value_text.ts";
@@ -44,16 +46,11 @@ export const show: Command = {
     ["isthmus show progress --json | jq .value", "for programs"],
   ],
   run(call): number {
-    const name = call.operands[0]!;
+    const name = checkName(call.operands[0]!);
     const limit = countOf(call, "limit") ?? DEFAULT_LIMIT;
     return isPath(name) ? showChannel(name, limit, call) : showCell(name, call);
   },
 };
-
-/** Whether a name is that of a channel. Names of cells have no slash. */
-export function isPath(name: string): boolean {
-  return name.includes("/");
-}
 
 function countOf({ flags }: Call, name: string): number | undefined {
   const text = flags[name];
@@ -149,7 +146,7 @@ function showChannel(path: string, limit: number, { flags, out }: Call): number 
     const { head, read, tail } = ring.counters();
     out.json({
       ...channelDocument(info),
-      header: { format: 1, cells: ring.cells, head: head >>> 0, read: read >>> 0, tail: tail >>> 0 },
+      header: { format: FORMAT_VERSION, cells: ring.cells, head: head >>> 0, read: read >>> 0, tail: tail >>> 0 },
       closed: ring.closed,
       unfinished: backlog.unfinished,
       backlog: shown.map(([length, found]) => ({ length, ...messageDocument(found) })),

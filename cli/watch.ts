@@ -8,8 +8,10 @@ import { type Call, type Command, UsageError } from "./command.ts";
 import { jsonOf } from "./json_value.ts";
 import { LiveText } from "./live_text.ts";
 import { processDocument, processesText } from "./ls.ts";
+import { MessageOutput } from "./message_output.ts";
 import type { Output } from "./output.ts";
-import { isPath, noChannel } from "./show.ts";
+import { checkName, isPath } from "./operand_name.ts";
+import { noChannel } from "./show.ts";
 import { Stop } from "./stop.ts";
 import { TRUST_FLAG, trustedOf } from "./trust.ts";
 import { bytesText, counted, printable } from "./text.ts";
@@ -42,8 +44,9 @@ export const watch: Command = {
     ["isthmus watch progress | while read -r value; do …; done", "act on every change"],
   ],
   async run(call): Promise<number> {
-    const name = call.operands[0]!;
+    const name = checkName(call.operands[0]!);
     using stop = new Stop();
+    using _output = new MessageOutput(stop); // ends it when nobody reads any more, also while nothing changes
     if (isPath(name)) await watchChannel(name, call, stop);
     else await watchCell(name, call, stop);
     return 0;

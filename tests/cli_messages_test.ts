@@ -51,12 +51,12 @@ folderTest("isthmus send sends each line, and isthmus recv prints it", async (fo
 });
 
 folderTest("isthmus send sends the values it is given, and does not read then", async ({ channel: path }) => {
-  assertEquals(await isthmusReading("not this\n", "send", path, "a b", "", "-5"), DONE);
+  assertEquals(await isthmusReading("not this\n", "send", path, "a b", "", "-5", '"-5"', '{"a":1}'), DONE);
   assertEquals(await isthmus("send", path, "--", "--json"), DONE);
   assertEquals(await isthmus("send", path, "--json", "[1]", '{"$bigint":"12"}'), DONE);
   assertEquals(
-    (await isthmus("recv", path, "-n", "6", "--json")).out,
-    '"a b"\n""\n"-5"\n"--json"\n[1]\n{"$bigint":"12"}\n',
+    (await isthmus("recv", path, "-n", "8", "--json")).out,
+    '"a b"\n""\n-5\n"-5"\n{"a":1}\n"--json"\n[1]\n{"$bigint":"12"}\n',
   );
 });
 
