@@ -30,6 +30,13 @@ export interface ChannelOptions {
    * All of it has room once the channel was found empty; after other traffic it may be half, until the receiver goes on.
    */
   capacity?: number;
+  /**
+   * Bytes that a message may have to be received, as by {@linkcode IpcReceiver.limitMessages}. A larger one is skipped with
+   * `TooLarge`. The receiver takes the limit along in this process only.
+   *
+   * @default Half of the memory that the machine has free when the message is received.
+   */
+  maxMessageBytes?: number;
 }
 
 const MAKE = "Cannot make a channel";
@@ -60,8 +67,10 @@ const MAKE = "Cannot make a channel";
  * ```
  */
 export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
-  const unused = new UnusedChannel(optionsOf(options, MAKE).capacity);
-  return [new IpcSender<T>(unused), new IpcReceiver<T>(unused)];
+  const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
+  const unused = new UnusedChannel(capacity), receiver = new IpcReceiver<T>(unused);
+  if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
+  return [new IpcSender<T>(unused), receiver];
 }
 
 /**
@@ -83,6 +92,8 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
  * ```
  */
 export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
-  const unused = new UnusedChannel(optionsOf(options, MAKE).capacity);
-  return [new IpcBytesSender(unused), new IpcBytesReceiver(unused)];
+  const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
+  const unused = new UnusedChannel(capacity), receiver = new IpcBytesReceiver(unused);
+  if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
+  return [new IpcBytesSender(unused), receiver];
 }

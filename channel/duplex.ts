@@ -278,6 +278,18 @@ export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
     this.#receiver.limitSpins(microseconds);
   }
 
+  /**
+   * Limits how large a message may be that this end receives; see {@linkcode IpcReceiver.limitMessages}.
+   *
+   * @param bytes Bytes, an integer from 0; `Infinity` for no limit.
+   * @throws {IpcError} `Closed`.
+   * @throws {TypeError} If it is no number.
+   * @throws {RangeError} If it is not such a number.
+   */
+  limitMessages(bytes: number): void {
+    this.#receiver.limitMessages(bytes);
+  }
+
   /** Iterates over the messages until the other end is gone, or this one is closed. Leaving the loop takes no message. */
   [Symbol.asyncIterator](): AsyncIterableIterator<In> {
     return this.#receiver.values();

@@ -373,6 +373,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * `TooLarge`. By default a message may take half of the memory that the machine has free when it arrives.
    *
    * @param bytes Bytes, an integer from 0; `Infinity` for no limit.
+   * @throws {TypeError} If it is no number.
    * @throws {RangeError} If it is not such a number.
    * @throws {IpcError} `Closed`.
    *
@@ -391,11 +392,7 @@ export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
    * ```
    */
   limitMessages(bytes: number): void {
-    if (!(bytes === Infinity || (Number.isSafeInteger(bytes) && bytes >= 0))) {
-      throw new RangeError(
-        `Cannot limit messages to ${String(bytes)} bytes: it must be an integer from 0, or Infinity`,
-      );
-    }
+    messageLimitOf(bytes);
     if (this.#seat.state !== "open") this.#open();
     this.#seat.limitMessages(bytes);
   }
@@ -934,6 +931,12 @@ function inTurns<R>(get: (ring: RingReceiver) => R, ring: RingReceiver): R | Err
 }
 
 const RECEIVE = "receive a message";
+
+/** Checks how many bytes a message may have; `undefined` is the default. */
+export function messageLimitOf(bytes: number | undefined): number | undefined {
+  if (bytes === undefined || bytes === Infinity) return bytes;
+  return integerOf(bytes, 0, Number.MAX_SAFE_INTEGER, "Cannot limit messages to the length");
+}
 
 /** The error of a receiver whose senders are all gone. */
 export function disconnected(): IpcError {

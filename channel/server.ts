@@ -23,6 +23,7 @@ import { IpcDuplex } from "./duplex.ts";
 import { Guests } from "./guests.ts";
 import { connectDuplex, HELLO_FDS, receiveHello } from "./hello.ts";
 import { HANDSHAKE_TIMEOUT, type ServerOptions } from "./one_shot_server.ts";
+import { messageLimitOf } from "./receiver_base.ts";
 import { capacityOf } from "./ring_memory.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
@@ -50,6 +51,8 @@ export interface IpcServerOptions extends ServerOptions {
    * name that the server gets, so it has no effect with a `path`: there clients say it.
    */
   capacity?: number;
+  /** Bytes that a message of a client may have, as for `channel()`. */
+  maxMessageBytes?: number;
 }
 
 const ACCEPT = "accept a client";
@@ -117,6 +120,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   /** What clients connect to. */
   readonly name: string;
   readonly #socket: UnixSocket;
+  readonly #maxMessageBytes: number | undefined;
   readonly #allow: (peer: PeerCredentials) => boolean;
   readonly #ready: IpcDuplex<Out, In>[] = [];
   readonly #waits: Waiting<IpcDuplex<Out, In>>[] = [];
@@ -142,8 +146,9 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * @throws {RangeError} If the capacity cannot be used.
    */
   constructor(options: IpcServerOptions = {}) {
-    const { path, capacity, allow } = optionsOf(options, "Cannot start a server");
+    const { path, capacity, maxMessageBytes, allow } = optionsOf(options, "Cannot start a server");
     if (capacity !== undefined) capacityOf(capacity); // says what is wrong with it
+    this.#maxMessageBytes = messageLimitOf(maxMessageBytes);
     this.name = path === undefined ? freshServerName(MANY, capacity) : path;
     this.#allow = admissionBy(allow);
     this.#socket = UnixSocket.listen(this.name, { backlog: BACKLOG });
@@ -165,9 +170,12 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * @throws {RangeError} If the capacity cannot be used.
    */
   static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
-    const { capacity } = optionsOf(options, "Cannot connect");
+    const { capacity, maxMessageBytes } = optionsOf(options, "Cannot connect");
+    const limit = messageLimitOf(maxMessageBytes);
     const [port, ring] = connectDuplex(name, capacity ?? capacityInName(name));
-    return new IpcDuplex(new IpcSender<Out>(port), new IpcReceiver<In>(ring));
+    const client = new IpcDuplex(new IpcSender<Out>(port), new IpcReceiver<In>(ring));
+    if (limit !== undefined) client.limitMessages(limit);
+    return client;
   }
 
   /** The path that it listens at; `undefined` for a name without a file. */
@@ -410,6 +418,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     const handles = receiveHello(connection, MANY);
     if (handles === undefined) return undefined;
     const receiver = new IpcReceiver<In>({ handle: handles[0]!, early: [] });
+    if (this.#maxMessageBytes !== undefined) receiver.limitMessages(this.#maxMessageBytes);
     const client = new IpcDuplex<Out, In>(new IpcSender<Out>(handles[1]!), receiver, peer);
     this.#turnedAway = undefined;
     return client;

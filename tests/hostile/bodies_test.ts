@@ -1,6 +1,6 @@
 // Bodies of messages that do not fit into the ring travel in files that a peer has made: none is believed.
-import { assert, assertEquals } from "@std/assert";
-import { bytesChannel, channel, IpcError, type IpcReceiver } from "../../mod.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { bytesChannel, channel, IpcError, type IpcReceiver, IpcServer } from "../../mod.ts";
 import { IpcFd } from "../../ffi/fd.ts";
 import { libc } from "../../ffi/libc.ts";
 import { O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY } from "../../ffi/platform.ts";
@@ -177,4 +177,28 @@ test("A time-out holds while a large body is read; the next calls go on with it,
   const there = moved.recvSync();
   assertEquals(there.recvSync().length, body.length);
   for (const end of [sender, there, mover, moved]) end.close();
+});
+
+test("The limit is an option of channels, servers and clients", async () => {
+  const [bytes, byteReceiver] = bytesChannel({ maxMessageBytes: 10 });
+  bytes.sendSync(new Uint8Array(11)), bytes.sendSync(new Uint8Array(10));
+  assertIpcErrorSync("TooLarge", () => byteReceiver.recvSync());
+  assertEquals(byteReceiver.recvSync().length, 10);
+  const [values, valueReceiver] = channel<string>({ maxMessageBytes: 100 });
+  values.sendSync("x".repeat(200));
+  assertIpcErrorSync("TooLarge", () => valueReceiver.recvSync());
+  using server = new IpcServer<string, string>({ maxMessageBytes: 100 });
+  using client = IpcServer.connect<string, string>(server.name, { maxMessageBytes: 300 });
+  using served = await server.accept();
+  client.sendSync("x".repeat(200)), served.sendSync("x".repeat(200)), served.sendSync("x".repeat(400));
+  assertIpcErrorSync("TooLarge", () => served.recvSync());
+  assertEquals(client.recvSync().length, 200);
+  assertIpcErrorSync("TooLarge", () => client.recvSync());
+  for (const wrong of [-1, 1.5, NaN]) {
+    assertThrows(() => channel({ maxMessageBytes: wrong }), RangeError);
+    assertThrows(() => new IpcServer({ maxMessageBytes: wrong }), RangeError);
+    assertThrows(() => IpcServer.connect(server.name, { maxMessageBytes: wrong }), RangeError);
+    assertThrows(() => client.limitMessages(wrong), RangeError);
+  }
+  for (const end of [bytes, byteReceiver, values, valueReceiver]) end.close();
 });

@@ -3,12 +3,13 @@ import { assert } from "@std/assert";
 import { IpcError } from "../../mod.ts";
 import { patience } from "../support/patience.ts";
 import { processTest } from "../support/test.ts";
+import { numberArgument } from "../support/test_arguments.ts";
 import { threadTime } from "../support/thread_clock.ts";
 import { victim } from "./forge.ts";
 import { scribble, type Way, WAYS } from "./scribblers.ts";
 
 /** Milliseconds for which each is done; `deno task test:hostile` asks for more. */
-const DURATION = Number(Deno.args[0] ?? 0) || 400;
+const DURATION = numberArgument("scribble", 400);
 
 /** So many cells that going over all of them takes longer than a call may. */
 const CAPACITY = 64 << 20;
