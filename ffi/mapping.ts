@@ -51,6 +51,7 @@ class Span extends OpenThing {
   pinned = false;
   #buffer: WeakRef<ArrayBuffer> | undefined;
   #note = -1;
+  #guard: SpanGuard | undefined;
 
   constructor(address: bigint, length: number) {
     super();
@@ -62,12 +63,16 @@ class Span extends OpenThing {
   mapped(buffer: ArrayBuffer): void {
     this.#note = noteMapping(this.address, this.length);
     this.#buffer = new WeakRef(buffer);
+    this.#guard = guardSpan(this.address, this.length);
     this.opened();
   }
 
   /** Whether the program has part of it. */
   set lent(value: boolean) {
     noteLent(this.#note, value);
+    if (this.#guard === undefined) return;
+    if (value) disarmSpan(this.#guard);
+    else armSpan(this.#guard, this);
   }
 
   protected override get goesLast(): boolean {
@@ -82,6 +87,8 @@ class Span extends OpenThing {
 
   unmap(): void {
     this.ended();
+    if (this.#guard !== undefined) unguardSpan(this.#guard);
+    this.#guard = undefined;
     forgetMapping(this.#note);
     const { c } = libc();
     const pointer = Deno.UnsafePointer.create(this.address), length = BigInt(this.length);
@@ -112,7 +119,6 @@ const empty = new WeakSet<ArrayBuffer>();
 /** Memory mapped into this process. */
 export class Mapping {
   readonly #span: Span;
-  readonly #guard: SpanGuard | undefined;
   #buffer: ArrayBuffer;
   #mapped = true;
   /** Windows that have not ended. */
@@ -124,7 +130,6 @@ export class Mapping {
     this.#buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, span.length);
     span.mapped(this.#buffer);
     forgotten.register(this.#buffer, span, this);
-    this.#guard = guardSpan(span.address, span.length);
   }
 
   /** The whole mapping. Detached (length 0) once unmapped. Not for programs: one that transferred it would keep it. */
@@ -159,10 +164,7 @@ export class Mapping {
     }
     const window = Deno.UnsafePointerView.getArrayBuffer(this.pointerAt(offset), length);
     // A program may transfer it to another isolate, which this one's end must not harm.
-    if (this.#windows++ === 0) {
-      this.#span.lent = true;
-      if (this.#guard !== undefined) disarmSpan(this.#guard);
-    }
+    if (this.#windows++ === 0) this.#span.lent = true;
     return window;
   }
 
@@ -174,9 +176,7 @@ export class Mapping {
     if (window.byteLength > 0) window.transfer(0);
     else if (empty.has(window)) return;
     else this.#span.pinned = true;
-    if (--this.#windows > 0 || this.#span.pinned) return;
-    this.#span.lent = false;
-    if (this.#guard !== undefined) armSpan(this.#guard, this.#span);
+    if (--this.#windows === 0 && !this.#span.pinned) this.#span.lent = false;
   }
 
   /** Unmaps. Every view on {@linkcode Mapping.buffer} is detached first, so a stale one is empty, not dangling. */
@@ -184,7 +184,6 @@ export class Mapping {
     if (!this.#mapped) return;
     this.#mapped = false;
     forgotten.unregister(this);
-    if (this.#guard !== undefined) unguardSpan(this.#guard);
     this.#buffer.transfer(0);
     this.#span.unmap();
   }
