@@ -39,10 +39,6 @@ interface Loop {
   close(): void;
 }
 
-const [role, server] = Deno.args;
-if (role === "assist") await assist(server!);
-else if (role === undefined) await main();
-
 function received(receive: (from: IpcReceiver<number>) => () => unknown): Loop {
   const [flood, receiver] = channel<number>();
   return { turn: receive(receiver), job: { flood }, close: () => receiver.close() };
@@ -201,3 +197,7 @@ async function assist(name: string): Promise<void> {
     }
   }
 }
+
+const [role, server] = Deno.args;
+if (role === "assist") await assist(server!);
+else if (role === undefined) await main();

@@ -188,76 +188,61 @@ const LOOPS: Record<string, () => Loop> = {
   },
 };
 
-/** A TCP connection to this process, of another thread: how long its round trips take. */
-async function echo(): Promise<{ times(): Promise<number[]>; close(): void }> {
-  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  const { port } = listener.addr as Deno.NetAddr;
-  const serving = (async () => {
-    const connection = await listener.accept();
+/** Round trips over TCP within this process. */
+class Echo {
+  trips = 0;
+  #over = false;
+  readonly #done: Promise<unknown>;
+
+  constructor() {
+    const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
     const buffer = new Uint8Array(64);
-    for (let n = await connection.read(buffer); n !== null; n = await connection.read(buffer)) {
-      await connection.write(buffer.subarray(0, n));
-    }
-    connection.close();
-  })();
-  const url = URL.createObjectURL(
-    new Blob([`
-    const connection = await Deno.connect({ port: ${port} });
-    const buffer = new Uint8Array(64), times = [];
-    let over = false;
-    self.onmessage = () => over = true;
-    postMessage("ready");
-    while (!over) {
-      const begin = performance.now();
-      await connection.write(buffer);
-      await connection.read(buffer);
-      times.push(performance.now() - begin);
-    }
-    connection.close();
-    postMessage(times);`]),
-  );
-  const worker = new Worker(url, { type: "module" });
-  const said = () => new Promise<unknown>((resolve) => worker.onmessage = ({ data }) => resolve(data));
-  await said();
-  return {
-    async times() {
-      worker.postMessage("over");
-      return await said() as number[];
-    },
-    async close() {
-      worker.terminate();
+    const serving = async () => {
+      const connection = await listener.accept();
       listener.close();
-      await serving;
-    },
-  };
+      for (let n = await connection.read(buffer); n !== null; n = await connection.read(buffer)) {
+        await connection.write(buffer.subarray(0, n));
+      }
+      connection.close();
+    };
+    const asking = async () => {
+      const connection = await Deno.connect({ port: (listener.addr as Deno.NetAddr).port });
+      for (; !this.#over; this.trips++) {
+        await connection.write(new Uint8Array(8));
+        await connection.read(new Uint8Array(8));
+      }
+      connection.close();
+    };
+    this.#done = Promise.all([serving(), asking()]);
+  }
+
+  async close(): Promise<void> {
+    this.#over = true;
+    await this.#done;
+  }
 }
 
-const mayUse = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
 const mayNet = Deno.permissions.querySync({ name: "net" }).state === "granted";
 
 for (const [name, make] of Object.entries(LOOPS)) {
   for (const work of [0, 1]) {
-    const title = `Timers and I/O get their turn beside ${name} in a loop, with ${work} ms of work each`;
-    // A terminated Worker leaves operations behind, for a while.
-    Deno.test({ name: title, ignore: !mayUse, sanitizeOps: false, sanitizeResources: false }, async () => {
+    test(`Timers and I/O get their turn beside ${name} in a loop, with ${work} ms of work each`, async () => {
       const loop = make();
-      const other = mayNet ? await echo() : undefined;
-      let ticks = 0, over = false;
+      const echo = mayNet ? new Echo() : undefined;
+      let ticks = 0;
       const ticking = setInterval(() => ticks++, 5);
-      setTimeout(() => over = true, 250);
-      const begin = performance.now();
-      while (!over) {
-        await loop.turn();
-        for (const until = performance.now() + work; performance.now() < until;);
-        assert(performance.now() - begin < patience(20_000), "no timer gets its turn");
+      try {
+        const begin = performance.now();
+        while (ticks < 5 || (echo !== undefined && echo.trips < 5)) {
+          await loop.turn();
+          for (const until = performance.now() + work; performance.now() < until;);
+          assert(performance.now() - begin < patience(20_000), `${ticks} ticks, ${echo?.trips} round trips in 20 s`);
+        }
+      } finally {
+        clearInterval(ticking);
+        loop.close();
+        await echo?.close();
       }
-      clearInterval(ticking);
-      assert(ticks >= 3, `${ticks} ticks`);
-      loop.close();
-      if (other === undefined) return;
-      const times = await other.times();
-      await other.close();
-      assert(times.length >= 3, `${times.length} round trips, the longest ${Math.max(...times)} ms`);
     });
   }
 }
@@ -276,8 +261,8 @@ test("A program gives way by the clock: with 5 ms of work a message, a timer is 
     for (const until = performance.now() + 5; performance.now() < until;);
   }
   clearInterval(ticking);
-  assert(late.length >= 5, `${late.length} ticks in 300 ms`);
-  assert(Math.max(...late.slice(2)) < patience(200), `late by ${late}`);
+  assert(late.length >= 3, `${late.length} ticks in 300 ms`);
+  assert(Math.max(...late.slice(2)) < patience(250), `late by ${late}`);
   close();
 });
 
