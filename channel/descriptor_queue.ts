@@ -220,11 +220,10 @@ export class DescriptorQueue implements DescriptorSource {
    * no room for them: nothing is lost then.
    */
   take(slot: number, counter: number, count: number): IpcFd[] {
-    const most = 2 * mostEarly();
     for (let packets = 0;; packets++) {
       const found = this.#find(slot, counter);
       if (found !== undefined) return this.#unpack(found, count);
-      if (packets >= MOST_PACKETS || this.#held > most) {
+      if (packets >= MOST_PACKETS || (packets > 1 && this.#held > 2 * mostEarly())) {
         throw damaged(`${this.#held} descriptors of other messages came ahead of its own`);
       }
       if (this.#readPacket()) continue;

@@ -160,12 +160,11 @@ export function receiveMessage(
  *
  * @returns How many there are, 0 at the end of the stream, or the error number, negative.
  */
-export function peekBytes(socket: number, data: Uint8Array): number {
+export function peekBytes(socket: number, data: Uint8Array<ArrayBuffer>): number {
   const { c, errnoCell } = libc();
-  const frame = shared ??= new Frame();
+  const size = BigInt(data.length);
   for (;;) {
-    frame.prepare(data, 0);
-    const length = c.recvmsg(socket, frame.header, MSG_DONTWAIT | MSG_PEEK);
+    const length = c.recv(socket, data, size, MSG_DONTWAIT | MSG_PEEK);
     const errno = errnoCell[0]!;
     if (length >= 0) return length;
     if (errno !== EINTR) return -errno;
