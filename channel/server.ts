@@ -20,6 +20,7 @@ import {
 import { admissionBy } from "./admission.ts";
 import type { ChannelOptions } from "./channel.ts";
 import { IpcDuplex } from "./duplex.ts";
+import { Crowd } from "./crowd.ts";
 import { Guests } from "./guests.ts";
 import { connectDuplex, HELLO_FDS, receiveHello } from "./hello.ts";
 import { HANDSHAKE_TIMEOUT, type ServerOptions } from "./one_shot_server.ts";
@@ -78,6 +79,18 @@ const LOOK_AGAIN = 10;
 /** Descriptors that a loop over clients leaves free for what the program does for them, at most; and which part of all. */
 const MOST_SPARE = 64, SPARE_SHARE = 16;
 
+/** Descriptors that are kept for processes that have few clients, at most; and which part of all. */
+const MOST_RESERVED = 128, RESERVED_SHARE = 8;
+
+/** Clients that wait because their process has enough of them, while there are few descriptors; others are dropped. */
+const MOST_PARKED = 64;
+
+/** Connections that are looked at in one call: a peer may make them all the time. */
+const MOST_LOOKS = 64;
+
+/** Why a client waits. */
+const CROWDED = new Error("A process has many clients, and there are few descriptors left");
+
 /** A client that has connected and not introduced itself yet; of a blocking accept. */
 interface Guest {
   readonly connection: UnixSocket;
@@ -125,6 +138,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   readonly #ready: IpcDuplex<Out, In>[] = [];
   readonly #waits: Waiting<IpcDuplex<Out, In>>[] = [];
   readonly #guests = new Guests();
+  readonly #crowd = new Crowd();
+  readonly #parked: UnixSocket[] = [];
   /** Clients accepted since the event loop had its turn. */
   #inARow = 0;
   #lookAgain: ReturnType<typeof setTimeout> | undefined;
@@ -261,9 +276,26 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     return this.#nextQueued();
   }
 
-  #requireSpare(): void {
+  #requireSpare(more = 0): void {
     const spare = Math.min(MOST_SPARE, Math.floor(descriptorLimit().soft / SPARE_SHARE));
-    ensureRoomForFds(this.#socket.fd, HELLO_FDS + spare, "Cannot accept a client");
+    ensureRoomForFds(this.#socket.fd, HELLO_FDS + spare + more, "Cannot accept a client");
+  }
+
+  /** Makes sure that there is room for one more client of a process, and for others. */
+  #requireRoomFor(peer: PeerCredentials): void {
+    try {
+      this.#requireSpare(Math.min(MOST_RESERVED, Math.floor(descriptorLimit().soft / RESERVED_SHARE)));
+    } catch {
+      if (!this.#crowd.hasFew(peer)) throw CROWDED;
+      if (this.#waits[0]?.patient) this.#requireSpare();
+    }
+  }
+
+  /** It waits until there is more room, or its process has fewer clients. */
+  #park(connection: UnixSocket): void {
+    this.#parked.push(connection);
+    if (this.#parked.length > MOST_PARKED) this.#parked.shift()!.close();
+    if (this.#waits.length > 0) this.#lookLater();
   }
 
   /** Gives a waiter what has come; begins to wait if that is nothing. */
@@ -295,6 +327,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   #waitForRoom(): void {
     this.#stopPump?.abort();
     this.#stopPump = undefined;
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
     this.#lookAgain ??= setTimeout(() => {
       this.#lookAgain = undefined;
       for (const item of [...this.#waits]) this.#serve(item);
@@ -329,10 +365,13 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   /** A client that has connected before it was waited for. */
   #nextQueued(): IpcDuplex<Out, In> | undefined {
-    for (let next = this.#nextConnection(); next !== undefined; next = this.#nextConnection()) {
+    if (this.#parked.length > 0) this.#stalled.push(...this.#parked.splice(0));
+    for (let looks = 0; looks < MOST_LOOKS; looks++) {
+      const next = this.#nextConnection();
+      if (next === undefined) return undefined;
       const client = this.#tryWelcome(next);
       if (client !== undefined) return client;
-      if (!next.closed) void this.#introduce(next);
+      if (!next.closed && !this.#parked.includes(next)) void this.#introduce(next);
     }
     return undefined;
   }
@@ -396,7 +435,10 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       else wait.wait.resolve(client);
       this.#restIfIdle();
     } catch (error) {
-      if (isTableFull(error) && !this.#socket.closed) {
+      if (error === CROWDED && !this.#socket.closed) {
+        keep = true;
+        this.#park(connection);
+      } else if (isTableFull(error) && !this.#socket.closed) {
         keep = true;
         this.#stalled.push(connection);
         this.#failed(error);
@@ -414,12 +456,13 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   /** The client behind a connection; `undefined` if it has not introduced itself yet. */
   #welcome(connection: UnixSocket, peer: PeerCredentials): IpcDuplex<Out, In> | undefined {
-    if (this.#waits[0]?.patient) this.#requireSpare();
+    this.#requireRoomFor(peer);
     const handles = receiveHello(connection, MANY);
     if (handles === undefined) return undefined;
     const receiver = new IpcReceiver<In>({ handle: handles[0]!, early: [] });
     if (this.#maxMessageBytes !== undefined) receiver.limitMessages(this.#maxMessageBytes);
     const client = new IpcDuplex<Out, In>(new IpcSender<Out>(handles[1]!), receiver, peer);
+    this.#crowd.add(peer, client);
     this.#turnedAway = undefined;
     return client;
   }
@@ -444,10 +487,12 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
           const client = this.#tryWelcome(connection);
           if (client !== undefined) return client;
         }
-        for (let next = this.#nextConnection(); next !== undefined; next = this.#nextConnection()) {
+        for (let looks = 0; looks < MOST_LOOKS; looks++) {
+          const next = this.#nextConnection();
+          if (next === undefined) break;
           const client = this.#tryWelcome(next);
           if (client !== undefined) return client;
-          if (next.closed) continue;
+          if (next.closed || this.#parked.includes(next)) continue;
           this.#guests.add(next, next.peer.uid);
           guests.push({ connection: next, patience: performance.now() + HANDSHAKE_TIMEOUT });
         }
@@ -460,7 +505,9 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         if (now >= deadline) throw this.#explained(timeoutError(ACCEPT, timeout));
         const wanted = [this.#socket.fd, ...guests.map(({ connection }) => connection.fd)];
         const pollfds = new Int32Array(wanted.flatMap((fd) => [fd, POLLIN]));
-        pollMany(pollfds, guests.reduce((soonest, { patience }) => Math.min(soonest, patience), deadline));
+        const soonest = guests.reduce((soonest, { patience }) => Math.min(soonest, patience), deadline);
+        pollMany(pollfds, this.#parked.length > 0 ? Math.min(soonest, now + LOOK_AGAIN) : soonest);
+        this.#stalled.push(...this.#parked.splice(0));
       }
     } finally {
       // Whoever has not been served may still introduce itself to the next accept.
@@ -489,6 +536,11 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       keep = client === undefined;
       return client;
     } catch (error) {
+      if (error === CROWDED) {
+        keep = true;
+        this.#park(connection);
+        return undefined;
+      }
       if (isTableFull(error)) {
         keep = true;
         this.#stalled.push(connection);
@@ -544,7 +596,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     );
     this.#closing.abort(reason);
     this.#guests.close();
-    for (const connection of this.#stalled.splice(0)) connection.close();
+    for (const connection of [...this.#stalled.splice(0), ...this.#parked.splice(0)]) connection.close();
     for (const { wait } of waits) wait.reject(reason);
   }
 

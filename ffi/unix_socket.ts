@@ -28,8 +28,9 @@ import {
   SOL_SOCKET,
 } from "./platform.ts";
 import { OpenThing } from "./open_things.ts";
-import { pollUntil } from "./poll.ts";
+import { pollMany, pollUntil } from "./poll.ts";
 import { pollEventually } from "./readiness.ts";
+import { descriptorLimit } from "./resources.ts";
 import { isAbstract, socketAddress } from "./socket_address.ts";
 import { UCRED } from "./structs.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
@@ -431,8 +432,17 @@ export class UnixSocket implements Disposable {
         return;
       }
     }
-    if (this.#early.length < MAX_EARLY) this.#early.push(client);
-    else client.close();
+    this.#early.push(client);
+    const most = Math.min(MAX_EARLY, Math.floor(descriptorLimit().soft / EARLY_SHARE));
+    if (this.#early.length > most) this.#dropEarly();
+  }
+
+  /** One of too many that wait here: who has said nothing for longest, if anybody has not. */
+  #dropEarly(): void {
+    const pollfds = new Int32Array(this.#early.flatMap(({ fd }) => [fd, POLLIN]));
+    pollMany(pollfds, 0);
+    const silent = this.#early.findIndex((_, i) => pollfds[2 * i + 1]! >>> 16 === 0);
+    this.#early.splice(silent >= 0 ? silent : -1, 1)[0]!.close();
   }
 
   /**
@@ -613,6 +623,8 @@ function isStale(path: string, type: UnixSocketType): boolean {
 
 /** Clients that may wait for an accept here, beside those in the kernel's queue; further ones are dropped. */
 const MAX_EARLY = 512;
+/** The part of the descriptor table that they may take. */
+const EARLY_SHARE = 8;
 
 /** Milliseconds between two looks whether the event loop has left a client waiting. */
 const LOOK_EVERY = 1000;

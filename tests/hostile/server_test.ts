@@ -1,6 +1,6 @@
 // Clients that would shut a server for everybody.
 import { assert, assertEquals } from "@std/assert";
-import { IpcServer, sendFdsSync, UnixSocket } from "../../mod.ts";
+import { type IpcDuplex, type IpcError, IpcServer, sendFdsSync, UnixSocket } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
 import { soon } from "../support/assert_ipc.ts";
 import { descriptorsOf } from "../support/leftovers.ts";
@@ -20,6 +20,18 @@ export function staySilent({ name, count }: { name: string; count: number }, sel
   self.say();
   self.hear();
   for (const connection of connections) connection.close();
+}
+
+/** Connects as soon as there is a place in the queue. */
+async function connect(name: string): Promise<IpcDuplex<number, number>> {
+  for (;;) {
+    try {
+      return IpcServer.connect<number, number>(name, { capacity: 65_536 });
+    } catch (error) {
+      if ((error as IpcError).code !== "AlreadyExists") throw error;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
 }
 
 /** Sends greetings with as many descriptors as a packet takes. */
@@ -51,7 +63,7 @@ for (
     let most = 0;
     const asking = (async () => {
       for (let n = 1; n <= 100; n++) {
-        using client = IpcServer.connect<number, number>(server.name, { capacity: 65_536 });
+        using client = await connect(server.name);
         await client.send(n);
         assertEquals(await client.recv({ timeout: patience(30_000) }), -n);
         most = Math.max(most, descriptorsOf("self").length);
@@ -59,7 +71,7 @@ for (
     })();
     await soon(hostile.said(), "The hostile client");
     await asking;
-    assert(most < before + 600, `${most} descriptors, ${before} before`);
+    assert(most < before + 900, `${most} descriptors, ${before} before`);
     await hostile.kill();
     server.close();
     assertEquals(await soon(serving), "closed");
@@ -76,4 +88,42 @@ processTest("accept() is not rejected for a greeting with 253 descriptors, howev
   client.sendSync(1);
   using served = await soon(pending);
   assertEquals(served.recvSync({ timeout: patience(10_000) }), 1);
+});
+
+/** Connects as often as it can, and holds what it has got. */
+export async function takeAll({ name }: { name: string }, self: Self): Promise<void> {
+  const clients = [];
+  for (let served = 1; served === 1;) {
+    const client = IpcServer.connect<number, number>(name, { capacity: 65_536 });
+    clients.push(client);
+    client.sendSync(-1);
+    served = await client.recv({ timeout: 1000 }).catch(() => 0);
+  }
+  self.say(clients.length - 1);
+  self.hear();
+  for (const client of clients) client.close();
+}
+
+processTest("A process that holds all the clients it can get leaves room for those of others", async ({ start }) => {
+  const main = new URL("../support/few_descriptors_server.ts", import.meta.url).pathname;
+  const process = new Deno.Command("sh", {
+    args: ["-c", 'ulimit -n 256; exec "$0" run --quiet -A "$1"', Deno.execPath(), main],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const lines = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const name = (await lines.read()).value!.trim();
+  const hostile = await start(import.meta.url, takeAll, { name });
+  const held = await hostile.said<number>();
+  assert(held >= 8, `${held} clients`);
+  for (let n = 1; n <= 20; n++) {
+    using client = IpcServer.connect<number, number>(name, { capacity: 65_536 });
+    client.sendSync(n);
+    assertEquals(await client.recv({ timeout: patience(20_000) }), -n);
+  }
+  await hostile.kill();
+  await process.stdin.close();
+  assert((await lines.read()).value!.includes("total"));
+  await lines.cancel();
+  assertEquals((await process.status).code, 0);
 });
