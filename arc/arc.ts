@@ -100,7 +100,8 @@ const forgotten = new FinalizationRegistry<Attachment>((attachment) => attachmen
  * A value that several processes share under a name, with a lock that survives the death of its owner: `Arc<Mutex<T>>`
  * across processes.
  *
- * The value lives in POSIX shared memory as long as somebody holds the cell; the last one out removes it. Every object
+ * The value lives in POSIX shared memory as long as somebody holds the cell; the last one out removes it, or if that one is
+ * killed, who opens the name next. Every object
  * counts as one reference, {@linkcode IpcArc.clone} makes another. Processes that share a cell trust one another.
  *
  * @typeParam T The type of the value: what structuredClone takes, or what the layout says.

@@ -13,7 +13,9 @@
  *
  * A `Worker` of the same process is a peer like another process. `postMessage` cannot carry endpoints, but the name of
  * a one-shot server: the Worker connects to it by `IpcSender.connect(name)`, and from there on endpoints go inside
- * messages. When a Worker is terminated its descriptors are closed, and its peers see that it is gone.
+ * messages. When a Worker's thread ends its descriptors are closed, and its peers see that it is gone. `terminate()` ends
+ * the thread once its code returns to the event loop: Deno ends no Worker that is in a loop, or blocks in a call such as
+ * `recvSync()`, so give those a time-out.
  *
  * @module
  */

@@ -31,10 +31,7 @@ export const FUTEX_WAIT = 0,
   FUTEX_OWNER_DIED = 0x4000_0000,
   FUTEX_TID_MASK = 0x3fff_ffff;
 
-/**
- * Milliseconds that the thread sleeps at a time. In between, a Worker that was terminated ends: V8 cannot interrupt a
- * call of C.
- */
+/** Milliseconds that the thread sleeps at a time: what a wake-up that was lost costs at most. */
 const LONGEST_SLEEP = 100;
 
 /**
