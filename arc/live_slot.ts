@@ -92,5 +92,8 @@ export class LiveSlot {
 }
 
 function bytesAt(memory: DataView<ArrayBuffer>, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  if (memory.buffer.detached) {
+    throw new TypeError("Cannot store a part of a cell's value whose buffer was transferred: the old value stays");
+  }
   return new Uint8Array(memory.buffer, memory.byteOffset + offset, length);
 }
