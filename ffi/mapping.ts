@@ -75,6 +75,12 @@ class Span extends OpenThing {
     else armSpan(this.#guard, this);
   }
 
+  /** The end of the thread does not unmap it. */
+  outliveThread(): void {
+    if (this.#guard !== undefined) unguardSpan(this.#guard);
+    this.#guard = undefined;
+  }
+
   protected override get goesLast(): boolean {
     return true;
   }
@@ -87,8 +93,7 @@ class Span extends OpenThing {
 
   unmap(): void {
     this.ended();
-    if (this.#guard !== undefined) unguardSpan(this.#guard);
-    this.#guard = undefined;
+    this.outliveThread();
     forgetMapping(this.#note);
     const { c } = libc();
     const pointer = Deno.UnsafePointer.create(this.address), length = BigInt(this.length);
@@ -177,6 +182,14 @@ export class Mapping {
     else if (empty.has(window)) return;
     else this.#span.pinned = true;
     if (--this.#windows === 0 && !this.#span.pinned) this.#span.lent = false;
+  }
+
+  /**
+   * Stays mapped when the thread ends: for memory with a robust mutex. The kernel gives a mutex of the dead back only after
+   * glibc has called all that is to be called at the end of a thread.
+   */
+  outliveThread(): void {
+    this.#span.outliveThread();
   }
 
   /** Unmaps. Every view on {@linkcode Mapping.buffer} is detached first, so a stale one is empty, not dangling. */

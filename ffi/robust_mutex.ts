@@ -70,6 +70,7 @@ export class RobustMutex {
    * @param offset Where the `pthread_mutex_t` lies in it, in bytes, a multiple of 8.
    */
   constructor(mapping: Mapping, offset: number) {
+    mapping.outliveThread();
     this.#pointer = mapping.pointerAt(offset);
     this.#word = new Int32Array(mapping.buffer, offset, 1);
     this.#tid = libc().c.gettid();
