@@ -140,6 +140,7 @@ for (const [how, ending] of Object.entries(ENDS)) {
     for (let n = 0; n < loads; n++) {
       load(3 + n);
       await assertIpcError("Disconnected", () => soon(last.recv()));
+      last.close();
       assertEquals(await soon(child.said()), "ready");
       last = IpcServer.connect<unknown, string>(`${folder.path}/server`);
       assertEquals(await soon(last.recv()), "welcome");
