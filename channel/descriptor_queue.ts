@@ -10,7 +10,7 @@
 import { privateEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
-import { closeForeign } from "../ffi/foreign_fd.ts";
+import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { systemError } from "../ffi/libc.ts";
 import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../ffi/platform.ts";
 import { descriptorLimit } from "../ffi/resources.ts";
@@ -254,7 +254,7 @@ export class DescriptorQueue implements DescriptorSource {
 
   /** Closes what was read and not taken. */
   closeArrived(): void {
-    for (const { fds } of this.surrender()) closeForeign(fds);
+    for (const { fds } of this.surrender()) closeAllForeign(fds);
   }
 
   /** What arrived early, to be handed to the next receiver with the channel. Empties the queue. */
@@ -293,7 +293,7 @@ export class DescriptorQueue implements DescriptorSource {
     // Older ones are of records that never came: their sender died before the commit.
     for (const item of queue.splice(0, found === undefined ? old : old + 1)) {
       this.#held -= item.fds.length;
-      if (item !== found) closeForeign(item.fds);
+      if (item !== found) closeAllForeign(item.fds);
     }
     if (queue.length === 0) this.#arrived.delete(slot);
     return found;
@@ -317,13 +317,13 @@ export class DescriptorQueue implements DescriptorSource {
         if (isTableFull(error)) {
           fds.push(bundle);
           this.putBack({ slot, counter, fds, bundled }); // for another try
-        } else closeForeign([...fds, bundle]);
+        } else closeAllForeign([...fds, bundle]);
         throw error;
       }
       bundle.close();
     }
     if (fds.length === count) return fds;
-    closeForeign(fds);
+    closeAllForeign(fds);
     throw damaged(`${fds.length} descriptors came with it, it claims ${count}`);
   }
 
@@ -366,7 +366,7 @@ export class DescriptorQueue implements DescriptorSource {
     ) {
       this.#push({ slot, counter, fds, bundled: count });
     } else {
-      closeForeign(fds);
+      closeAllForeign(fds);
       throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a packet that is none");
     }
     return true;

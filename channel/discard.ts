@@ -1,4 +1,5 @@
 // Lets go of a message that was decoded and that nobody will get.
+import { disposeForeign } from "../ffi/foreign_fd.ts";
 
 /**
  * Closes every endpoint, shared memory and descriptor in a value that came out of a message, so that their peers need not
@@ -13,7 +14,7 @@ export function discard(value: unknown): void {
     const item = rest.pop();
     if (typeof item !== "object" || item === null || ArrayBuffer.isView(item) || seen.has(item)) continue;
     seen.add(item);
-    if (Symbol.dispose in item) (item as Disposable)[Symbol.dispose]();
+    if (Symbol.dispose in item) disposeForeign(item as Disposable);
     else if (item instanceof Map) { for (const [key, inner] of item) rest.push(key, inner); }
     else if (item instanceof Set) { for (const inner of item) rest.push(inner); }
     else for (const inner of Object.values(item)) rest.push(inner);

@@ -2,6 +2,7 @@
 import { createDoorbell, privateEnd } from "../ffi/doorbell.ts";
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
+import { closeForeign, isUnixSocket } from "../ffi/foreign_fd.ts";
 import { socketPair } from "../ffi/unix_socket.ts";
 import { PackedSender } from "./packed_sender.ts";
 import { RingMemory } from "./ring_memory.ts";
@@ -69,13 +70,15 @@ export function claimSender(arrivals: Arrivals, first: unknown, details: readonl
 
 /** Closes a sender's end that nobody uses. */
 export function closeSenderHandle(handle: SenderHandle): void {
-  if (handle instanceof PackedSender) handle.socket.close();
+  if (handle instanceof PackedSender) closeForeign(handle.socket, "socket");
   else closeHandle(handle);
 }
 
 /** Closes a handle that nobody uses. */
 export function closeHandle(handle: Handle): void {
-  for (const fd of handleFds(handle)) fd.close();
+  closeForeign(handle.memory, "memory");
+  closeForeign(handle.bell, "pipe");
+  closeForeign(handle.descriptors, "socket");
 }
 
 /** Whether a handle was refused, or closed; one that is in use has given its descriptors away. */
@@ -95,6 +98,9 @@ export function openHandle(handle: Handle, flags: number): { memory: RingMemory;
   let memory: RingMemory | undefined;
   try {
     memory = RingMemory.attach(handle.memory);
+    if (!isUnixSocket(descriptors.fd)) {
+      throw new IpcError("Corrupt", "Cannot use the end of a channel that a peer sent: it comes without its socket");
+    }
     return { memory, bell: privateEnd(handle.bell, flags), descriptors };
   } catch (error) {
     memory?.release();

@@ -7,6 +7,7 @@
 // The client makes the channel and needs no answer, so that connecting does not wait for the server to accept.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { systemError } from "../ffi/libc.ts";
 import { EAGAIN, ECONNRESET, EPIPE } from "../ffi/platform.ts";
 import { fileStatus } from "../ffi/file_status.ts";
@@ -14,7 +15,6 @@ import { isAbstract } from "../ffi/socket_address.ts";
 import { ensureRoomForFds, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
 import { UnixSocket } from "../ffi/unix_socket.ts";
 import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "./handle.ts";
-import { closeAll } from "./descriptor_queue.ts";
 import { FORMAT_VERSION } from "./ring_layout.ts";
 import { RingReceiver } from "./ring_receiver.ts";
 import { RingSender } from "./ring_sender.ts";
@@ -98,7 +98,7 @@ export function receiveHello(connection: UnixSocket, kind: ServerKind): Handle[]
   if (received.length === 0) throw clientGone();
   const problem = problemOf(hello, received.length, received.fds, kind);
   if (problem !== undefined) {
-    closeAll(received.fds);
+    closeAllForeign(received.fds);
     throw problem;
   }
   return Array.from(

@@ -10,6 +10,7 @@
 // descriptors, in all processes together. So an isolate packs only so many senders at a time.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { closeAllForeign, closeForeign } from "../ffi/foreign_fd.ts";
 import { POLLHUP } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { isTableFull, type ReceivedMessage, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
@@ -56,7 +57,7 @@ export class PackedSender {
     try {
       received = receiveMessage(this.socket.fd, packet, PACKED_FDS, false, true);
     } catch (error) {
-      if (!isTableFull(error)) this.socket.close();
+      if (!isTableFull(error)) closeForeign(this.socket);
       throw error;
     }
     if (typeof received !== "number") {
@@ -64,9 +65,9 @@ export class PackedSender {
       if (length === PACKET && fields.getInt32(0, true) === KIND_PACKED && fds.length === PACKED_FDS) {
         return { memory: fds[0]!, bell: fds[1]!, descriptors: this.socket };
       }
-      for (const fd of fds) fd.close();
+      closeAllForeign(fds);
     }
-    this.socket.close();
+    closeForeign(this.socket);
     throw new IpcError("Corrupt", "Cannot use the sender that a peer sent: what belongs to it is not in its socket");
   }
 }

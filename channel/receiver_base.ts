@@ -2,7 +2,7 @@
 import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
-import { closeForeign } from "../ffi/foreign_fd.ts";
+import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { OpenThing } from "../ffi/open_things.ts";
 import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../ffi/iteration.ts";
 import {
@@ -131,7 +131,7 @@ class ReceiverSeat extends OpenThing {
       if (!isClosed(handle)) throw error; // there is no memory for it now
       this.#handle = undefined;
       this.gone();
-      for (const { fds } of this.#early) closeForeign(fds);
+      for (const { fds } of this.#early) closeAllForeign(fds);
       throw error;
     }
     this.#handle = undefined;
@@ -167,7 +167,7 @@ class ReceiverSeat extends OpenThing {
     this.#unused = undefined;
     this.#ring?.close();
     if (this.#handle !== undefined) closeHandle(this.#handle);
-    for (const { fds } of this.#early) closeForeign(fds);
+    for (const { fds } of this.#early) closeAllForeign(fds);
   }
 
   /** Puts the receiving end into a message: it moves, once the message is sent. */
@@ -196,7 +196,7 @@ class ReceiverSeat extends OpenThing {
         this.gone();
         ring?.finishDetach();
         if (this.#handle !== undefined) closeHandle(this.#handle);
-        for (const { fds } of early) closeForeign(fds);
+        for (const { fds } of early) closeAllForeign(fds);
         sent();
       },
       () => {
@@ -242,7 +242,7 @@ export function claimReceiver(arrivals: Arrivals, first: unknown, details: reado
     }
   } catch (error) {
     closeHandle(handle);
-    for (const { fds } of early) closeForeign(fds);
+    for (const { fds } of early) closeAllForeign(fds);
     throw error;
   }
   return { handle, early };

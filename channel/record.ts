@@ -1,7 +1,7 @@
 // Takes the record that a ring has found apart: where its bytes are, and which descriptors came with it.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
-import { closeForeign } from "../ffi/foreign_fd.ts";
+import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { MemoryFileReader } from "../ffi/memory_file.ts";
 import { isTableFull } from "../ffi/socket_message.ts";
 import { MAX_DESCRIPTORS } from "./descriptor_queue.ts";
@@ -59,7 +59,7 @@ export function openExtended(ring: RingReceiver): ExtendedRecord {
     return { body, fds };
   } catch (error) {
     if (error === UNFINISHED) throw error;
-    closeForeign(fds);
+    closeAllForeign(fds);
     if (!isTableFull(error)) ring.release();
     if (error instanceof RangeError) { // no memory of that size to be had
       throw new IpcError("TooLarge", `Cannot receive a message of ${length} bytes: no memory for it`, { cause: error });

@@ -2,6 +2,7 @@
 import { asFound, integerOf } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
+import { closeForeign } from "../ffi/foreign_fd.ts";
 import { allocate, checkSealed, LastingMapping, sealedMemory } from "../ffi/mapping.ts";
 import { ENOMEM } from "../ffi/platform.ts";
 import { availableMemory } from "../ffi/resources.ts";
@@ -95,7 +96,7 @@ export class IpcSharedMemory implements Disposable {
     try {
       return new IpcSharedMemory(fd, checkSealed(fd.fd));
     } catch (error) {
-      fd.close();
+      closeForeign(fd, "memory");
       throw error;
     }
   }

@@ -4,6 +4,7 @@
 // number. Whatever is moved by sending is taken from its owner only when the send has succeeded.
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
+import { closeAllForeign, closeForeign, disposeForeign } from "../ffi/foreign_fd.ts";
 import { PACK } from "../ffi/pack.ts";
 import { closeAll } from "./descriptor_queue.ts";
 
@@ -157,7 +158,7 @@ export class Arrivals {
       const at = (first as number) + i;
       const fd = Number.isInteger(at) ? this.#fds[at] : undefined;
       if (fd === undefined) {
-        closeAll(claimed);
+        closeAllForeign(claimed);
         throw new IpcError("Serialization", `Cannot decode a message: descriptor ${at} is not there, or taken twice`);
       }
       this.#fds[at] = undefined;
@@ -168,7 +169,7 @@ export class Arrivals {
 
   /** Closes what nobody claimed. */
   close(): void {
-    for (const fd of this.#fds) fd?.close();
+    for (const fd of this.#fds) if (fd !== undefined) closeForeign(fd);
   }
 }
 
@@ -216,7 +217,7 @@ export class Reviver {
 
   /** The message could not be decoded: closes everything. */
   abandon(): void {
-    for (const traveller of this.#revived) traveller[Symbol.dispose]();
+    for (const traveller of this.#revived) disposeForeign(traveller);
     this.#arrivals.close();
   }
 }

@@ -60,7 +60,7 @@ export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
 export function privateEnd(fd: IpcFd, flags: number): IpcFd {
   const problem = problemOf(fd.fd, flags);
   if (problem !== undefined) {
-    closeForeign([fd]);
+    closeForeign(fd);
     throw new IpcError("Corrupt", `Cannot use the doorbell that a peer sent: ${problem}`);
   }
   const own = openedAnew(fd, flags);

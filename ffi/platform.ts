@@ -56,7 +56,12 @@ export const O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0o100, O_EXCL = 0
 /** Closed by `exec`. */
 export const O_CLOEXEC = 0o2000000;
 /** `fcntl` commands. */
-export const F_GETFL = 3, F_SETFL = 4, F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;
+export const F_GETFL = 3,
+  F_SETFL = 4,
+  F_ADD_SEALS = 1033,
+  F_GET_SEALS = 1034,
+  F_DUPFD_CLOEXEC = 1030,
+  F_GETPIPE_SZ = 1032;
 /** Seals of a memory file. */
 export const F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4, F_SEAL_WRITE = 8, F_SEAL_FUTURE_WRITE = 16;
 /** `memfd_create` flags. */

@@ -2,6 +2,7 @@
 // The control data is a struct cmsghdr, then the descriptors, 4 bytes each.
 import { IpcError } from "./error.ts";
 import { IpcFd } from "./fd.ts";
+import { closeAllForeign } from "./foreign_fd.ts";
 import { libc, systemError } from "./libc.ts";
 import {
   EINTR,
@@ -141,14 +142,14 @@ export function receiveMessage(
     at += (size + 7) & ~7;
   }
   if (fds.length > maxFds) {
-    for (const fd of fds) fd.close();
+    closeAllForeign(fds);
     throw new IpcError(
       "Corrupt",
       `Cannot take more than ${maxFds} descriptors from a message, as many as were expected: all were closed`,
     );
   }
   if ((flags & MSG_CTRUNC) !== 0) {
-    for (const fd of fds) fd.close();
+    closeAllForeign(fds);
     // With room for one more than expected, only a full table makes Linux drop some.
     throw systemError("Cannot receive the descriptors of a message: some were lost", "recvmsg", EMFILE);
   }
