@@ -5,10 +5,8 @@ import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
-import { pollEventually } from "../ffi/readiness.ts";
-import { descriptorLimit } from "../ffi/resources.ts";
-import { ensureRoomForFds, isTableFull } from "../ffi/socket_message.ts";
-import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
+import { isTableFull } from "../ffi/socket_message.ts";
+import { UnixSocket } from "../ffi/unix_socket.ts";
 import {
   deadlineAfter,
   PendingWait,
@@ -20,9 +18,8 @@ import {
 import { admissionBy } from "./admission.ts";
 import type { ChannelOptions } from "./channel.ts";
 import { IpcDuplex } from "./duplex.ts";
-import { Crowd } from "./crowd.ts";
-import { Guests } from "./guests.ts";
-import { connectDuplex, HELLO_FDS, receiveHello } from "./hello.ts";
+import { Doorman, MOST_LOOKS } from "./doorman.ts";
+import { connectDuplex } from "./hello.ts";
 import { HANDSHAKE_TIMEOUT, type ServerOptions } from "./one_shot_server.ts";
 import { messageLimitOf } from "./receiver_base.ts";
 import { capacityOf } from "./ring_memory.ts";
@@ -60,13 +57,6 @@ const ACCEPT = "accept a client";
 /** Clients that may wait in the kernel's queue. */
 const BACKLOG = 511;
 
-function notAllowed({ pid, uid }: PeerCredentials): IpcError {
-  return new IpcError(
-    "Permission",
-    `Cannot accept process ${pid} of user ${uid}: "allow" says no, which without one admits the same user alone`,
-  );
-}
-
 /**
  * Clients in a row that are accepted before the event loop has its turn: those that have hung up meanwhile are heard of, and
  * their descriptors free, before there are many more of them than are really there.
@@ -75,21 +65,6 @@ const AT_ONCE = 4;
 
 /** Where the descriptor table is nearly full: milliseconds until a loop over clients looks again. */
 const LOOK_AGAIN = 10;
-
-/** Descriptors that a loop over clients leaves free for what the program does for them, at most; and which part of all. */
-const MOST_SPARE = 64, SPARE_SHARE = 16;
-
-/** Descriptors that are kept for processes that have few clients, at most; and which part of all. */
-const MOST_RESERVED = 128, RESERVED_SHARE = 8;
-
-/** Clients that wait because their process has enough of them, while there are few descriptors; others are dropped. */
-const MOST_PARKED = 64;
-
-/** Connections that are looked at in one call: a peer may make them all the time. */
-const MOST_LOOKS = 64;
-
-/** Why a client waits. */
-const CROWDED = new Error("A process has many clients, and there are few descriptors left");
 
 /** A client that has connected and not introduced itself yet; of a blocking accept. */
 interface Guest {
@@ -101,7 +76,7 @@ interface Guest {
 interface Waiting<Client> {
   readonly wait: PendingWait<Client>;
   /** Milliseconds until it gives up, from when the event loop had its turn. */
-  readonly timeout: number;
+  timeout: number;
   /** Whether it also waits for descriptors, while there are none: a loop over clients does. */
   readonly patient: boolean;
 }
@@ -133,23 +108,13 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   /** What clients connect to. */
   readonly name: string;
   readonly #socket: UnixSocket;
-  readonly #maxMessageBytes: number | undefined;
-  readonly #allow: (peer: PeerCredentials) => boolean;
+  readonly #doorman: Doorman<Out, In>;
   readonly #ready: IpcDuplex<Out, In>[] = [];
   readonly #waits: Waiting<IpcDuplex<Out, In>>[] = [];
-  readonly #guests = new Guests();
-  readonly #crowd = new Crowd();
-  readonly #parked: UnixSocket[] = [];
   /** Clients accepted since the event loop had its turn. */
   #inARow = 0;
   #lookAgain: ReturnType<typeof setTimeout> | undefined;
-  /** Guests that this process had no descriptors for, when their turn came; they get another with the next accept. */
-  readonly #stalled: UnixSocket[] = [];
-  /** Why the last client was turned away, if none was accepted since: for whoever waits in vain. */
-  #turnedAway: IpcError | undefined;
   #stopPump: AbortController | undefined;
-  /** Ends the handshakes that go on. */
-  readonly #closing = new AbortController();
 
   /**
    * Starts to listen.
@@ -163,10 +128,20 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   constructor(options: IpcServerOptions = {}) {
     const { path, capacity, maxMessageBytes, allow } = optionsOf(options, "Cannot start a server");
     if (capacity !== undefined) capacityOf(capacity); // says what is wrong with it
-    this.#maxMessageBytes = messageLimitOf(maxMessageBytes);
+    const limit = messageLimitOf(maxMessageBytes), admits = admissionBy(allow);
     this.name = path === undefined ? freshServerName(MANY, capacity) : path;
-    this.#allow = admissionBy(allow);
     this.#socket = UnixSocket.listen(this.name, { backlog: BACKLOG });
+    const waits = this.#waits;
+    this.#doorman = new Doorman(this.#socket, admits, limit, {
+      get patient() {
+        return waits[0]?.patient === true;
+      },
+      parked: () => {
+        if (waits.length === 0) return;
+        if (this.#doorman.isFull) this.#waitForRoom();
+        else this.#lookLater();
+      },
+    });
   }
 
   /**
@@ -244,11 +219,12 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         ACCEPT,
         later ? signal && { signal } : options,
         () => this.#forget(item),
-        (timeout) => this.#explained(timeoutError(ACCEPT, timeout)),
+        (timeout) => this.#doorman.explained(timeoutError(ACCEPT, timeout)),
       );
       const item: Waiting<IpcDuplex<Out, In>> = { wait, timeout: later ? timeout : Infinity, patient };
       this.#waits.push(item);
       if (later) void this.#turn().then(() => this.#serve(item));
+      else if (this.#doorman.isFull) this.#waitForRoom();
       else this.#startPump();
       return wait.promise;
     } catch (error) {
@@ -264,7 +240,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   #now(): IpcDuplex<Out, In> {
     const client = this.tryAccept();
-    if (client === undefined) throw this.#explained(timeoutError(ACCEPT, 0));
+    if (client === undefined) throw this.#doorman.explained(timeoutError(ACCEPT, 0));
     return client;
   }
 
@@ -272,30 +248,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   #nextFor(patient: boolean): IpcDuplex<Out, In> | undefined {
     const ready = this.#ready.shift();
     if (ready !== undefined) return ready;
-    if (patient) this.#requireSpare();
+    if (patient) this.#doorman.requireSpare();
     return this.#nextQueued();
-  }
-
-  #requireSpare(more = 0): void {
-    const spare = Math.min(MOST_SPARE, Math.floor(descriptorLimit().soft / SPARE_SHARE));
-    ensureRoomForFds(this.#socket.fd, HELLO_FDS + spare + more, "Cannot accept a client");
-  }
-
-  /** Makes sure that there is room for one more client of a process, and for others. */
-  #requireRoomFor(peer: PeerCredentials): void {
-    try {
-      this.#requireSpare(Math.min(MOST_RESERVED, Math.floor(descriptorLimit().soft / RESERVED_SHARE)));
-    } catch {
-      if (!this.#crowd.hasFew(peer)) throw CROWDED;
-      if (this.#waits[0]?.patient) this.#requireSpare();
-    }
-  }
-
-  /** It waits until there is more room, or its process has fewer clients. */
-  #park(connection: UnixSocket): void {
-    this.#parked.push(connection);
-    if (this.#parked.length > MOST_PARKED) this.#parked.shift()!.close();
-    if (this.#waits.length > 0) this.#lookLater();
   }
 
   /** Gives a waiter what has come; begins to wait if that is nothing. */
@@ -305,7 +259,9 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       const client = this.#nextFor(item.patient);
       if (client === undefined) {
         item.wait.limit(item.timeout);
-        this.#startPump();
+        item.timeout = Infinity;
+        if (this.#doorman.isFull) this.#waitForRoom();
+        else this.#startPump();
         return;
       }
       this.#forget(item);
@@ -354,30 +310,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     if (this.#stopPump === undefined) void this.#pump(this.#stopPump = new AbortController());
   }
 
-  /** With the reason why nobody was accepted, if somebody came. */
-  #explained(error: IpcError): IpcError {
-    const reason = this.#turnedAway;
-    if (reason === undefined) return error;
-    return new IpcError("Timeout", `${error.message}; the last one that came was turned away: ${reason.message}`, {
-      cause: reason,
-    });
-  }
-
-  /** A client that has connected before it was waited for. */
   #nextQueued(): IpcDuplex<Out, In> | undefined {
-    if (this.#parked.length > 0) this.#stalled.push(...this.#parked.splice(0));
-    for (let looks = 0; looks < MOST_LOOKS; looks++) {
-      const next = this.#nextConnection();
-      if (next === undefined) return undefined;
-      const client = this.#tryWelcome(next);
-      if (client !== undefined) return client;
-      if (!next.closed && !this.#parked.includes(next)) void this.#introduce(next);
-    }
-    return undefined;
-  }
-
-  #nextConnection(): UnixSocket | undefined {
-    return this.#stalled.shift() ?? this.#socket.tryAccept();
+    return this.#doorman.nextQueued((connection) => void this.#introduce(connection));
   }
 
   /** Takes connections as long as somebody waits for a client. */
@@ -412,19 +346,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   async #introduce(connection: UnixSocket): Promise<void> {
     let keep = false;
     try {
-      const peer = connection.peer;
-      if (!this.#allow(peer)) {
-        this.#turnedAway = notAllowed(peer);
-        return;
-      }
-      this.#guests.add(connection, peer.uid);
-      // As a rule the greeting came with the connection.
-      const client = this.#welcome(connection, peer) ??
-        (await pollEventually(connection, POLLIN, ACCEPT, {
-          timeout: HANDSHAKE_TIMEOUT,
-          signal: this.#closing.signal,
-        }),
-          this.#welcome(connection, peer));
+      const client = await this.#doorman.introduced(connection);
       if (client === undefined) return;
       if (this.#socket.closed) {
         client.close();
@@ -435,36 +357,16 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       else wait.wait.resolve(client);
       this.#restIfIdle();
     } catch (error) {
-      if (error === CROWDED && !this.#socket.closed) {
-        keep = true;
-        this.#park(connection);
-      } else if (isTableFull(error) && !this.#socket.closed) {
-        keep = true;
-        this.#stalled.push(connection);
-        this.#failed(error);
-      } else if (error instanceof IpcError) {
-        this.#turnedAway = error; // the client's own fault, or its end
-      } else {
+      keep = this.#doorman.keeps(connection, error);
+      if (keep) {
+        if (isTableFull(error)) this.#failed(error);
+      } else if (!(error instanceof IpcError)) {
         this.#waits.shift()?.wait.reject(error); // what `allow` threw
         this.#restIfIdle();
       }
     } finally {
-      this.#guests.delete(connection);
       if (!keep) connection.close();
     }
-  }
-
-  /** The client behind a connection; `undefined` if it has not introduced itself yet. */
-  #welcome(connection: UnixSocket, peer: PeerCredentials): IpcDuplex<Out, In> | undefined {
-    this.#requireRoomFor(peer);
-    const handles = receiveHello(connection, MANY);
-    if (handles === undefined) return undefined;
-    const receiver = new IpcReceiver<In>({ handle: handles[0]!, early: [] });
-    if (this.#maxMessageBytes !== undefined) receiver.limitMessages(this.#maxMessageBytes);
-    const client = new IpcDuplex<Out, In>(new IpcSender<Out>(handles[1]!), receiver, peer);
-    this.#crowd.add(peer, client);
-    this.#turnedAway = undefined;
-    return client;
   }
 
   /**
@@ -480,77 +382,43 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     this.#requireOpen();
     const ready = this.#ready.shift();
     if (ready !== undefined) return ready;
+    const doorman = this.#doorman;
     let guests: Guest[] = [];
     try {
       for (;;) {
         for (const { connection } of guests) {
-          const client = this.#tryWelcome(connection);
+          const client = doorman.tryWelcome(connection);
           if (client !== undefined) return client;
         }
         for (let looks = 0; looks < MOST_LOOKS; looks++) {
-          const next = this.#nextConnection();
+          const next = doorman.next();
           if (next === undefined) break;
-          const client = this.#tryWelcome(next);
+          const client = doorman.tryWelcome(next);
           if (client !== undefined) return client;
-          if (next.closed || this.#parked.includes(next)) continue;
-          this.#guests.add(next, next.peer.uid);
+          if (next.closed || doorman.isParked(next)) continue;
+          doorman.guests.add(next, next.peer.uid);
           guests.push({ connection: next, patience: performance.now() + HANDSHAKE_TIMEOUT });
         }
         const now = performance.now();
         guests = guests.filter(({ connection, patience }) => {
           if (patience <= now) connection.close();
-          if (connection.closed) this.#guests.delete(connection);
-          return !connection.closed;
+          const gone = connection.closed || doorman.isParked(connection);
+          if (gone) doorman.guests.delete(connection);
+          return !gone;
         });
-        if (now >= deadline) throw this.#explained(timeoutError(ACCEPT, timeout));
+        if (now >= deadline) throw this.#doorman.explained(timeoutError(ACCEPT, timeout));
         const wanted = [this.#socket.fd, ...guests.map(({ connection }) => connection.fd)];
         const pollfds = new Int32Array(wanted.flatMap((fd) => [fd, POLLIN]));
         const soonest = guests.reduce((soonest, { patience }) => Math.min(soonest, patience), deadline);
-        pollMany(pollfds, this.#parked.length > 0 ? Math.min(soonest, now + LOOK_AGAIN) : soonest);
-        this.#stalled.push(...this.#parked.splice(0));
+        pollMany(pollfds, doorman.hasParked ? Math.min(soonest, now + LOOK_AGAIN) : soonest);
+        doorman.callParked();
       }
     } finally {
       // Whoever has not been served may still introduce itself to the next accept.
       for (const { connection } of guests) {
-        this.#guests.delete(connection);
-        if (!connection.closed && !this.#stalled.includes(connection)) void this.#introduce(connection);
+        doorman.guests.delete(connection);
+        if (!connection.closed && !doorman.isStalled(connection)) void this.#introduce(connection);
       }
-    }
-  }
-
-  /**
-   * A client, or `undefined`; a connection that is refused or broken is closed.
-   *
-   * @throws {IpcError} `System` if there is no room for its descriptors; it is kept for the next accept then.
-   */
-  #tryWelcome(connection: UnixSocket): IpcDuplex<Out, In> | undefined {
-    if (connection.closed) return undefined;
-    let keep = false;
-    try {
-      const peer = connection.peer;
-      if (!this.#allow(peer)) {
-        this.#turnedAway = notAllowed(peer);
-        return undefined;
-      }
-      const client = this.#welcome(connection, peer);
-      keep = client === undefined;
-      return client;
-    } catch (error) {
-      if (error === CROWDED) {
-        keep = true;
-        this.#park(connection);
-        return undefined;
-      }
-      if (isTableFull(error)) {
-        keep = true;
-        this.#stalled.push(connection);
-        throw error;
-      }
-      if (!(error instanceof IpcError)) throw error;
-      this.#turnedAway = error;
-      return undefined;
-    } finally {
-      if (!keep) connection.close();
     }
   }
 
@@ -594,9 +462,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
       "Closed",
       `Cannot accept at "${this.name}": the server was closed while it was awaited`,
     );
-    this.#closing.abort(reason);
-    this.#guests.close();
-    for (const connection of [...this.#stalled.splice(0), ...this.#parked.splice(0)]) connection.close();
+    this.#doorman.close(reason);
     for (const { wait } of waits) wait.reject(reason);
   }
 

@@ -145,6 +145,8 @@ export class UnixSocket implements Disposable {
   #pendingAccepts = new Set<PendingWait<UnixSocket>>();
   #acceptor: net.Server | undefined;
   #lookTimer: ReturnType<typeof setTimeout> | undefined;
+  /** When it came, if nobody was waiting for it. */
+  #cameAt = 0;
   /** Connections that came in while no accept was waiting any more. */
   readonly #early: UnixSocket[] = [];
   /** Connections that the event loop took, for which no descriptor of our own was to be had yet. */
@@ -432,17 +434,20 @@ export class UnixSocket implements Disposable {
         return;
       }
     }
+    client.#cameAt = performance.now();
     this.#early.push(client);
     const most = Math.min(MAX_EARLY, Math.floor(descriptorLimit().soft / EARLY_SHARE));
     if (this.#early.length > most) this.#dropEarly();
   }
 
-  /** One of too many that wait here: who has said nothing for longest, if anybody has not. */
+  /** Many wait here: drops who has said nothing for longest; of far too many, the last that came if all have. */
   #dropEarly(): void {
     const pollfds = new Int32Array(this.#early.flatMap(({ fd }) => [fd, POLLIN]));
     pollMany(pollfds, 0);
-    const silent = this.#early.findIndex((_, i) => pollfds[2 * i + 1]! >>> 16 === 0);
-    this.#early.splice(silent >= 0 ? silent : -1, 1)[0]!.close();
+    const before = this.#early.length > MAX_EARLY ? Infinity : performance.now() - EARLY_PATIENCE;
+    const silent = this.#early.findIndex((client, i) => client.#cameAt < before && pollfds[2 * i + 1]! >>> 16 === 0);
+    if (silent >= 0) this.#early.splice(silent, 1)[0]!.close();
+    else if (this.#early.length > MAX_EARLY) this.#early.pop()!.close();
   }
 
   /**
@@ -623,8 +628,10 @@ function isStale(path: string, type: UnixSocketType): boolean {
 
 /** Clients that may wait for an accept here, beside those in the kernel's queue; further ones are dropped. */
 const MAX_EARLY = 512;
-/** The part of the descriptor table that they may take. */
+/** The part of the descriptor table that those may take which say nothing. */
 const EARLY_SHARE = 8;
+/** Milliseconds that they have to say something, where there are more. */
+const EARLY_PATIENCE = 200;
 
 /** Milliseconds between two looks whether the event loop has left a client waiting. */
 const LOOK_EVERY = 1000;
