@@ -1,5 +1,6 @@
 // The public face of a cell.
 import { asFound, integerOf, modeOf, optionsOf } from "../ffi/arguments.ts";
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import type { Mapping } from "../ffi/mapping.ts";
@@ -124,6 +125,15 @@ const forgotten = new FinalizationRegistry<Attachment>((attachment) => attachmen
  * ```
  */
 export class IpcArc<T> implements Disposable {
+  static {
+    printAs<IpcArc<unknown>>(IpcArc.prototype, (arc) => ({
+      name: arc.name,
+      state: stateOf(arc),
+      locked: arc.closed ? undefined : arc.#cell.holder !== undefined,
+      waiting: arc.#waits.size,
+    }));
+  }
+
   readonly #attachment: Attachment;
   readonly #cell: Cell;
   readonly #layout: PodLayout<T> | undefined;

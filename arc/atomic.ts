@@ -1,4 +1,5 @@
 // Atomic operations on a cell that is one integer.
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { Attachment } from "./cell.ts";
 import { type Layout, podLayout } from "./layout.ts";
@@ -37,6 +38,13 @@ let create: <T>(
  * ```
  */
 export class AtomicCell<T> {
+  static {
+    printAs<AtomicCell<unknown>>(AtomicCell.prototype, (atomic) => ({
+      name: atomic.#attachment.file.name,
+      state: stateOf(atomic.#attachment),
+    }));
+  }
+
   /** Kept alive as long as this object: the garbage collector closes a reference that was forgotten. */
   readonly #owner: object;
   readonly #attachment: Attachment;
@@ -47,6 +55,7 @@ export class AtomicCell<T> {
   private constructor(owner: object, attachment: Attachment, layout: Layout<T>, words: AtomicWords) {
     if (!(attachment instanceof Attachment)) throw new TypeError("Cannot construct an AtomicCell: use IpcArc.atomic");
     this.#owner = owner;
+    void this.#owner; // read, for compilers that count that
     this.#attachment = attachment;
     this.#layout = layout;
     this.#words = words as Int32Array<ArrayBuffer>;

@@ -1,5 +1,6 @@
 // The lock, held, and the value under it.
 import { decodeCbor } from "../ffi/cbor.ts";
+import { printAs } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { Attachment } from "./cell.ts";
 import { type Hold, holdOf } from "./hold.ts";
@@ -43,6 +44,14 @@ export let isHeld: (guard: IpcArcGuard<unknown>) => boolean;
  * ```
  */
 export class IpcArcGuard<T> implements Disposable {
+  static {
+    printAs<IpcArcGuard<unknown>>(IpcArcGuard.prototype, (guard) => ({
+      name: guard.#attachment.file.name,
+      state: guard.#hold.turn === guard.#turn ? "held" : "released",
+      ownerDied: guard.ownerDied,
+    }));
+  }
+
   /**
    * Whether the last owner of the lock died while it held it, or gave it up unfinished. The value is the last one that
    * was completely written; what that owner was about to do is lost. True for one guard only.
@@ -60,6 +69,7 @@ export class IpcArcGuard<T> implements Disposable {
   private constructor(owner: object, attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) {
     if (!(attachment instanceof Attachment)) throw new TypeError("Cannot construct an IpcArcGuard: acquire a cell");
     this.#owner = owner;
+    void this.#owner; // read, for compilers that count that
     this.#attachment = attachment;
     this.#layout = layout;
     this.ownerDied = ownerDied;

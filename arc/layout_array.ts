@@ -269,6 +269,6 @@ export function array(element: Layout<unknown>, length: number): Layout<unknown>
  * assertEquals(bytes(32).size, 32);
  * ```
  */
-export function bytes(length: number): Layout<Uint8Array> {
+export function bytes(length: number): Layout<Uint8Array<ArrayBuffer>> {
   return array(u8, length);
 }

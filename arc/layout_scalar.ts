@@ -22,16 +22,16 @@ import type { LiveSlot } from "./live_slot.ts";
  * ```
  */
 export type NumericArray =
-  | Uint8Array
-  | Int8Array
-  | Uint16Array
-  | Int16Array
-  | Uint32Array
-  | Int32Array
-  | BigUint64Array
-  | BigInt64Array
-  | Float32Array
-  | Float64Array;
+  | Uint8Array<ArrayBuffer>
+  | Int8Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | BigUint64Array<ArrayBuffer>
+  | BigInt64Array<ArrayBuffer>
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>;
 
 /**
  * The layout of a number. An array of it is a typed array.
@@ -139,17 +139,18 @@ function checkFloat(value: unknown, name: string, path: string): asserts value i
  * assertEquals([arc.read(), u8.size], [200, 1]);
  * ```
  */
-export const u8: ScalarLayout<number, Uint8Array> = new (class extends Scalar<number, Uint8Array> {
-  override check(value: unknown, path = ""): void {
-    checkInteger(value, "u8", 0, 0xff, path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getUint8(offset);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setUint8(offset, value);
-  }
-})("u8", 1, Uint8Array);
+export const u8: ScalarLayout<number, Uint8Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Uint8Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkInteger(value, "u8", 0, 0xff, path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getUint8(offset);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setUint8(offset, value);
+    }
+  })("u8", 1, Uint8Array);
 
 /**
  * A signed 8-bit integer, C's `int8_t`.
@@ -163,17 +164,18 @@ export const u8: ScalarLayout<number, Uint8Array> = new (class extends Scalar<nu
  * assertEquals([arc.read(), i8.size], [-100, 1]);
  * ```
  */
-export const i8: ScalarLayout<number, Int8Array> = new (class extends Scalar<number, Int8Array> {
-  override check(value: unknown, path = ""): void {
-    checkInteger(value, "i8", -0x80, 0x7f, path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getInt8(offset);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setInt8(offset, value);
-  }
-})("i8", 1, Int8Array);
+export const i8: ScalarLayout<number, Int8Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Int8Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkInteger(value, "i8", -0x80, 0x7f, path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getInt8(offset);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setInt8(offset, value);
+    }
+  })("i8", 1, Int8Array);
 
 /**
  * An unsigned 16-bit integer, C's `uint16_t`.
@@ -187,17 +189,18 @@ export const i8: ScalarLayout<number, Int8Array> = new (class extends Scalar<num
  * assertEquals([arc.read(), u16.size], [65535, 2]);
  * ```
  */
-export const u16: ScalarLayout<number, Uint16Array> = new (class extends Scalar<number, Uint16Array> {
-  override check(value: unknown, path = ""): void {
-    checkInteger(value, "u16", 0, 0xffff, path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getUint16(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setUint16(offset, value, true);
-  }
-})("u16", 2, Uint16Array);
+export const u16: ScalarLayout<number, Uint16Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Uint16Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkInteger(value, "u16", 0, 0xffff, path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getUint16(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setUint16(offset, value, true);
+    }
+  })("u16", 2, Uint16Array);
 
 /**
  * A signed 16-bit integer, C's `int16_t`.
@@ -211,17 +214,18 @@ export const u16: ScalarLayout<number, Uint16Array> = new (class extends Scalar<
  * assertEquals([arc.read(), i16.size], [-1, 2]);
  * ```
  */
-export const i16: ScalarLayout<number, Int16Array> = new (class extends Scalar<number, Int16Array> {
-  override check(value: unknown, path = ""): void {
-    checkInteger(value, "i16", -0x8000, 0x7fff, path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getInt16(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setInt16(offset, value, true);
-  }
-})("i16", 2, Int16Array);
+export const i16: ScalarLayout<number, Int16Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Int16Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkInteger(value, "i16", -0x8000, 0x7fff, path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getInt16(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setInt16(offset, value, true);
+    }
+  })("i16", 2, Int16Array);
 
 /**
  * An unsigned 32-bit integer, C's `uint32_t`. Has atomic operations, see {@linkcode AtomicCell}.
@@ -235,17 +239,18 @@ export const i16: ScalarLayout<number, Int16Array> = new (class extends Scalar<n
  * assertEquals([arc.read(), u32.size], [4294967295, 4]);
  * ```
  */
-export const u32: ScalarLayout<number, Uint32Array> = new (class extends Scalar<number, Uint32Array> {
-  override check(value: unknown, path = ""): void {
-    checkInteger(value, "u32", 0, 0xffff_ffff, path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getUint32(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setUint32(offset, value, true);
-  }
-})("u32", 4, Uint32Array);
+export const u32: ScalarLayout<number, Uint32Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Uint32Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkInteger(value, "u32", 0, 0xffff_ffff, path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getUint32(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setUint32(offset, value, true);
+    }
+  })("u32", 4, Uint32Array);
 
 /**
  * A signed 32-bit integer, C's `int32_t`. Has atomic operations, see {@linkcode AtomicCell}.
@@ -259,17 +264,18 @@ export const u32: ScalarLayout<number, Uint32Array> = new (class extends Scalar<
  * assertEquals([arc.read(), i32.size], [-1, 4]);
  * ```
  */
-export const i32: ScalarLayout<number, Int32Array> = new (class extends Scalar<number, Int32Array> {
-  override check(value: unknown, path = ""): void {
-    checkInteger(value, "i32", -0x8000_0000, 0x7fff_ffff, path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getInt32(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setInt32(offset, value, true);
-  }
-})("i32", 4, Int32Array);
+export const i32: ScalarLayout<number, Int32Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Int32Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkInteger(value, "i32", -0x8000_0000, 0x7fff_ffff, path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getInt32(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setInt32(offset, value, true);
+    }
+  })("i32", 4, Int32Array);
 
 /**
  * An unsigned 64-bit integer, C's `uint64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}.
@@ -283,17 +289,18 @@ export const i32: ScalarLayout<number, Int32Array> = new (class extends Scalar<n
  * assertEquals([arc.read(), u64.size], [1n << 63n, 8]);
  * ```
  */
-export const u64: ScalarLayout<bigint, BigUint64Array> = new (class extends Scalar<bigint, BigUint64Array> {
-  override check(value: unknown, path = ""): void {
-    checkBigInteger(value, "u64", 0n, 0xffff_ffff_ffff_ffffn, path);
-  }
-  override read(memory: DataView, offset: number): bigint {
-    return memory.getBigUint64(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: bigint): void {
-    memory.setBigUint64(offset, value, true);
-  }
-})("u64", 8, BigUint64Array);
+export const u64: ScalarLayout<bigint, BigUint64Array<ArrayBuffer>> =
+  new (class extends Scalar<bigint, BigUint64Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkBigInteger(value, "u64", 0n, 0xffff_ffff_ffff_ffffn, path);
+    }
+    override read(memory: DataView, offset: number): bigint {
+      return memory.getBigUint64(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: bigint): void {
+      memory.setBigUint64(offset, value, true);
+    }
+  })("u64", 8, BigUint64Array);
 
 /**
  * A signed 64-bit integer, C's `int64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}.
@@ -307,17 +314,18 @@ export const u64: ScalarLayout<bigint, BigUint64Array> = new (class extends Scal
  * assertEquals([arc.read(), i64.size], [-1n, 8]);
  * ```
  */
-export const i64: ScalarLayout<bigint, BigInt64Array> = new (class extends Scalar<bigint, BigInt64Array> {
-  override check(value: unknown, path = ""): void {
-    checkBigInteger(value, "i64", -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn, path);
-  }
-  override read(memory: DataView, offset: number): bigint {
-    return memory.getBigInt64(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: bigint): void {
-    memory.setBigInt64(offset, value, true);
-  }
-})("i64", 8, BigInt64Array);
+export const i64: ScalarLayout<bigint, BigInt64Array<ArrayBuffer>> =
+  new (class extends Scalar<bigint, BigInt64Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkBigInteger(value, "i64", -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn, path);
+    }
+    override read(memory: DataView, offset: number): bigint {
+      return memory.getBigInt64(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: bigint): void {
+      memory.setBigInt64(offset, value, true);
+    }
+  })("i64", 8, BigInt64Array);
 
 /**
  * A single-precision number, C's `float`.
@@ -331,17 +339,18 @@ export const i64: ScalarLayout<bigint, BigInt64Array> = new (class extends Scala
  * assertEquals([arc.read(), f32.size], [0.5, 4]);
  * ```
  */
-export const f32: ScalarLayout<number, Float32Array> = new (class extends Scalar<number, Float32Array> {
-  override check(value: unknown, path = ""): void {
-    checkFloat(value, "f32", path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getFloat32(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setFloat32(offset, value, true);
-  }
-})("f32", 4, Float32Array);
+export const f32: ScalarLayout<number, Float32Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Float32Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkFloat(value, "f32", path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getFloat32(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setFloat32(offset, value, true);
+    }
+  })("f32", 4, Float32Array);
 
 /**
  * A double-precision number, C's `double`.
@@ -355,17 +364,18 @@ export const f32: ScalarLayout<number, Float32Array> = new (class extends Scalar
  * assertEquals([arc.read(), f64.size], [0.1, 8]);
  * ```
  */
-export const f64: ScalarLayout<number, Float64Array> = new (class extends Scalar<number, Float64Array> {
-  override check(value: unknown, path = ""): void {
-    checkFloat(value, "f64", path);
-  }
-  override read(memory: DataView, offset: number): number {
-    return memory.getFloat64(offset, true);
-  }
-  override write(memory: DataView, offset: number, value: number): void {
-    memory.setFloat64(offset, value, true);
-  }
-})("f64", 8, Float64Array);
+export const f64: ScalarLayout<number, Float64Array<ArrayBuffer>> =
+  new (class extends Scalar<number, Float64Array<ArrayBuffer>> {
+    override check(value: unknown, path = ""): void {
+      checkFloat(value, "f64", path);
+    }
+    override read(memory: DataView, offset: number): number {
+      return memory.getFloat64(offset, true);
+    }
+    override write(memory: DataView, offset: number, value: number): void {
+      memory.setFloat64(offset, value, true);
+    }
+  })("f64", 8, Float64Array);
 
 /**
  * A truth value in one byte, C's `bool`.

@@ -26,7 +26,7 @@ import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
  * sender.close(), receiver.close();
  * ```
  */
-export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
+export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
   readonly #ahead = new ReadAhead();
 
   /**
@@ -85,7 +85,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   }
 
   /** @ignore */
-  protected override take(from: unknown): Uint8Array {
+  protected override take(from: unknown): Uint8Array<ArrayBuffer> {
     const ring = from as RingReceiver;
     if (ring.extended) {
       this.#ahead.pass();
@@ -97,7 +97,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array> {
   }
 
   /** @ignore */
-  protected override lend(from: unknown): Borrowed<Uint8Array> {
+  protected override lend(from: unknown): Borrowed<Uint8Array<ArrayBuffer>> {
     const ring = from as RingReceiver;
     this.#ahead.pass();
     if (ring.extended) {

@@ -1,5 +1,6 @@
 // Two channels, one each way, as one object.
 import { asFound } from "../ffi/arguments.ts";
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IterationOptions } from "../ffi/iteration.ts";
 import type { PeerCredentials } from "../ffi/unix_socket.ts";
@@ -62,7 +63,16 @@ export interface RunOptions {
  * answering.close();
  * ```
  */
-export class IpcDuplex<Out, In> implements Disposable, AsyncIterable<In> {
+export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> {
+  static {
+    printAs<IpcDuplex<unknown, unknown>>(IpcDuplex.prototype, (duplex) => ({
+      state: stateOf(duplex),
+      peer: duplex.peer,
+      sender: duplex.#sender,
+      receiver: duplex.#receiver,
+    }));
+  }
+
   readonly #sender: IpcSender<Out>;
   readonly #receiver: IpcReceiver<In>;
   #readable: ReadableStream<In> | undefined;

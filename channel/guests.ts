@@ -30,6 +30,7 @@ export class Guests {
       guest.close();
       return guest;
     }
+    return undefined;
   }
 
   /** It has introduced itself, or is gone. */

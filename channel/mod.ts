@@ -34,7 +34,7 @@ export type { ReceiverBase, TryRecvResult } from "./receiver_base.ts";
 export { IpcReceiverSet, type SetReceiver } from "./receiver_set.ts";
 export { type IpcRoute, IpcRouter, type RouteOptions, type RouterOptions } from "./router.ts";
 export type { SelectEvent } from "./select_event.ts";
-export { IpcServer, type IpcServerOptions } from "./server.ts";
+export { type ClientOf, IpcServer, type IpcServerOptions } from "./server.ts";
 export { IpcSharedMemory } from "./shared_memory.ts";
 export { IpcSender, OpaqueIpcSender } from "./sender.ts";
 export type { SenderBase } from "./sender_base.ts";

@@ -1,5 +1,6 @@
 // The one-shot server: how two processes that share nothing but a name get a channel.
 import { optionsOf } from "../ffi/arguments.ts";
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { POLLIN } from "../ffi/platform.ts";
@@ -76,6 +77,14 @@ export const HANDSHAKE_TIMEOUT = 2000;
  * ```
  */
 export class IpcOneShotServer<T> implements Disposable {
+  static {
+    printAs<IpcOneShotServer<unknown>>(IpcOneShotServer.prototype, (server) => ({
+      name: server.name,
+      state: stateOf(server),
+      backlog: server.#receiver === undefined && server.#connection === undefined ? 0 : 1,
+    }));
+  }
+
   /** What clients connect to. */
   readonly name: string;
   readonly #socket: UnixSocket;

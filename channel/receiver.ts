@@ -1,5 +1,6 @@
 // The typed receiver, and the same without its type.
 import { asFound, optionsOf } from "../ffi/arguments.ts";
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
@@ -32,7 +33,7 @@ import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts"
  * receiver.close();
  * ```
  */
-export class IpcReceiver<T> extends ReceiverBase<T> {
+export class IpcReceiver<out T> extends ReceiverBase<T> {
   /**
    * Receives from a named channel, which is made if there is none. A receiver that is started again, after it was closed
    * or killed, goes on with the next message. Closing it removes the channel's files if everything was received and no
@@ -152,6 +153,10 @@ export class IpcReceiver<T> extends ReceiverBase<T> {
  * ```
  */
 export class OpaqueIpcReceiver implements Disposable {
+  static {
+    printAs(OpaqueIpcReceiver.prototype, (opaque) => ({ state: stateOf(opaque) }));
+  }
+
   readonly #receiver: IpcReceiver<unknown>;
 
   /**

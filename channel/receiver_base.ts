@@ -1,5 +1,6 @@
 // What typed and byte receivers have in common: every way to wait for a message, but not the decoding.
 import { asFound, integerOf } from "../ffi/arguments.ts";
+import { printAs } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { closeAllForeign } from "../ffi/foreign_fd.ts";
@@ -155,6 +156,12 @@ class ReceiverSeat extends OpenThing {
     return this.#ring;
   }
 
+  /** What it looks like, without attaching. */
+  look(): Record<string, unknown> {
+    const ring = this.#ring ?? this.#unused?.receiver;
+    return { path: ring?.path, state: this.state, backlog: this.state === "open" ? ring?.waiting ?? 0 : undefined };
+  }
+
   leave(): void {
     if (this.state === "closed") return;
     const inTransit = this.state === "in transit";
@@ -266,7 +273,11 @@ export function claimReceiver(arrivals: Arrivals, first: unknown, details: reado
  * sender.close(), receiver.close();
  * ```
  */
-export abstract class ReceiverBase<T> implements Disposable, AsyncIterable<T> {
+export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T> {
+  static {
+    printAs<ReceiverBase<unknown>>(ReceiverBase.prototype, (receiver) => receiver.#seat.look());
+  }
+
   #seat: ReceiverSeat;
   readonly #waits: Waiting[] = [];
   #gapTimer: ReturnType<typeof setTimeout> | undefined;

@@ -1,4 +1,5 @@
 // Waits for messages of many channels at once.
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../ffi/iteration.ts";
@@ -82,6 +83,10 @@ export const EACH: unique symbol = Symbol("isthmus.each");
  * ```
  */
 export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
+  static {
+    printAs(IpcReceiverSet.prototype, (set) => ({ state: stateOf(set), size: set.size }));
+  }
+
   readonly #entries = new Map<number, SetEntry>();
   /** Those that may have something, in the order in which they are looked at. All others are armed. */
   #queue: SetEntry[] = [];

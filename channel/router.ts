@@ -1,5 +1,6 @@
 // Calls a function for every message of many channels.
 import { asFound, optionsOf } from "../ffi/arguments.ts";
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import type { IpcBytesReceiver } from "./bytes_receiver.ts";
 import type { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
@@ -146,6 +147,10 @@ class Route implements IpcRoute {
  * ```
  */
 export class IpcRouter implements Disposable {
+  static {
+    printAs(IpcRouter.prototype, (router) => ({ state: stateOf(router.#set), size: router.size }));
+  }
+
   readonly #set = new IpcReceiverSet();
   readonly #routes = new Map<number, Route>();
   readonly #onError: (error: unknown, route: IpcRoute | undefined) => void;

@@ -1,4 +1,5 @@
 // The typed sender, and the same without its type.
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { asFound } from "../ffi/arguments.ts";
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { encodeMessage } from "./codec.ts";
@@ -32,7 +33,7 @@ import { type Kind, type Luggage, onArrival, PACK, packAs } from "./transfer.ts"
  * for (const end of [sender, receiver, reply, answers, request.reply]) end.close();
  * ```
  */
-export class IpcSender<T> extends SenderBase<T> {
+export class IpcSender<in T> extends SenderBase<T> {
   /**
    * Connects to an {@linkcode IpcOneShotServer}. Does not wait for the server to accept; messages can be sent at once.
    *
@@ -160,6 +161,10 @@ onArrival("sender", (arrivals, first, details) => new IpcSender(claimSender(arri
  * ```
  */
 export class OpaqueIpcSender implements Disposable {
+  static {
+    printAs(OpaqueIpcSender.prototype, (opaque) => ({ state: stateOf(opaque) }));
+  }
+
   readonly #sender: IpcSender<unknown>;
 
   /**

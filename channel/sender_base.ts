@@ -1,4 +1,5 @@
 // What typed and byte senders have in common: everything but the encoding.
+import { printAs } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { OpenThing } from "../ffi/open_things.ts";
 import { afterOthers } from "../ffi/event_loop.ts";
@@ -65,6 +66,16 @@ class SenderSeat extends OpenThing {
     return this.#port;
   }
 
+  /** What it looks like, without attaching. */
+  look(): Record<string, unknown> {
+    const ring = (this.#port ?? this.#unused?.sender)?.ring;
+    return {
+      path: ring?.path,
+      state: this.#left ? "closed" : "open",
+      backlog: this.#left ? undefined : ring?.used ?? 0,
+    };
+  }
+
   /** The descriptors, without attaching. */
   handle(): SenderHandle {
     return this.#handle ?? this.port().ring.handle;
@@ -99,8 +110,12 @@ class SenderSeat extends OpenThing {
  * for (const end of [words, receiver, packets, byteReceiver]) end.close();
  * ```
  */
-export abstract class SenderBase<T> implements Disposable {
+export abstract class SenderBase<in T> implements Disposable {
   readonly #seat: SenderSeat;
+
+  static {
+    printAs<SenderBase<unknown>>(SenderBase.prototype, (sender) => sender.#seat.look());
+  }
 
   /**
    * Not for programs: senders come from `channel()`, `connect()`, `clone()` and messages.

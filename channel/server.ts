@@ -1,5 +1,6 @@
 // A server that any number of clients connect to, each with a duplex of its own.
 import { optionsOf } from "../ffi/arguments.ts";
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
@@ -82,6 +83,22 @@ interface Waiting<Client> {
 }
 
 /**
+ * The client's end of a conversation with a server of a type.
+ *
+ * @typeParam Server The type of the server.
+ *
+ * @example
+ * ```ts
+ * import type { ClientOf, IpcDuplex, IpcServer } from "@isthmus/ipc";
+ *
+ * type Lengths = IpcServer<number, string>;
+ * const isText = (client: ClientOf<Lengths>): client is IpcDuplex<string, number> => !client.closed;
+ * export { isText };
+ * ```
+ */
+export type ClientOf<Server> = Server extends IpcServer<infer Out, infer In> ? IpcDuplex<In, Out> : never;
+
+/**
  * Waits for clients at a name, and gives each a {@linkcode IpcDuplex} of its own. A client that misbehaves, or does not
  * introduce itself, is dropped, and holds nobody up.
  *
@@ -105,6 +122,14 @@ interface Waiting<Client> {
  * ```
  */
 export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<Out, In>> {
+  static {
+    printAs<IpcServer<unknown, unknown>>(IpcServer.prototype, (server) => ({
+      name: server.name,
+      state: stateOf(server),
+      backlog: server.#ready.length,
+    }));
+  }
+
   /** What clients connect to. */
   readonly name: string;
   readonly #socket: UnixSocket;
@@ -148,6 +173,9 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * Connects to a server. Does not wait for it to accept; messages can be sent at once. A client that is not allowed,
    * or that came to an {@linkcode IpcOneShotServer} at a path, learns of it by `Disconnected`.
    *
+   * `Out` and `In` are the client's own here, the other way round than those of the server. Programs that share the type of
+   * the server say that instead, and cannot confuse them: `IpcServer.connect<Lengths>(name)`.
+   *
    * @typeParam Out What the client sends.
    * @typeParam In What the client receives.
    * @param name The server's `name`.
@@ -159,6 +187,32 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
    * @throws {TypeError} If the name is empty, longer than 107 bytes, or contains NUL.
    * @throws {RangeError} If the capacity cannot be used.
    */
+  static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In>;
+  /**
+   * Connects to a server of a type that both programs share.
+   *
+   * @typeParam Server The type of the server.
+   * @param name The server's `name`.
+   * @param options The capacity of each direction.
+   * @returns The client's end: it sends what the server receives.
+   *
+   * @example One type for both programs
+   * ```ts
+   * import { IpcServer } from "@isthmus/ipc";
+   * import { assertEquals } from "@std/assert";
+   *
+   * type Lengths = IpcServer<number, string>; // exported by a module that both import: answers texts by numbers
+   *
+   * using server: Lengths = new IpcServer();
+   * using client = IpcServer.connect<Lengths>(server.name); // sends texts, receives numbers
+   * client.sendSync("hello");
+   * using served = await server.accept();
+   * served.sendSync(served.recvSync().length);
+   * assertEquals(client.recvSync() satisfies number, 5);
+   * ```
+   */
+  // deno-lint-ignore no-explicit-any -- any server
+  static connect<Server extends IpcServer<any, any>>(name: string, options?: ChannelOptions): ClientOf<Server>;
   static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
     const { capacity, maxMessageBytes } = optionsOf(options, "Cannot connect");
     const limit = messageLimitOf(maxMessageBytes);

@@ -1,5 +1,6 @@
 // Memory that several processes see, sent like a value.
 import { asFound, integerOf } from "../ffi/arguments.ts";
+import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { closeForeign } from "../ffi/foreign_fd.ts";
@@ -33,6 +34,10 @@ const MUCH = 16 << 20;
  * ```
  */
 export class IpcSharedMemory implements Disposable {
+  static {
+    printAs(IpcSharedMemory.prototype, (memory) => ({ state: stateOf(memory), length: memory.length }));
+  }
+
   readonly #fd: IpcFd;
   readonly #length: number;
   #mapping: LastingMapping | undefined;

@@ -49,6 +49,16 @@ export class UnusedChannel extends OpenThing {
     return ring;
   }
 
+  /** The sending end, if it was made and not taken; it stays here. */
+  get sender(): SenderPort | undefined {
+    return this.#sender instanceof SenderPort ? this.#sender : undefined;
+  }
+
+  /** The receiving end, likewise. */
+  get receiver(): RingReceiver | undefined {
+    return this.#receiver instanceof RingReceiver ? this.#receiver : undefined;
+  }
+
   /** Closes the sending end, which was not taken. */
   closeSender(): void {
     if (this.#sender instanceof SenderPort) this.#sender.release(this);

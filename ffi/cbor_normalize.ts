@@ -151,8 +151,8 @@ class Normalizer {
 
   #error(error: Error, path: Path | undefined): unknown {
     const details: Record<string, unknown> = {};
-    if (typeof error.stack === "string") details.stack = error.stack;
-    if ("cause" in error) details.cause = this.node(error.cause, { parent: path, step: ".cause" });
+    if (typeof error.stack === "string") details["stack"] = error.stack;
+    if ("cause" in error) details["cause"] = this.node(error.cause, { parent: path, step: ".cause" });
     // As structuredClone: the class survives for the standard ones, the others become Error.
     const name = Object.hasOwn(ERRORS, error.name) ? error.name : "Error";
     return new Tag([name, error.message, details], GENERIC_OBJECT);

@@ -336,7 +336,7 @@ function record(value: Record<string, unknown>, from: number): number {
   if (!firstSight(value)) return NOT_PLAIN;
   const before = previous, insertsBefore = inserts.length;
   // The shape that it has if all goes well; afterwards, or without one, the name that was last, if it is remembered.
-  let shape = before.next[0];
+  let shape: Shape | undefined = before.next[0];
   let name: Name | undefined = names.first;
   previous = shape ?? nowhere;
   let to = from + 1, count = 0;

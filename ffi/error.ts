@@ -92,9 +92,9 @@ export class IpcError extends Error {
   /** What went wrong, from a closed set. */
   readonly code: IpcErrorCode;
   /** The error number (`errno`) of the system call that failed, if one did. */
-  readonly errno?: number;
+  declare readonly errno?: number;
   /** The name of the system call that failed, if one did. */
-  readonly syscall?: string;
+  declare readonly syscall?: string;
 
   /**
    * Makes an error.

@@ -1,5 +1,6 @@
 // One owner for one file descriptor.
 import { check, libc } from "./libc.ts";
+import { printAs, stateOf } from "./inspect.ts";
 import { IpcError } from "./error.ts";
 import { closing } from "./fd_closing.ts";
 import { type FdKind, kindOf, read, readableOf, readSync, writableOf, write, writeSync } from "./fd_io.ts";
@@ -38,6 +39,10 @@ const forgotten = new FinalizationRegistry<{ fd: number; guard: Int32Array | und
  * ```
  */
 export class IpcFd implements Disposable {
+  static {
+    printAs(IpcFd.prototype, (owner) => ({ fd: owner.closed ? undefined : owner.fd, state: stateOf(owner) }));
+  }
+
   #fd: number;
   readonly #guard: Int32Array | undefined;
   #watched: boolean;

@@ -2,6 +2,7 @@
 import net from "node:net";
 import { adoptForAccepting } from "./adopt.ts";
 import { asFound, integerOf, optionsOf } from "./arguments.ts";
+import { printAs, stateOf } from "./inspect.ts";
 import { IpcError } from "./error.ts";
 import { giveWay, mustGiveWay, turned } from "./event_loop.ts";
 import { IpcFd } from "./fd.ts";
@@ -140,6 +141,15 @@ export interface UnixListenOptions extends UnixSocketOptions {
  * ```
  */
 export class UnixSocket implements Disposable {
+  static {
+    printAs(UnixSocket.prototype, (socket) => ({
+      path: socket.#bound?.path,
+      type: socket.type,
+      fd: socket.closed ? undefined : socket.fd,
+      state: stateOf(socket),
+    }));
+  }
+
   readonly #fd: IpcFd;
   readonly #bound: BoundPath | undefined;
   #pendingAccepts = new Set<PendingWait<UnixSocket>>();
@@ -522,12 +532,13 @@ export class UnixSocket implements Disposable {
 
 /** The path of a listening socket, and the file that was made for it. */
 class BoundPath extends OpenThing {
-  readonly #path: string;
+  /** The path. */
+  readonly path: string;
   readonly #status: FileStatus | undefined;
 
   constructor(path: string) {
     super();
-    this.#path = path;
+    this.path = path;
     this.#status = fileStatus(path);
     this.opened();
   }
@@ -540,7 +551,7 @@ class BoundPath extends OpenThing {
   /** Removes it, if it is what the socket made: somebody may have replaced it. */
   override letGo(): void {
     this.ended();
-    if (this.#status !== undefined && isSameFile(this.#status, this.#path)) libc().c.unlink(cString(this.#path));
+    if (this.#status !== undefined && isSameFile(this.#status, this.path)) libc().c.unlink(cString(this.path));
   }
 }
 

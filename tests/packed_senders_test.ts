@@ -58,7 +58,7 @@ processTest("A packed sender that was not used can be sent on, and closed, witho
 
 /** Passes on whatever senders come. */
 export function passOn(
-  { from, to }: { from: IpcReceiver<IpcSender<string>>; to: IpcSender<unknown> },
+  { from, to }: { from: IpcReceiver<IpcSender<string>>; to: IpcSender<IpcSender<string>> },
   self: Self,
 ): void {
   for (const use of [true, false]) {
