@@ -89,11 +89,12 @@ interface Waiting<Client> {
  *
  * @example
  * ```ts
- * import type { ClientOf, IpcDuplex, IpcServer } from "@isthmus/ipc";
+ * import { type ClientOf, IpcServer } from "@isthmus/ipc";
  *
  * type Lengths = IpcServer<number, string>;
- * const isText = (client: ClientOf<Lengths>): client is IpcDuplex<string, number> => !client.closed;
- * export { isText };
+ * using server: Lengths = new IpcServer();
+ * using client: ClientOf<Lengths> = IpcServer.connect(server.name); // an IpcDuplex<string, number>
+ * client.sendSync("hello");
  * ```
  */
 export type ClientOf<Server> = Server extends IpcServer<infer Out, infer In> ? IpcDuplex<In, Out> : never;
