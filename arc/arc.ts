@@ -3,6 +3,7 @@ import { asFound, integerOf, modeOf, optionsOf } from "../ffi/arguments.ts";
 import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
 import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
+import { ownThread } from "../ffi/liveness.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { mutexMark, RobustMutex } from "../ffi/robust_mutex.ts";
 import { type Trust, Trusted } from "../ffi/trust.ts";
@@ -30,6 +31,7 @@ import {
   MAX_CAPACITY,
   MUTEX_MARK,
   MUTEX_OFFSET,
+  NAMESPACE,
   REF_COUNT,
   SIZE_HIGH,
   SIZE_LOW,
@@ -206,6 +208,7 @@ export class IpcArc<T> implements Disposable {
       words[TEXT_LENGTH] = text.length;
       all.set(text, VALUES_OFFSET);
       words[MUTEX_MARK] = mutexMark();
+      words[NAMESPACE] = ownThread().namespace;
       all.set(bytes, offset);
       const mutex = new RobustMutex(mapping, MUTEX_OFFSET);
       mutex.initialize();

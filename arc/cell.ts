@@ -11,8 +11,8 @@ import { timeoutError } from "../ffi/wait.ts";
 import { Bells, WANTS_CHANGE, WANTS_LOCK } from "./bells.ts";
 import type { SegmentFile } from "./segment_file.ts";
 import {
-  HOLDER_NAMESPACE,
   MUTEX_OFFSET,
+  NAMESPACE,
   REF_COUNT,
   STARVING,
   STATE,
@@ -49,7 +49,7 @@ export interface LockWaiter {
 /** Who holds the lock in this isolate. */
 export interface Holder {
   /** Makes the changes visible and gives the lock back. */
-  release(): unknown;
+  release(): void;
   /** Gives the lock back without the changes. */
   abandon(): void;
   /** Whether it is held for an attachment. */
@@ -96,7 +96,6 @@ export class Cell extends OpenThing {
   #pins = 0;
   readonly #detaching: Attachment[] = [];
   readonly #mutex: RobustMutex;
-  readonly #namespace = ownThread().namespace;
   readonly #key: string;
   readonly #attachments = new Set<Attachment>();
   readonly #waiters = new Set<LockWaiter>(); // in the order of their arrival
@@ -134,6 +133,7 @@ export class Cell extends OpenThing {
     const attachment = new Attachment(cell, file);
     cell.#attachments.add(attachment);
     Atomics.store(cell.words, REF_COUNT, file.estimateHolders());
+    if (cell.words[NAMESPACE] !== ownThread().namespace) Atomics.store(cell.words, NAMESPACE, 0);
     return attachment;
   }
 
@@ -194,7 +194,9 @@ export class Cell extends OpenThing {
   /** Blocks until the lock is free. The caller has seen that this isolate does not hold it. */
   lockSync(timeout: number, what: string): boolean {
     const left = Atomics.load(this.words, STARVING) === 0 ? timeout : this.#giveWay(timeout);
-    const ownerDied = this.#locked(left === 0 ? this.#mutex.tryLock() : this.#mutex.lock(left));
+    const atOnce = this.tryLock(); // as nearly always
+    if (atOnce !== undefined) return atOnce;
+    const ownerDied = left === 0 ? undefined : this.#locked(this.#mutex.lock(left));
     if (ownerDied === undefined) throw timeoutError(what, timeout);
     return ownerDied;
   }
@@ -202,12 +204,10 @@ export class Cell extends OpenThing {
   #locked(result: LockResult): boolean | undefined {
     switch (result) {
       case "locked":
-        if (this.words[HOLDER_NAMESPACE] !== this.#namespace) this.words[HOLDER_NAMESPACE] = this.#namespace;
         // A write may have been left unfinished without a death: a guard that was forgotten, a program in another language.
         return this.store.repair();
       case "owner-died":
         step("arc:repair:begin");
-        this.words[HOLDER_NAMESPACE] = this.#namespace;
         this.store.repair();
         step("arc:repair:done");
         this.#mutex.consistent();

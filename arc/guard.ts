@@ -2,7 +2,7 @@
 import { decodeCbor } from "../ffi/cbor.ts";
 import { printAs } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
-import { Attachment } from "./cell.ts";
+import type { Attachment } from "./cell.ts";
 import { type Hold, holdOf } from "./hold.ts";
 import type { PodLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
@@ -15,6 +15,9 @@ export let createGuard: <T>(
   layout: PodLayout<T> | undefined,
   ownerDied: boolean,
 ) => IpcArcGuard<T>;
+
+/** Whether a guard is just made here, and not by the program. */
+let making = false;
 
 /** Whether a guard still holds the lock. */
 export let isHeld: (guard: IpcArcGuard<unknown>) => boolean;
@@ -67,7 +70,9 @@ export class IpcArcGuard<T> implements Disposable {
   readonly #canary: object;
 
   private constructor(owner: object, attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) {
-    if (!(attachment instanceof Attachment)) throw new TypeError("Cannot construct an IpcArcGuard: acquire a cell");
+    // A flag, and not a look at the argument, which would cost a tenth of the lock.
+    if (!making) throw new TypeError("Cannot construct an IpcArcGuard: acquire a cell");
+    making = false;
     this.#owner = owner;
     void this.#owner; // read, for compilers that count that
     this.#attachment = attachment;
@@ -75,12 +80,15 @@ export class IpcArcGuard<T> implements Disposable {
     this.ownerDied = ownerDied;
     const hold = holdOf(attachment.cell);
     this.#hold = hold;
-    this.#turn = hold.begin(attachment);
-    this.#canary = hold.handOut();
+    this.#canary = hold.begin(attachment);
+    this.#turn = hold.turn;
   }
 
   static {
-    createGuard = (owner, attachment, layout, ownerDied) => new IpcArcGuard(owner, attachment, layout, ownerDied);
+    createGuard = (owner, attachment, layout, ownerDied) => {
+      making = true;
+      return new IpcArcGuard(owner, attachment, layout, ownerDied);
+    };
     isHeld = (guard) => guard.#hold.turn === guard.#turn;
   }
 
@@ -148,7 +156,7 @@ export class IpcArcGuard<T> implements Disposable {
    * value stays. The lock is given back in any case.
    */
   release(): void {
-    if (this.#hold.release(this.#turn)) this.#hold.takeBack(this.#canary);
+    this.#hold.release(this.#turn, this.#canary);
   }
 
   /** Same as {@linkcode IpcArcGuard.release}, for `using`. */

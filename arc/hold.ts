@@ -48,28 +48,20 @@ export class Hold implements Holder {
     this.#cell = cell;
   }
 
-  /** The lock was taken, for an attachment. Returns the number of the turn. */
-  begin(attachment: Attachment): number {
+  /** The lock was taken, for an attachment: a new turn begins. Returns the canary, for its guard. */
+  begin(attachment: Attachment): object {
     this.#attachment = attachment;
     this.#cell.holder = this;
-    return ++this.turn;
-  }
-
-  /** The canary, for the guard of this turn. */
-  handOut(): object {
-    let canary = this.#canary;
-    if (canary === undefined) {
-      canary = new Canary({ turn: 0 });
-      deadCanaries.register(canary, { hold: this, tag: canary.tag }, this);
-    }
+    const canary = this.#canary ?? this.#newCanary();
     this.#canary = undefined;
-    canary.tag.turn = this.turn;
+    canary.tag.turn = ++this.turn;
     return canary;
   }
 
-  /** The canary of a guard that was released. */
-  takeBack(canary: object): void {
-    this.#canary ??= canary as Canary;
+  #newCanary(): Canary {
+    const canary = new Canary({ turn: 0 });
+    deadCanaries.register(canary, { hold: this, tag: canary.tag }, this);
+    return canary;
   }
 
   /** The cell is no longer used here: nothing needs to be noticed any more. */
@@ -95,14 +87,17 @@ export class Hold implements Holder {
   /**
    * Makes the changes visible and gives the lock back, unless the turn is over.
    *
-   * @returns Whether the lock was given back by this call.
+   * @param canary That of the guard, which needs it no more.
    */
-  release(turn: number = this.turn): boolean {
+  release(turn: number = this.turn, canary?: object): void {
     // Encoding the value runs code of the program, which may come here again: the first call does it all.
-    if (this.turn !== turn || this.#releasing) return false;
+    if (this.turn !== turn || this.#releasing) return;
+    this.#canary = canary as Canary | undefined;
     if (this.#scope === undefined && !this.loaded) {
-      this.#end();
-      return true;
+      this.turn++;
+      this.#attachment = undefined;
+      this.#cell.unlock();
+      return;
     }
     const cell = this.#cell;
     this.#releasing = true;
@@ -114,7 +109,6 @@ export class Hold implements Holder {
       this.#end();
       cell.unpin();
     }
-    return true;
   }
 
   /** Gives the lock back without the changes, so that the next owner is told of an owner that did not finish. */

@@ -72,7 +72,7 @@
  *  156   4  offset of the text that describes the layout, such as {"id":u32,"hits":[4]f64}
  *  160   4  length of that text
  *  164   4  whose mutex it is: 1 glibc, + 256 × sizeof(pthread_mutex_t)
- *  168   4  PID namespace of the last one who locked: the low 32 bits of its inode; 0 if unknown
+ *  168   4  PID namespace of all that ever attached: the low 32 bits of its inode; 0: of several, or unknown
  *  172  20  reserved
  *  192  32  × 256 bells: owner (thread id), start, namespace, wants, ticket, 12 bytes reserved
  * 8384   …  the text, then buffer 0 and buffer 1
@@ -81,7 +81,7 @@
  * - **To attach**: open the file, take a shared `flock`, look whether the name still means the same file (if not, begin
  *   again), and lock one free byte from `0x10000000` to `0x1000ffff` for writing with `F_OFD_SETLK`, by which holders are
  *   counted. Map it by a second `open`: a mapping keeps its file description open, and that its locks. Compare magic,
- *   version, kind and, for POD, the fingerprint.
+ *   version, kind and, for POD, the fingerprint. If the word at 168 is not your PID namespace, store 0 there.
  * - **The mutex** is of the type PTHREAD_MUTEX_NORMAL, robust and process-shared, and it is the C library's own: compare
  *   the word at 164. One of another library (musl), or another processor, keeps nobody apart: do not use the cell then.
  * - **To lock**: `pthread_mutex_trylock`. On EBUSY, sleep by a futex (not private) on the first word of the mutex: it has
@@ -89,7 +89,7 @@
  *   compare-and-swap, FUTEX_WAIT for that value, try again; having slept and got the lock, set FUTEX_WAITERS again.
  *   `pthread_mutex_lock` does for programs that share no cell across PID namespaces: if a thread is killed while it waits
  *   in there, the kernel takes an owner of the same thread id in another namespace for dead.
- * - **After locking**: store your PID namespace, or 0, at 168. If the counter is odd, the last writer did not finish: add 3
+ * - **After locking**: if the counter is odd, the last writer did not finish: add 3
  *   to it (1 if the distance at 60 is 0), and the value from before its write is current. After `EOWNERDEAD`, call
  *   `pthread_mutex_consistent`.
  * - **To read**, holding the lock: the value is at *offset + ((c >> 1) & 1) × distance*, with the length at 48 or 52.

@@ -13,11 +13,11 @@ import { checkHeader, openCellFile, readHeader, removeByForce, removeDead } from
 import {
   CAPACITY,
   COUNTER,
-  HOLDER_NAMESPACE,
   KIND,
   KIND_CBOR,
   LENGTHS,
   MUTEX_OFFSET,
+  NAMESPACE,
   TEXT_LENGTH,
   TEXT_OFFSET,
 } from "./segment_layout.ts";
@@ -102,7 +102,7 @@ export function describeCell(name: string, fd: number, status: FileStatus): Cell
     length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
     holders,
     locked: lockOwner(header) !== undefined,
-    lockedBy: processOfThread(lockOwner(header) ?? 0, header[HOLDER_NAMESPACE]!, holders),
+    lockedBy: processOfThread(lockOwner(header) ?? 0, header[NAMESPACE]!, holders, references),
     references,
     stale: holders.length === 0 && references === 0,
     damage: damageOf(fd, status),

@@ -26,7 +26,7 @@
  *  156   4  offset of the text that describes the layout (0 = CBOR)
  *  160   4  length of that text
  *  164   4  whose mutex it is: 1 glibc, + 256 × sizeof(pthread_mutex_t)
- *  168   4  PID namespace of the last one who locked: the low 32 bits of its inode; 0 if unknown
+ *  168   4  PID namespace of all that ever attached: the low 32 bits of its inode; 0: of several, or unknown
  *  172  20  reserved, 0
  *  192  32  × 256 bells, see `bells.ts`
  * 8384   …  the text, then buffer 0 and buffer 1, each at a multiple of 64
@@ -65,7 +65,7 @@ export const VERSION = 2,
   TEXT_OFFSET = 39,
   TEXT_LENGTH = 40,
   MUTEX_MARK = 41,
-  HOLDER_NAMESPACE = 42,
+  NAMESPACE = 42,
   BELL_TABLE = 48;
 
 /** Offset of the mutex, in bytes. */

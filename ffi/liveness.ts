@@ -107,21 +107,28 @@ function namespaceOf(process: string): number {
  * The process of a thread, as this process numbers it.
  *
  * @param tid The number of the thread in its own PID namespace.
- * @param namespace That namespace, as {@linkcode ThreadIdentity} has it.
+ * @param namespace That namespace, as {@linkcode ThreadIdentity} has it; 0 if it may be any.
  * @param candidates Processes, as this process numbers them, one of which it is.
+ * @param count How many there are, with those that cannot be seen.
  * @returns `undefined` unless it is certain.
  */
-export function processOfThread(tid: number, namespace: number, candidates: readonly number[]): number | undefined {
-  if (namespace === 0) return undefined;
+export function processOfThread(
+  tid: number,
+  namespace: number,
+  candidates: readonly number[],
+  count: number,
+): number | undefined {
+  if (tid === 0 || (namespace === 0 && candidates.length < count)) return undefined; // it may be one of those
+  const found: number[] = [];
   for (const pid of new Set(candidates)) {
-    if (namespaceOf(`${pid}`) !== namespace) continue;
+    if (namespace !== 0 && namespaceOf(`${pid}`) !== namespace) continue;
     for (const task of listDirectory(`/proc/${pid}/task`)) {
       // NSpid:	4711	1
       const numbers = /^NSpid:((?:\s+\d+)+)$/m.exec(readTextFile(`/proc/${pid}/task/${task}/status`) ?? "")?.[1];
-      if (numbers !== undefined && Number(numbers.trim().split(/\s+/).at(-1)) === tid) return pid;
+      if (numbers !== undefined && Number(numbers.trim().split(/\s+/).at(-1)) === tid) found.push(pid);
     }
   }
-  return undefined;
+  return found.length === 1 ? found[0] : undefined;
 }
 
 /** Low 32 bits; 0 if there is none. */

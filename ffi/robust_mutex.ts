@@ -62,6 +62,7 @@ export class RobustMutex {
   /** glibc's lock word: the first of the mutex. */
   readonly #word: Int32Array;
   readonly #tid: number;
+  readonly #c = libc().c;
   #held = false;
   readonly #note: NotedLock;
 
@@ -79,7 +80,7 @@ export class RobustMutex {
 
   /** The address, as long as there is memory behind it. */
   get #address(): Deno.PointerObject {
-    if (this.#pointer === null) throw new IpcError("Closed", "Cannot lock a cell: it was closed; load it again");
+    if (this.#pointer === null) throw closed();
     return this.#pointer;
   }
 
@@ -107,15 +108,20 @@ export class RobustMutex {
 
   /** Takes the lock if nobody holds it. */
   tryLock(): LockResult {
-    const address = this.#address;
+    const address = this.#pointer;
+    if (address === null) throw closed();
     // A namesake: not even an attempt, for the reason above. This thread itself does not hold it.
-    if ((this.#word[0]! & FUTEX_TID_MASK) === this.#tid && (this.#word[0]! & FUTEX_OWNER_DIED) === 0) return "busy";
-    const result = libc().c.pthread_mutex_trylock(address);
+    const word = this.#word[0]!;
+    if (word !== 0 && (word & ~FUTEX_WAITERS) === this.#tid) return "busy";
+    const result = this.#c.pthread_mutex_trylock(address);
+    if (result === 0) {
+      this.#held = this.#note.held = true;
+      return "locked";
+    }
     if (result === EBUSY) return "busy";
-    if (result !== 0 && result !== EOWNERDEAD) throw lockError(result);
-    this.#held = true;
-    this.#note.held = true;
-    return result === 0 ? "locked" : "owner-died";
+    if (result !== EOWNERDEAD) throw lockError(result);
+    this.#held = this.#note.held = true;
+    return "owner-died";
   }
 
   /**
@@ -167,7 +173,9 @@ export class RobustMutex {
 
   /** Gives the lock back. Only the thread that holds it may. */
   unlock(): void {
-    const result = libc().c.pthread_mutex_unlock(this.#address);
+    const address = this.#pointer;
+    if (address === null) throw closed();
+    const result = this.#c.pthread_mutex_unlock(address);
     this.#held = false;
     if (result !== 0) throw systemError("Cannot unlock a mutex", "pthread_mutex_unlock", result);
     this.#note.held = false;
@@ -179,6 +187,10 @@ const SLEEP = new BigInt64Array(2);
 
 function expectZero(result: number, syscall: string, what: string): void {
   if (result !== 0) throw systemError(what, syscall, result);
+}
+
+function closed(): IpcError {
+  return new IpcError("Closed", "Cannot lock a cell: it was closed; load it again");
 }
 
 function lockError(errno: number): IpcError {

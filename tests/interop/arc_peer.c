@@ -44,7 +44,7 @@ struct cell {
     char room[64];
   };
   _Atomic uint32_t watchers, starving, bells_in_use, next_ticket;
-  uint32_t capacity, writer[2], text_offset, text_length, mutex_mark, holder_namespace, reserved[5];
+  uint32_t capacity, writer[2], text_offset, text_length, mutex_mark, namespace, reserved[5];
   struct bell bells[256];
 };
 _Static_assert(sizeof(struct cell) == 8384, "layout");
@@ -52,7 +52,6 @@ _Static_assert(sizeof(struct cell) == 8384, "layout");
 static const char *path;
 static struct stat file;
 static struct cell *cell;
-static uint32_t own_namespace;
 
 static void fail(const char *what) {
   perror(what);
@@ -96,7 +95,7 @@ static void attach(void) {
       exit(1);
     }
     struct stat namespace;
-    own_namespace = stat("/proc/self/ns/pid", &namespace) == 0 ? (uint32_t)namespace.st_ino : 0;
+    if (stat("/proc/self/ns/pid", &namespace) < 0 || cell->namespace != (uint32_t)namespace.st_ino) cell->namespace = 0;
     return;
   }
 }
@@ -119,7 +118,6 @@ static void lock(void) {
     fail("lock");
   }
   if (slept) atomic_fetch_or(word, FUTEX_WAITERS); /* others may sleep as well */
-  cell->holder_namespace = own_namespace;
   /* A writer died while the counter was odd: forward by three, and the old value stays. */
   if (cell->counter & 1) cell->counter += cell->stride == 0 ? 1 : 3;
   if (error == EOWNERDEAD) pthread_mutex_consistent(&cell->mutex);

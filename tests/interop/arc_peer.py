@@ -40,6 +40,8 @@ class Cell:
         # The mutex is the C library's own: one of another library would keep nobody apart.
         mutex_size = {"x86_64": 40, "aarch64": 48}[platform.machine()]
         assert platform.libc_ver()[0] == "glibc" and self.word(164) == 1 | mutex_size << 8
+        if self.word(168) != os.stat("/proc/self/ns/pid").st_ino & 0xFFFFFFFF:
+            struct.pack_into("=I", self.memory, 168, 0)  # of several PID namespaces
         self.kind, self.offset, self.stride = self.word(12), self.word(56), self.word(60)
         self.counter = ctypes.c_uint32.from_buffer(self.memory, 40)
         self.mutex = ctypes.c_char.from_buffer(self.memory, 64)
@@ -52,7 +54,6 @@ class Cell:
         error = libc.pthread_mutex_lock(ctypes.byref(self.mutex))
         if error not in (0, errno.EOWNERDEAD):
             raise OSError(error, os.strerror(error))
-        struct.pack_into("=I", self.memory, 168, os.stat("/proc/self/ns/pid").st_ino & 0xFFFFFFFF)
         if self.counter.value & 1:  # a writer died: the old value stays
             self.counter.value += 1 if self.stride == 0 else 3
         if error == errno.EOWNERDEAD:
