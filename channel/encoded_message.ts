@@ -69,7 +69,12 @@ export class EncodedMessage implements Disposable {
     this.close();
   }
 
-  /** Makes it the outgoing message; returns the `Luggage` that travels with it. @ignore */
+  /**
+   * Makes it the outgoing message.
+   *
+   * @returns The `Luggage` that travels with it, if any.
+   * @ignore
+   */
   load(): object | undefined {
     if (this.#closed) throw new IpcError("Closed", "Cannot send a message on: it was closed");
     outgoing.setBytes(this.bytes);

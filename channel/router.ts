@@ -203,6 +203,14 @@ export class IpcRouter implements Disposable {
     handler: (value: T) => unknown,
     options?: RouteOptions,
   ): IpcRoute;
+  /**
+   * The same for a receiver of any kind.
+   *
+   * @param receiver The channel's receiver.
+   * @param handler Called with each message.
+   * @param options Whom to tell of errors.
+   * @returns The route.
+   */
   route<T>(receiver: SetReceiver, handler: (value: T) => unknown, options?: RouteOptions): IpcRoute {
     return this.#add(receiver, handler as (value: unknown) => unknown, options, false);
   }
@@ -236,6 +244,14 @@ export class IpcRouter implements Disposable {
     handler: (value: T) => unknown,
     options?: RouteOptions,
   ): IpcRoute;
+  /**
+   * The same for a receiver of any kind.
+   *
+   * @param receiver The channel's receiver.
+   * @param handler Called with the message.
+   * @param options Whom to tell of errors.
+   * @returns The route.
+   */
   routeOnce<T>(receiver: SetReceiver, handler: (value: T) => unknown, options?: RouteOptions): IpcRoute {
     return this.#add(receiver, handler as (value: unknown) => unknown, options, true);
   }

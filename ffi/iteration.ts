@@ -22,7 +22,23 @@ export const NOT_NOW: unique symbol = Symbol("isthmus.notNow");
 /** What a wait that was called off rejects with. */
 export const CALLED_OFF: unique symbol = Symbol("isthmus.calledOff");
 
-/** Options of a loop. */
+/**
+ * Options of a loop.
+ *
+ * @example Ending a loop from outside
+ * ```ts
+ * import { channel, type IterationOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<number>();
+ * const options: IterationOptions = { signal: AbortSignal.timeout(20) };
+ * let received = 0;
+ * sender.sendSync(1);
+ * for await (const _ of receiver.values(options)) received++;
+ * assertEquals(received, 1);
+ * sender.close(), receiver.close();
+ * ```
+ */
 export interface IterationOptions {
   /** Ends the loop, which stops waiting at once; nothing is lost. */
   signal?: AbortSignal;
