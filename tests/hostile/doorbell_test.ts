@@ -9,7 +9,7 @@ import { O_RDONLY, O_WRONLY, platform } from "../../ffi/platform.ts";
 import type { Self } from "../support/actor.ts";
 import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
 import { patience } from "../support/patience.ts";
-import { processTest, test } from "../support/test.ts";
+import { processTest } from "../support/test.ts";
 import { HostilePeer, makeBlocking, SPACE_BELL, victim } from "./forge.ts";
 
 /** From now on this process may not open what belongs to others. */
@@ -94,7 +94,7 @@ function cloned<T extends object>(fds: T): T {
   return Object.fromEntries(Object.entries(fds).map(([name, fd]) => [name, (fd as IpcFd).clone()])) as T;
 }
 
-test("An end of a doorbell must be the right end of an unnamed pipe", () => {
+processTest("An end of a doorbell must be the right end of an unnamed pipe", () => {
   const { c } = libc();
   const folder = Deno.makeTempDirSync({ prefix: "isthmus-doorbell-" });
   const path = new TextEncoder().encode(`${folder}/fifo\0`);
