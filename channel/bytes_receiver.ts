@@ -1,6 +1,7 @@
 // The byte receiver: messages as they are, without a decoding.
 import { asFound } from "../ffi/arguments.ts";
 import { IpcError } from "../ffi/error.ts";
+import { afterOthers } from "../ffi/event_loop.ts";
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
 import { copyOut } from "./byte_pool.ts";
@@ -61,7 +62,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
     try {
       checkTarget(target);
     } catch (error) {
-      return Promise.reject(error);
+      return afterOthers(Promise.reject(error));
     }
     return this.receive((ring) => this.#into(ring as RingReceiver, target), options);
   }

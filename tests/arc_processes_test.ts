@@ -298,7 +298,7 @@ arcTest("A process killed while it holds the lock frees it, and its reference", 
     const guard = clone.acquireSync();
     guard.value.n = 2; // not yet published
     io.say("held");
-    setInterval(() => {}, 1000);
+    setInterval(() => [arc, guard.value], 1000); // or they are forgotten, and collected
   }, cell);
   await other.hear();
   assertEquals(arc.tryAcquire(), undefined);
