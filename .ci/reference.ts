@@ -48,7 +48,7 @@ interface Member extends Signature {
   readonly accessibility?: string;
   readonly hasBody?: boolean;
   readonly tsType?: Type;
-  readonly functionDef?: Signature;
+  readonly functionDef?: Signature & { readonly hasBody?: boolean };
 }
 
 interface Definition extends Signature {
@@ -165,6 +165,8 @@ function checkMembers(where: string, { constructors = [], methods = [], properti
     checkThrows(`${where}, constructor`, member.jsDoc);
   }
   for (const member of methods.filter(isShown)) {
+    const isOverloaded = methods.some((other) => other.name === member.name && other.functionDef?.hasBody !== true);
+    if (member.kind === "method" && isOverloaded && member.functionDef?.hasBody) continue; // behind overloads, not shown
     looked++;
     const name = `${where}.${member.name}`;
     const hasGetter = methods.some(({ kind, name }) => kind === "getter" && name === member.name);

@@ -67,6 +67,41 @@ export class IpcReceiver<out T> extends ReceiverBase<T> {
   }
 
   /**
+   * Waits for the next message.
+   *
+   * @param options How long to wait at most, and how to call it off; no message is lost by either.
+   * @returns The message.
+   * @throws {IpcError} `Disconnected` once every sender is gone and all messages are received; `Timeout`; `Closed`;
+   * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel; `System` if
+   * descriptors or memory run out: nothing is lost then.
+   * @throws {TypeError} If the options are none.
+   */
+  override recv(options?: WaitOptions): Promise<T> {
+    return super.recv(options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode recv}.
+   *
+   * @param options How long to wait at most; no message is lost by it.
+   * @returns The message.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  override recvSync(options?: SyncWaitOptions): T {
+    return super.recvSync(options);
+  }
+
+  /**
+   * Takes the next message if one is there.
+   *
+   * @returns The message, or why there is none: `empty` for now, or `disconnected` for good.
+   * @throws {IpcError} As {@linkcode recv}, but `Timeout` and `Disconnected`.
+   */
+  override tryRecv(): TryRecvResult<T> {
+    return super.tryRecv();
+  }
+
+  /**
    * This receiver without its type, for sets of different ones. It moves: this object is closed.
    *
    * @returns The opaque receiver.

@@ -68,6 +68,42 @@ export class IpcSender<in T> extends SenderBase<T> {
   }
 
   /**
+   * Sends a value. It is taken as it is now: later changes to it are not sent.
+   *
+   * @param value What to send.
+   * @param options How long to wait for room at most, and how to call it off; nothing was sent then.
+   * @returns Resolves when the message is in the ring, which does not mean that it was received.
+   * @throws {IpcError} `Disconnected` if the receiver is gone; `Timeout`; `Closed`; `Serialization` if the value cannot be encoded; `TooLarge` for a named
+   * channel that cannot hold it; `Corrupt` if a peer damaged the channel; `System` if descriptors or memory run out.
+   * @throws {TypeError} If the options are none.
+   */
+  override send(value: T, options?: WaitOptions): Promise<void> {
+    return super.send(value, options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode send}.
+   *
+   * @param value What to send.
+   * @param options How long to wait for room at most; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  override sendSync(value: T, options?: SyncWaitOptions): void {
+    super.sendSync(value, options);
+  }
+
+  /**
+   * Sends a value if there is room for it now.
+   *
+   * @param value What to send.
+   * @returns `false` if there is none, or earlier sends are still waiting for it; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}, but `Timeout`.
+   */
+  override trySend(value: T): boolean {
+    return super.trySend(value);
+  }
+
+  /**
    * Another sender to the same channel.
    *
    * @returns The clone; it is closed by itself.
