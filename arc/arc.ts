@@ -12,6 +12,7 @@ import { type AtomicCell, atomicCell } from "./atomic.ts";
 import { Attachment, Cell, type LockWaiter } from "./cell.ts";
 import { cellPath } from "./cell_name.ts";
 import { createGuard, type IpcArcGuard, isHeld } from "./guard.ts";
+import { holdOf } from "./hold.ts";
 import { fingerprint, type Layout, type PodLayout, podLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
 import { createSegment, openSegment, type SegmentFile } from "./segment_file.ts";
@@ -97,7 +98,7 @@ function settingsOf<T>(options: ArcOptions<T> | undefined): Settings<T> {
 }
 
 // A backstop for cells that were forgotten; `close()` is the plan.
-const forgotten = new FinalizationRegistry<Attachment>((attachment) => attachment.close());
+const forgotten = new FinalizationRegistry<Attachment>((attachment) => holdOf(attachment.cell).orphaned(attachment));
 
 /**
  * A value that several processes share under a name, with a lock that survives the death of its owner: `Arc<Mutex<T>>`

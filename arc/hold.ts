@@ -25,8 +25,23 @@ class Canary {
   }
 }
 
+/**
+ * Milliseconds between the end of a canary and that of the lock. The collector may come the moment that a function has
+ * returned, and who has taken a lock and is about to end the process need not lose it for that.
+ */
+const GRACE = 1000;
+
+function later(milliseconds: number, act: () => void): void {
+  Deno.unrefTimer(setTimeout(act, milliseconds));
+}
+
 const deadCanaries = new FinalizationRegistry<{ hold: Hold; tag: Tag }>(({ hold, tag }) => {
-  if (hold.turn === tag.turn) hold.forgotten();
+  const { turn } = tag;
+  if (hold.turn !== turn) return;
+  hold.dying = turn;
+  later(GRACE, () => {
+    if (hold.turn === turn) hold.forgotten();
+  });
 });
 
 /** What is done under the lock of a cell of this isolate. */
@@ -37,6 +52,9 @@ export class Hold implements Holder {
   #attachment: Attachment | undefined;
   #canary: Canary | undefined;
   #releasing = false;
+  /** The turn whose guard was collected; and attachments whose owners were, which are closed with it. */
+  dying = -1;
+  readonly #orphans: Attachment[] = [];
   // CBOR: the decoded value, whether there is one, and whether the program has set it.
   value: unknown;
   loaded = false;
@@ -119,10 +137,20 @@ export class Hold implements Holder {
     this.#end();
   }
 
+  /** The owner of an attachment was collected: it is closed, but not before a guard that was collected with it. */
+  orphaned(attachment: Attachment): void {
+    // By then it is known of the guard as well.
+    later(0, () => {
+      if (this.dying === this.turn || this.#attachment === attachment) this.#orphans.push(attachment);
+      else attachment.close();
+    });
+  }
+
   /** The guard was collected. */
   forgotten(): void {
-    const name = this.#attachment!.file.name;
+    const { name } = this.#attachment!.file;
     this.abandon();
+    for (const attachment of this.#orphans.splice(0)) attachment.close();
     console.warn(
       `isthmus: a guard of the cell "${name}" was never released; its lock was given back when the guard was collected, ` +
         "and its changes are lost. Bind guards with `using`, or call release()",
