@@ -40,11 +40,10 @@ import { capacityOf, RingMemory } from "./ring_memory.ts";
  * import { IpcReceiver, IpcSender, type NamedChannelOptions } from "@isthmus/ipc";
  * import { assertEquals } from "@std/assert";
  *
- * const group = Deno.gid()!; // of all who may use it
- * const options: NamedChannelOptions = { capacity: 1 << 20, mode: 0o660, trust: { group } };
+ * const options: NamedChannelOptions = { capacity: 1 << 20, mode: 0o660, trust: { users: [1000, 1001] } };
  * const path = `/dev/shm/jobs-${crypto.randomUUID()}`;
  * using receiver = IpcReceiver.create<string>(path, options);
- * using sender = IpcSender.open<string>(path, { trust: { group } }); // in another user's process
+ * using sender = IpcSender.open<string>(path, options); // in another user's process
  * sender.sendSync("a job");
  * assertEquals(receiver.recvSync(), "a job");
  * sender.close(); // before the receiver, which removes the files then

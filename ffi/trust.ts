@@ -16,15 +16,15 @@ import { check, libc } from "./libc.ts";
  * Who may write counts as well. A file that others, or its group, may write to is refused unless the option `mode` has
  * the same bit, or this option trusts `"anyone"`, or that very group.
  *
- * @example A cell for a group
+ * @example A cell for two users
  * ```ts
  * import { IpcArc, type Trust } from "@isthmus/ipc";
  * import { assertEquals } from "@std/assert";
  *
- * const trust: Trust = { group: Deno.gid()! }; // a number that all programs know
+ * const trust: Trust = { users: [1000, 1001] };
  * const name = `jobs-${crypto.randomUUID()}`;
  * using mine = IpcArc.createOrLoad(name, 0, { mode: 0o660, trust });
- * using theirs = IpcArc.load<number>(name, { trust }); // another user's program
+ * using theirs = IpcArc.load<number>(name, { mode: 0o660, trust }); // in the other user's program
  * theirs.updateSync((jobs) => jobs + 1);
  * assertEquals(mine.read(), 1);
  * ```
