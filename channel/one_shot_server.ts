@@ -141,7 +141,6 @@ export class IpcOneShotServer<T> implements Disposable {
   async accept(options?: WaitOptions): Promise<[IpcReceiver<T>, T]> {
     const left = this.#begin(options);
     try {
-      if (mustGiveWay()) await giveWay();
       while (this.#receiver === undefined) {
         const connection = this.#connection ??= await this.#socket.accept({ ...options, ...left() });
         const { peer } = connection;
@@ -158,6 +157,7 @@ export class IpcOneShotServer<T> implements Disposable {
       this.#socket.close();
       return this.#handOver(await this.#receiver.recv({ ...options, ...left() }));
     } catch (error) {
+      if (mustGiveWay()) await giveWay(); // or a program that tries again and again keeps all others waiting
       throw this.#giveUp(error, options);
     } finally {
       this.#accepting = false;

@@ -358,9 +358,18 @@ export class UnixSocket implements Disposable {
    */
   async accept(options?: WaitOptions): Promise<UnixSocket> {
     const timeout = timeoutOf(options);
-    if (mustGiveWay()) await giveWay();
     options?.signal?.throwIfAborted();
     const ready = this.tryAccept();
+    // A wait is a turn of the event loop anyway, and must begin at once.
+    if ((ready !== undefined || timeout === 0) && mustGiveWay()) {
+      await giveWay();
+      if (ready !== undefined && (this.closed || options?.signal?.aborted)) {
+        if (this.closed) ready.close();
+        else this.#early.unshift(ready); // for another accept
+        options?.signal?.throwIfAborted();
+        throw new IpcError("Closed", "Cannot accept a client: the socket was closed");
+      }
+    }
     if (ready !== undefined) return ready;
     if (timeout === 0) throw timeoutError("accept a client", timeout);
     if (this.type === "seqpacket") {
