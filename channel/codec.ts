@@ -1,16 +1,14 @@
 // Typed messages: values to records and back.
-import { decodeCbor, encodeParts, NOT_PLAIN, readPlain, reviveAll } from "../ffi/cbor.ts";
-import { IpcError } from "../ffi/error.ts";
+import { decodeParts as decodeCbor, encodeParts } from "../ffi/cbor.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { type Borrowed, BorrowedCopy, BorrowedMessage } from "./borrowed.ts";
 import { outgoing } from "./message.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "./ring_layout.ts";
 import type { Loan, RingReceiver } from "./ring_receiver.ts";
-import { takeByteStringsOut } from "./skeleton.ts";
-import { collect, collecting, type Luggage, MARK, Reviver, uncollect } from "./transfer.ts";
+import { collect, collecting, type Luggage, MARK, Reviver } from "./transfer.ts";
 
-const encode = (value: unknown) => outgoing.setWritten(encodeParts(value, true, collect, uncollect));
+const encode = (value: unknown) => outgoing.setWritten(encodeParts(value, true, collect));
 
 /** Encodes a value into {@linkcode outgoing}; returns what travels with it. */
 export function encodeMessage(value: unknown): Luggage | undefined {
@@ -22,11 +20,6 @@ export function decodeMessage(ring: RingReceiver): unknown {
   if (ring.extended) return decodeExtended(ring);
   try {
     return decodeParts(ring.memory.data, ring.offset, ring.length, true, undefined);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new IpcError("TooLarge", `Cannot receive a message of ${ring.length} bytes: no memory for it`, {
-      cause: error,
-    });
   } finally {
     ring.release();
   }
@@ -49,12 +42,7 @@ function decodeExtended(ring: RingReceiver): unknown {
   }
 }
 
-/**
- * Decodes a message with each byte string copied just once, or not at all: then they are views on `source`.
- *
- * What is not plain is decoded from a copy without the byte strings: a peer may change the ring's memory at any moment,
- * and cbor-x is not made for that.
- */
+/** Decodes a message with each byte string copied just once, or not at all: then they are views on `source`. */
 function decodeParts(
   source: Uint8Array<ArrayBuffer>,
   offset: number,
@@ -62,17 +50,10 @@ function decodeParts(
   copy: boolean,
   reviver: Reviver | undefined,
 ): unknown {
-  const mark = reviver === undefined ? undefined : MARK;
-  const value = readPlain(source, offset, offset + length, copy ? copyBytes : viewOf, mark);
-  if (value !== NOT_PLAIN) return reviver === undefined ? value : reviveAll(value, length, reviver.revive);
-  const skeleton = takeByteStringsOut(source, offset, offset + length);
-  const { places } = skeleton;
-  const byteStrings: Uint8Array[] = [];
-  for (let i = 0; i < places.length; i += 2) {
-    const from = places[i]!, size = places[i + 1]!;
-    byteStrings.push(copy ? copyBytes(source, from, size) : viewOf(source, from, size));
-  }
-  return decodeCbor(skeleton.bytes, skeleton.length, reviver?.revive, byteStrings);
+  const bytesOf = copy ? copyBytes : viewOf;
+  return reviver === undefined
+    ? decodeCbor(source, offset, offset + length, bytesOf)
+    : decodeCbor(source, offset, offset + length, bytesOf, MARK, reviver.revive);
 }
 
 function viewOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {

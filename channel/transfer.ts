@@ -72,6 +72,20 @@ export class Luggage {
     this.#onKept.push(() => closeAll(held));
   }
 
+  /**
+   * The value is encoded. A getter in it may have closed what was added before, and the number may stand for something else by
+   * now.
+   *
+   * @throws {IpcError} `Closed` if so.
+   */
+  checkOwners(): void {
+    for (let i = 0; i < this.#owners.length; i++) {
+      if (this.#owners[i]!.closed || this.#owners[i]!.fd !== this.fds[i]) {
+        throw new IpcError("Closed", "Cannot send the value: a getter in it closed an endpoint or a descriptor of it");
+      }
+    }
+  }
+
   /** Something moves: `sent` closes it here, `kept` takes it back if the message was not sent. */
   moves(sent: () => void, kept: () => void): void {
     this.#onSent.push(sent);
@@ -91,7 +105,7 @@ export class Luggage {
   }
 }
 
-// A stack rather than one variable: a toJSON may send, in the middle of another message.
+// Put aside while a getter sends something else, in the middle of the message.
 let current: Luggage | undefined;
 
 /** Called by the encoder for every object that is not plain. */
@@ -110,13 +124,6 @@ export function collect(object: object): unknown[] | undefined {
   return written;
 }
 
-/** The encoder begins again: what was collected is still its owner's. */
-export function uncollect(): void {
-  const collected = current;
-  current = undefined;
-  collected?.kept();
-}
-
 /**
  * Runs an encoder that calls {@linkcode collect}.
  *
@@ -127,9 +134,10 @@ export function collecting<T>(encode: (value: T) => void, value: T): Luggage | u
   current = undefined;
   try {
     encode(value);
+    // Assigned by `collect`, which the compiler cannot see.
+    (current as Luggage | undefined)?.checkOwners();
     return current;
   } catch (error) {
-    // Assigned by `collect`, which the compiler cannot see.
     (current as Luggage | undefined)?.kept();
     throw error;
   } finally {

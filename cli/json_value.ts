@@ -22,7 +22,7 @@
 //
 // No value is written twice, as one that holds another a thousand times over would be a message that fills the disk.
 import { IpcError } from "../ffi/error.ts";
-import { ERRORS } from "../ffi/standard_errors.ts";
+import { STANDARD_ERRORS } from "../ffi/cbor_kinds.ts";
 
 /** What `JSON.stringify` writes without loss. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -273,8 +273,8 @@ const READERS: Record<string, Reader> = {
   $error(content, path, seen) {
     if (!Array.isArray(content)) return undefined;
     const [name, message] = content;
-    if (typeof name !== "string" || typeof message !== "string" || !Object.hasOwn(ERRORS, name)) return undefined;
-    const error = new ERRORS[name]!(message);
+    if (typeof name !== "string" || typeof message !== "string" || !STANDARD_ERRORS.has(name)) return undefined;
+    const error = new (STANDARD_ERRORS.get(name)!)(message);
     seen.set(path, error);
     if (content.length > 2) {
       const value = read(content[2]!, `${path}/$error/2`, seen);

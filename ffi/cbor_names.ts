@@ -111,7 +111,7 @@ export class Names {
   add(after: Name, text: string): Name | undefined {
     for (const name of after.next) if (name.text === text) return name; // a peer may write it in other ways
     if (after.next.length === FOLLOWERS || after.depth === IN_A_ROW || this.#count === NAMES) return undefined;
-    if (text.length > NAME_ROOM) return undefined;
+    if (text.length > NAME_ROOM || !text.isWellFormed()) return undefined;
     if (!after.seenOnce.includes(text)) {
       after.seenOnce[after.strangers++ % SEEN_ONCE] = text;
       return undefined;

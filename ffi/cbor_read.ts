@@ -1,4 +1,4 @@
-// Reads plain CBOR: what cbor_write.ts writes, but for typed arrays. For anything else the caller goes to cbor-x.
+// Reads plain CBOR, by the same rules as `cbor_decode.ts`, which is for everything else.
 //
 // It reads from shared memory as well, where a peer may change every byte at any moment: no place and no length is read
 // a second time after it was checked against the end, text is copied before it is converted, and whatever the bytes say,
@@ -8,9 +8,9 @@
 // instead of being made into strings, and so is short text; and objects are put together by code that knows them
 // (measured: a small object 150 ns, with cbor-x 380 ns; a frame with three byte strings 0.2 and 2.7 µs).
 
-import { Buffer } from "node:buffer";
 import { build } from "./cbor_build.ts";
 import { LONGEST_SHAPE, type Name, NAME_WORDS, Names, Shape } from "./cbor_names.ts";
+import { NotText, textAt } from "./cbor_text.ts";
 
 /** Returned for what is not plain, or not well-formed. */
 export const NOT_PLAIN: unique symbol = Symbol("not plain");
@@ -43,7 +43,8 @@ let bytesOf: BytesOf = copyOf;
 let mark: string | undefined;
 let marked = 0;
 
-function copyOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
+/** A copy of a byte string, in memory of its own. */
+export function copyOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
   return source.slice(from, from + length);
 }
 
@@ -72,10 +73,12 @@ export function readPlain(
   plain = true;
   bytesOf = byteStrings;
   previous = origin;
-  const value = item();
-  const whole = plain && at === end;
-  if (end === bytes.length) forget();
-  return whole ? value : NOT_PLAIN;
+  try {
+    const value = item();
+    return plain && at === end ? value : NOT_PLAIN;
+  } finally {
+    if (end === bytes.length) forget();
+  }
 }
 
 /** Memory that was all message is not read from again, and not to be kept alive. */
@@ -135,11 +138,11 @@ function item(): unknown {
     case 0: {
       if (info < 24) return info;
       const n = argument(info);
-      return n < 0 ? bigInteger(info, false) : n;
+      return n < 0 ? longInteger(info, false) : n;
     }
     case 1: {
       const n = argument(info);
-      return n < 0 ? bigInteger(info, true) : -1 - n;
+      return n < 0 ? longInteger(info, true) : -1 - n;
     }
     case 2: {
       const length = argument(info);
@@ -176,10 +179,16 @@ function item(): unknown {
   return notPlain();
 }
 
-function bigInteger(info: number, negative: boolean): bigint | undefined {
+/** A number if it is safe: then its upper half has no more than 21 bits. */
+function longInteger(info: number, negative: boolean): number | bigint | undefined {
   if (info !== 27 || at + 8 > end) return notPlain();
-  const magnitude = dataView().getBigUint64(at);
+  const data = dataView(), upper = data.getUint32(at), lower = data.getUint32(at + 4);
   at += 8;
+  if (upper < 0x20_0000 && !(negative && upper === 0x1f_ffff && lower === 0xffff_ffff)) {
+    const n = upper * 0x1_0000_0000 + lower;
+    return negative ? -1 - n : n;
+  }
+  const magnitude = BigInt(upper) << 32n | BigInt(lower);
   return negative ? -1n - magnitude : magnitude;
 }
 
@@ -408,8 +417,6 @@ function nextName(after: Name, from: number, size: number): Name | undefined {
 
 // --- Text ------------------------------------------------------------------------------------------------------------
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
 /** Text of up to so many bytes is looked for among the last ones. */
 const REMEMBERED = 24;
 /** The last short texts, by a number made of their bytes; a power of two of them. */
@@ -453,15 +460,12 @@ function text(length: number): string {
   return last[place] = made;
 }
 
-/** Text of up to so many bytes is made from a buffer that is used again. */
-const SCRATCH = 4096;
-const scratch = Buffer.alloc(SCRATCH);
-
-/** By way of private memory: what converts text is not made for bytes that change meanwhile. */
 function longText(from: number, length: number): string {
-  if (length > SCRATCH) return decoder.decode(source.slice(from, from + length));
-  const bytes = source, copy = scratch;
-  let all = 0;
-  for (let i = 0; i < length; i++) all |= copy[i] = bytes[from + i]!;
-  return copy.toString(all < 0x80 ? "latin1" : "utf8", 0, length);
+  try {
+    return textAt(source, from, length);
+  } catch (error) {
+    if (!(error instanceof NotText)) throw error;
+    notPlain();
+    return "";
+  }
 }

@@ -1,10 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { Message } from "../channel/message.ts";
-import { rawDecode, rawEncode } from "../ffi/cbor_instance.ts";
-import { NOT_PLAIN, readPlain, reviveMarked } from "../ffi/cbor_read.ts";
-import { type Collect, writePlain } from "../ffi/cbor_write.ts";
+import { decodeCbor, decodeParts } from "../ffi/cbor.ts";
+import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "../ffi/cbor_read.ts";
+import { type Collect, write } from "../ffi/cbor_write.ts";
 import { PACK } from "../ffi/pack.ts";
 import { channel } from "../mod.ts";
+import { rawDecode, rawEncode, safeNumbers } from "./support/cbor_x.ts";
 import { test } from "./support/test.ts";
 
 // --- Values, by chance but the same ones every time --------------------------------------------------------------------
@@ -51,7 +52,7 @@ function someValue(below: (n: number) => number, depth: number): unknown {
 
 function flat(value: unknown, gather: boolean, collect?: Collect): Uint8Array<ArrayBuffer> {
   const message = new Message();
-  message.setWritten(writePlain(value, gather, collect)!);
+  message.setWritten(write(value, gather, collect)!);
   const longs = new BigInt64Array((message.length + 7) >>> 3);
   const bytes = new Uint8Array(longs.buffer, 0, message.length);
   message.copyTo(bytes, longs, 0);
@@ -63,8 +64,11 @@ test("What the plain writer writes, cbor-x reads as the same value, and the plai
   for (let i = 0; i < 2000; i++) {
     const value = someValue(below, 0);
     const bytes = flat(value, i % 2 === 0);
-    assertEquals(rawDecode(bytes, bytes.length, false), value);
-    assertEquals(readPlain(bytes, 0, bytes.length), value);
+    // A big integer that a number could stand for is inside a tag, which the reader of plain values leaves to the other.
+    assertEquals(safeNumbers(rawDecode(bytes)), safeNumbers(value));
+    const read = readPlain(bytes, 0, bytes.length);
+    if (read !== NOT_PLAIN) assertEquals(read, value);
+    assertEquals(decodeCbor(bytes), value);
   }
 });
 
@@ -72,11 +76,11 @@ test("The plain reader reads what cbor-x writes, wherever in memory it lies", ()
   const below = generator(2);
   for (let i = 0; i < 500; i++) {
     const value = someValue(below, 0);
-    const { buffer, byteOffset, start, end } = rawEncode(value);
-    const place = new Uint8Array(7 + end - start + 9).fill(0xff);
-    place.set(new Uint8Array(buffer, byteOffset + start, end - start), 7);
-    const read = readPlain(place, 7, 7 + end - start);
-    if (read !== NOT_PLAIN) assertEquals(read, Object.is(value, -0) ? 0 : normalZero(value));
+    const bytes = rawEncode(value);
+    const place = new Uint8Array(7 + bytes.length + 9).fill(0xff);
+    place.set(bytes, 7);
+    const read = readPlain(place, 7, 7 + bytes.length);
+    if (read !== NOT_PLAIN) assertEquals(read, safeNumbers(normalZero(value)));
   }
 });
 
@@ -104,7 +108,7 @@ test("Of bytes that were damaged the plain reader makes nothing, or what cbor-x 
       continue;
     }
     read++;
-    assertEquals(value, rawDecode(damaged, damaged.length, false), damaged.toHex());
+    assertEquals(value, safeNumbers(rawDecode(damaged)), damaged.toHex());
   }
   assert(read > 1000 && refused > 1000, `${read} read, ${refused} refused`);
 });
@@ -120,7 +124,7 @@ class Mark {
 const collectMark = (object: object) => object instanceof Mark ? ["mark", ...object.content] : undefined;
 const revive = (content: readonly unknown[]) => new Mark(content.slice(1));
 
-test("What is collected is written in its place, as cbor-x would, and revived wherever it stands", () => {
+test("What is collected is written in its place, inside tag 27, and revived wherever it stands", () => {
   for (
     const value of [
       new Mark([]),
@@ -134,20 +138,20 @@ test("What is collected is written in its place, as cbor-x would, and revived wh
     assertEquals(readPlain(bytes, 0, bytes.length), NOT_PLAIN, "for those who do not know the mark");
     assertEquals(readPlain(bytes, 0, bytes.length, undefined, "other"), NOT_PLAIN);
     assertEquals(reviveMarked(readPlain(bytes, 0, bytes.length, undefined, "mark"), revive), value);
-    const tagged = rawDecode(bytes, bytes.length, false);
-    assert(Deno.inspect(tagged, { depth: 9 }).includes('[ "mark"'), Deno.inspect(tagged));
+    assert(bytes.toHex().includes("d81b"), "tag 27");
   }
-  assertEquals(writePlain([new Mark([1]), new Date(0)], true, collectMark), undefined);
   const twice = new Mark([2]);
-  assertEquals(writePlain([twice, twice], true, collectMark), undefined);
-  assertEquals(writePlain(new Mark([() => {}]), true, collectMark), undefined);
+  const both = flat([twice, twice, new Date(0)], true, collectMark);
+  const [one, other, date] = decodeParts(both, 0, both.length, copyOf, "mark", revive) as unknown[];
+  assert(one instanceof Mark && one === other && date instanceof Date);
+  assertEquals(write(new Mark([() => {}]), true, collectMark), undefined);
 });
 
 test("Of damaged bytes with marks the plain reader makes something or nothing, and never fails", () => {
   const below = generator(5);
   let read = 0, refused = 0;
   for (let i = 0; i < 20_000; i++) {
-    const written = writePlain(
+    const written = write(
       [1, { mark: new Mark(["sender", 0, 1]), more: [new Mark(["fd", 3])] }],
       false,
       collectMark,
@@ -185,7 +189,7 @@ test("Objects of any number of properties are written in one go, with long byte 
     const value = { before: new Uint8Array(1500).fill(1), inner, after: new Uint8Array(1024).fill(2) };
     for (const gather of [false, true]) {
       const bytes = flat(value, gather);
-      assertEquals(rawDecode(bytes, bytes.length, false), value);
+      assertEquals(rawDecode(bytes), value);
       assertEquals(readPlain(bytes, 0, bytes.length), value);
     }
   }
@@ -199,9 +203,9 @@ test("Names of any length are written right, at first and when they are remember
   for (let round = 0; round < 3; round++) {
     for (const name of names) {
       const bytes = flat({ [name]: 1, [`${name}2`]: 2 }, false);
-      // As text that UTF-8 can carry: half of a pair becomes the replacement character.
-      const written = name.toWellFormed();
-      assertEquals(rawDecode(bytes, bytes.length, false), { [written]: 1, [`${written}2`]: 2 });
+      assertEquals(decodeCbor(bytes), { [name]: 1, [`${name}2`]: 2 });
+      // Half of a pair is no text of which another library knows.
+      if (name.isWellFormed()) assertEquals(rawDecode(bytes), { [name]: 1, [`${name}2`]: 2 });
     }
   }
 });
@@ -209,36 +213,24 @@ test("Names of any length are written right, at first and when they are remember
 test("Nothing of an earlier message goes along with the last bytes of a short one", () => {
   for (let length = 0; length < 17; length++) {
     flat("secret".repeat(100), false);
-    const { longs, end } = writePlain("x".repeat(length), false)!;
+    const { longs, end } = write("x".repeat(length), false)!;
     const bytes = new Uint8Array(longs!.buffer, 0, (end + 7) & ~7);
     assertEquals([...bytes.subarray(end)], new Array(bytes.length - end).fill(0));
   }
 });
 
-test("A name that means something to the engine is a property like any other, or is refused", () => {
-  const { bytes, end } = writePlain({ constructor: 1, toString: 2, hasOwnProperty: 3, "0": 4, "": 5 }, false)!;
+test("A name that means something to the engine is a property like any other", () => {
+  const { bytes, end } = write({ constructor: 1, toString: 2, hasOwnProperty: 3, "0": 4, "": 5 }, false)!;
   const own = bytes.slice(0, end);
   assertEquals(readPlain(own, 0, own.length), { constructor: 1, toString: 2, hasOwnProperty: 3, "0": 4, "": 5 });
   const polluting = Uint8Array.fromHex("a1695f5f70726f746f5f5fa168706f6c6c7574656401"); // {"__proto__":{"polluted":1}}
-  for (let i = 0; i < 3; i++) assertEquals(readPlain(polluting, 0, polluting.length), NOT_PLAIN);
-});
-
-test("What is not plain is left to others: shared objects, classes, getters that change the object", () => {
-  const shared = {};
-  class Point {
-    x = 1;
+  for (let i = 0; i < 3; i++) {
+    assertEquals(readPlain(polluting, 0, polluting.length), NOT_PLAIN, "left to the other reader");
+    const read = decodeCbor(polluting) as object;
+    assertEquals(Object.getOwnPropertyDescriptor(read, "__proto__")?.value, { polluted: 1 });
+    assertEquals(Object.getPrototypeOf(read), Object.prototype);
+    assertEquals(({} as { polluted?: number }).polluted, undefined);
   }
-  const growing = {
-    get a() {
-      (this as Record<string, unknown>).b = 1;
-      return 1;
-    },
-  };
-  for (const value of [[shared, shared], new Point(), new Map(), new Date(), () => 1, Symbol(), 2n ** 64n, Object(1)]) {
-    assertEquals(writePlain([value], true), undefined);
-  }
-  const got = writePlain(growing, true);
-  assert(got === undefined || rawDecode(got.bytes, got.end, false) !== undefined);
 });
 
 test("A long byte string is sent from where it lies: several, at the beginning, at the end, nested, and typed arrays", () => {

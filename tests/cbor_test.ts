@@ -229,12 +229,12 @@ test("What cannot be encoded is refused with the path to it", () => {
     [[new WeakMap()], "value[0]"],
     [{ w: new WeakRef({}) }, "value.w"],
     [{ s: new AbortController().signal }, "value.s"],
-    [{ j: { toJSON: () => ({ deep: () => {} }) } }, "value.j"],
+    [{ j: { toJSON: () => ({ deep: () => {} }) } }, "value.j.toJSON"],
   ];
   const [sender, receiver] = channel<unknown>();
   for (const [value, path] of cases) {
     const error = assertIpcErrorSync("Serialization", () => sender.sendSync(value));
-    assert(error.message.includes(`at ${path}`) || path === "value.j", `${error.message} does not name ${path}`);
+    assert(error.message.includes(`at ${path}:`), `${error.message} does not name ${path}`);
   }
   assertEquals(receiver.tryRecv(), { state: "empty" }, "nothing was sent");
   sender.sendSync("still usable");
@@ -268,8 +268,8 @@ test("What is nested too deeply, and what throws while it is read, is Serializat
 
 test("Plain values are plain CBOR that any library reads", () => {
   const hex = (value: unknown) => Uint8Array.from(encodeCbor(value)).toHex();
-  // From RFC 8949, appendix A; only that the length of a map is not written in the shortest way.
-  assertEquals(hex({ a: 1, b: [2, 3] }).replace("b90002", "a2"), "a26161016162820203");
+  // From RFC 8949, appendix A.
+  assertEquals(hex({ a: 1, b: [2, 3] }), "a26161016162820203");
   assertEquals(hex("ü"), "62c3bc");
   assertEquals(hex([1, [2, 3], [4, 5]]), "8301820203820405");
   assertEquals(hex(new Uint8Array([1, 2, 3, 4])), "4401020304");
@@ -287,7 +287,8 @@ test("Foreign CBOR is read: indefinite arrays and maps, half floats, integers in
   assertEquals(read("bf61610161629f0203ffff"), { a: 1, b: [2, 3] });
   assertEquals(read("f93c00"), 1);
   assertEquals(read("1a0000000a"), 10);
-  assertEquals(read("1b000000000000000a"), 10n, "64 bits are a bigint, as 2n ** 63n must come back as one");
+  assertEquals(read("1b000000000000000a"), 10, "a number if it is safe, however it is written");
+  assertEquals(read("1b8000000000000000"), 2n ** 63n);
 });
 
 test("A map with the key __proto__ from a peer pollutes nothing", () => {
@@ -337,7 +338,7 @@ test("Random bytes are a value or Serialization, 50,000 times, and cost no more 
   const random = new Random(4711);
   const good = Object.values(VALUES).flat().map((value) => Uint8Array.from(encodeCbor(value)));
   for (let i = 0; i < 50_000; i++) {
-    let bytes: Uint8Array;
+    let bytes: Uint8Array<ArrayBuffer>;
     if (i % 2 === 0) {
       bytes = new Uint8Array(random.below(40)).map(() => random.below(256));
     } else {

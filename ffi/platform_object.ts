@@ -1,0 +1,59 @@
+// Objects of the platform: what the runtime or the engine made of classes of its own, whose state is not in their
+// properties. As plain properties they would arrive empty, without a word.
+
+/** Where the runtime keeps its classes. Those on the global object are not enumerable; what a program adds there is. */
+function namespaces(): (Record<string, unknown> | undefined)[] {
+  const { Deno, Intl, WebAssembly, Temporal } = globalThis as unknown as Record<string, Record<string, unknown>>;
+  return [Deno, Intl, WebAssembly, Temporal];
+}
+
+/** Classes of the language from which any object may inherit: whether it is one, it has inside. */
+const OF_THE_LANGUAGE = new Set([
+  ...["Object", "Function", "Array", "Map", "Set", "Date", "RegExp", "Promise", "ArrayBuffer", "SharedArrayBuffer"],
+  ...[
+    "DataView",
+    "Number",
+    "String",
+    "Boolean",
+    "BigInt",
+    "Symbol",
+    "Iterator",
+    "Error",
+    "AggregateError",
+    "EvalError",
+  ],
+  ...["RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError", "SuppressedError"],
+]);
+
+/** Whether an object, which is of no kind that can be sent, is one of the platform's. */
+export function isPlatformObject(object: object): boolean {
+  let ofTheLanguage = false;
+  for (let p = Object.getPrototypeOf(object); p !== null && p !== Object.prototype; p = Object.getPrototypeOf(p)) {
+    const made = Object.getOwnPropertyDescriptor(p, "constructor")?.value;
+    if (typeof made !== "function" || typeof made.name !== "string" || made.name === "") continue;
+    if (OF_THE_LANGUAGE.has(made.name)) {
+      ofTheLanguage = true;
+      continue;
+    }
+    const global = Object.getOwnPropertyDescriptor(globalThis, made.name);
+    if (global !== undefined && !global.enumerable && (globalThis as Record<string, unknown>)[made.name] === made) {
+      return true;
+    }
+    for (const namespace of namespaces()) if (namespace?.[made.name] === made) return true;
+  }
+  return (ofTheLanguage || isEmpty(object)) && !isCloned(object);
+}
+
+function isEmpty(object: object): boolean {
+  return Object.getPrototypeOf(object) !== Object.prototype && Object.keys(object).length === 0;
+}
+
+/** What has no properties, or inherits from a class of the language, may be anything: the engine itself knows. */
+function isCloned(object: object): boolean {
+  try {
+    structuredClone(object);
+    return true;
+  } catch {
+    return false;
+  }
+}
