@@ -16,8 +16,10 @@
 // {"$error": ["TypeError", "message"]}        an Error, and its cause as a third element; the stack is left out
 // {"$ref": "/items/0"}                        the very object that the pointer (RFC 6901) leads to, from the top of the value
 // {"$object": {"$date": 1}}                   an object whose only key begins with "$"
+// {"$sparse": [3, {"0": 1, "name": 2}]}       an array with holes, or with properties besides: its length, and what it has
+// {"$boxed": "text"}                          a Number, String, Boolean or BigInt object
+// {"$exception": ["AbortError", "message"]}   a DOMException
 // {"$opaque": "IpcSender"}                    what no text can stand for, such as an endpoint; cannot be read back
-// {"$tag": [1234, "content"]}                 a CBOR tag that this package does not know; cannot be read back
 // ```
 //
 // No value is written twice, as one that holds another a thousand times over would be a message that fills the disk.
@@ -120,7 +122,7 @@ function write(value: unknown, path: string, seen: Places): Json {
 function writeObject(value: object, path: string, seen: Places): Json {
   const list = (items: Iterable<unknown>, at: string) =>
     Array.from(items, (item, i) => write(item, `${at}/${i}`, seen));
-  if (Array.isArray(value)) return list(value, path);
+  if (Array.isArray(value)) return writeArray(value, path, seen);
   if (value instanceof Uint8Array) return { $bytes: value.toBase64() };
   if (value instanceof DataView) return { $view: bytesOf(value).toBase64() };
   if (ArrayBuffer.isView(value)) {
@@ -132,11 +134,12 @@ function writeObject(value: object, path: string, seen: Places): Json {
   if (value instanceof Map) return { $map: list(value, `${path}/$map`) };
   if (value instanceof Set) return { $set: list(value, `${path}/$set`) };
   if (value instanceof RegExp) return { $regexp: [value.source, value.flags] };
+  if (value instanceof DOMException) return { $exception: [value.name, value.message] };
   if (value instanceof Error) {
     const parts = [value.name, value.message, ...("cause" in value ? [value.cause] : [])];
     return { $error: list(parts, `${path}/$error`) };
   }
-  if (isTag(value)) return { $tag: [value.tag, write(value.value, `${path}/$tag/1`, seen)] };
+  if (isBoxed(value)) return { $boxed: write(value.valueOf(), `${path}/$boxed`, seen) };
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return { $opaque: value.constructor?.name ?? "object" };
   const keys = Object.keys(value);
@@ -149,9 +152,22 @@ function writeObject(value: object, path: string, seen: Places): Json {
   return escaped ? { $object: result } : result;
 }
 
-/** How cbor-x gives out a tag without a meaning. */
-function isTag(value: object): value is { tag: number; value: unknown } {
-  return value.constructor?.name === "Tag" && typeof (value as { tag?: unknown }).tag === "number" && "value" in value;
+function isBoxed(value: object): boolean {
+  return value instanceof Number || value instanceof String || value instanceof Boolean || value instanceof BigInt;
+}
+
+/** Of an array as long as its sender likes, only what is there. */
+function writeArray(array: unknown[], path: string, seen: Places): Json {
+  const keys = Object.keys(array);
+  if (keys.length === array.length && keys.at(-1) === (keys.length === 0 ? undefined : String(keys.length - 1))) {
+    return array.map((item, i) => write(item, `${path}/${i}`, seen));
+  }
+  const entries: { [key: string]: Json } = {};
+  for (const key of keys) {
+    const item = (array as unknown as Record<string, unknown>)[key];
+    set(entries, key, write(item, `${path}/$sparse/1/${escape(key)}`, seen));
+  }
+  return { $sparse: [array.length, entries] };
 }
 
 function bytesOf(view: ArrayBufferView): Uint8Array {
@@ -281,6 +297,34 @@ const READERS: Record<string, Reader> = {
       Object.defineProperty(error, "cause", { value, configurable: true, writable: true });
     }
     return [error];
+  },
+  $sparse(content, path, seen) {
+    if (!Array.isArray(content)) return undefined;
+    const [length, entries] = content;
+    if (typeof length !== "number" || !Number.isInteger(length) || length < 0 || length > 0xffff_ffff) return undefined;
+    if (typeof entries !== "object" || entries === null || Array.isArray(entries)) return undefined;
+    const array: unknown[] = [];
+    seen.set(path, array);
+    // An element far beyond all others has the engine keep a table instead of room for all of them.
+    array[Math.max(length, 1 << 20) - 1] = undefined;
+    delete array[Math.max(length, 1 << 20) - 1];
+    array.length = length;
+    for (const key of Object.keys(entries)) {
+      if (key === "length" || (String(Number(key) >>> 0) === key && Number(key) >= length)) return undefined;
+      const item = read(entries[key]!, `${path}/$sparse/1/${escape(key)}`, seen);
+      set(array as unknown as Record<string, unknown>, key, item);
+    }
+    return [array];
+  },
+  $boxed(content, path, seen) {
+    const value = read(content, `${path}/$boxed`, seen);
+    return typeof value === "object" || value === undefined ? undefined : kept(Object(value), path, seen);
+  },
+  $exception(content, path, seen) {
+    if (!Array.isArray(content)) return undefined;
+    const [name, message] = content;
+    if (typeof name !== "string" || typeof message !== "string") return undefined;
+    return kept(new DOMException(message, name), path, seen);
   },
   $ref(pointer, _path, seen) {
     const found = typeof pointer === "string" ? seen.get(pointer) : undefined;

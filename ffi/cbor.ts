@@ -95,10 +95,9 @@ export function decodeParts(
   }
 }
 
-function decodeError(length: number, cause: unknown): unknown {
-  if (cause instanceof IpcError && cause.code !== "Serialization") return cause;
-  // Memory, or a string longer than there can be: for the caller to say of what.
-  if (cause instanceof RangeError) {
+function decodeError(length: number, cause: unknown): IpcError {
+  // Of memory, or of a string that is longer than there can be.
+  if (cause instanceof RangeError && !/call stack/.test(cause.message)) {
     return new IpcError("TooLarge", `Cannot receive a message of ${length} bytes: no memory for it`, { cause });
   }
   const why = (cause as Error)?.message ?? String(cause);

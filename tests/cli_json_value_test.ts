@@ -76,8 +76,18 @@ test("jsonLine() of a value that holds itself a thousand times over stays short"
 test("jsonOf() names what no text can stand for", () => {
   class Endpoint {}
   assertEquals(jsonOf([new Endpoint(), () => 1]), [{ $opaque: "Endpoint" }, { $opaque: "function" }]);
-  const tagged = decodeCbor(new Uint8Array([0xd9, 0x04, 0xd2, 0x61, 0x61])); // 1234("a")
-  assertEquals(jsonOf(tagged), { $tag: [1234, "a"] });
+});
+
+test("Arrays with holes or properties, boxed values and exceptions come back from their JSON", () => {
+  const sparse: unknown[] = [1, , "three"];
+  sparse.length = 0xffff_ffff;
+  Object.assign(sparse, { name: 2 });
+  const text = jsonLine([sparse, Object(1n), new String("x"), new DOMException("m", "AbortError")]);
+  assertStringIncludes(text, '{"$sparse":[4294967295,{"0":1,"2":"three","name":2}]}');
+  const [array, big, string, exception] = valueOfJson(text) as [unknown[], bigint, string, DOMException];
+  assertEquals([array.length, Object.entries(array)], [0xffff_ffff, [["0", 1], ["2", "three"], ["name", 2]]]);
+  assertEquals([typeof big, big.valueOf(), typeof string, string.valueOf()], ["object", 1n, "object", "x"]);
+  assertEquals([exception.name, exception.message], ["AbortError", "m"]);
 });
 
 test("A value that is nested too deeply for JSON is an error, not a crash", () => {
