@@ -7,6 +7,7 @@
 // nothing behind: all state belongs to one call.
 import {
   ANY_MAP,
+  dateOfSeconds,
   GENERIC_OBJECT,
   REFERENCE,
   SET,
@@ -526,9 +527,8 @@ class Decoder {
     if (initial >> 5 < 2) seconds = this.#integer(info, initial >> 5 === 1);
     else if (initial >> 5 === 7 && info >= 25 && info <= 27) seconds = this.#simple(info);
     else this.#misplaced(1);
-    const time = Math.round(Number(seconds) * 1000);
-    const date = new Date(time);
-    if (Number.isNaN(date.getTime()) && !Number.isNaN(time)) throw new Error("a date that is out of range");
+    const date = dateOfSeconds(Number(seconds));
+    if (date === undefined) throw new Error("a date that is out of range");
     return date;
   }
 

@@ -51,3 +51,9 @@ export const VIEWS: ReadonlyMap<string, TypedArrayClass> = new Map<string, Typed
   ...[...TYPED_ARRAYS.values()].map((made): [string, TypedArrayClass] => [made.name, made]),
   ["DataView", DataView as unknown as TypedArrayClass],
 ]);
+
+/** The date of so many seconds since 1970, as tag 1 has it; `undefined` if that is out of range. */
+export function dateOfSeconds(seconds: number): Date | undefined {
+  const time = Math.round(seconds * 1000);
+  return Math.abs(time) <= 8.64e15 || Number.isNaN(time) ? new Date(time) : undefined;
+}
