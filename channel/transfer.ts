@@ -206,11 +206,15 @@ export class Reviver {
   readonly revive = (written: readonly unknown[]): unknown => {
     if (written[0] !== MARK) return undefined;
     const [, kind, first, ...details] = written;
-    const unpack = unpackers.get(String(kind));
+    // Not to be converted to text before it is known to be text: a peer may have made it of a million parts.
+    if (typeof kind !== "string" || typeof first !== "number") {
+      throw new IpcError("Serialization", "Cannot decode a message: an endpoint in it is damaged");
+    }
+    const unpack = unpackers.get(kind);
     if (unpack === undefined) {
       throw new IpcError(
         "Incompatible",
-        `Cannot decode a message: this version of the package knows no "${String(kind)}"`,
+        `Cannot decode a message: this version of the package knows no "${kind.slice(0, 40)}"`,
       );
     }
     const traveller = unpack(this.#arrivals, first, details);

@@ -310,7 +310,9 @@ const READERS: Record<string, Reader> = {
     delete array[Math.max(length, 1 << 20) - 1];
     array.length = length;
     for (const key of Object.keys(entries)) {
-      if (key === "length" || (String(Number(key) >>> 0) === key && Number(key) >= length)) return undefined;
+      if (key === "length" || (String(Number(key) >>> 0) === key && key !== "4294967295" && Number(key) >= length)) {
+        return undefined;
+      }
       const item = read(entries[key]!, `${path}/$sparse/1/${escape(key)}`, seen);
       set(array as unknown as Record<string, unknown>, key, item);
     }

@@ -17,7 +17,7 @@ import {
   WTF8,
 } from "./cbor_kinds.ts";
 import { KeyGuard } from "./cbor_keys.ts";
-import { MAX_DEPTH } from "./cbor_limits.ts";
+import { MAX_ITEM_DEPTH } from "./cbor_limits.ts";
 import { type Budget, makeOf, type Making } from "./cbor_objects.ts";
 import { decodeWtf8, textAt } from "./cbor_text.ts";
 import type { BytesOf } from "./cbor_read.ts";
@@ -89,7 +89,11 @@ class ArrayFrame extends Frame {
 
 class SetFrame extends Frame {
   readonly early = new Set<unknown>();
-  readonly #guard = new KeyGuard(this.early);
+  readonly #guard: KeyGuard;
+  constructor(left: number, budget: Budget) {
+    super(left);
+    this.#guard = new KeyGuard(this.early, budget);
+  }
   add(part: unknown): void {
     this.early.add(part);
     this.#guard.added(part);
@@ -101,8 +105,12 @@ class SetFrame extends Frame {
 
 class MapFrame extends Frame {
   readonly early = new Map<unknown, unknown>();
-  readonly #guard = new KeyGuard(this.early);
+  readonly #guard: KeyGuard;
   #key: unknown = UNMADE;
+  constructor(left: number, budget: Budget) {
+    super(left);
+    this.#guard = new KeyGuard(this.early, budget);
+  }
   add(part: unknown): void {
     if (this.#key === UNMADE) {
       this.#key = part;
@@ -121,8 +129,13 @@ class MapFrame extends Frame {
 /** A map without a tag: an object if all its keys are text, a Map if one is not. */
 class ObjectFrame extends Frame {
   early: Record<string, unknown> | undefined = {};
+  readonly #budget: Budget;
   #map: MapFrame | undefined;
   #key: unknown = UNMADE;
+  constructor(left: number, budget: Budget) {
+    super(left);
+    this.#budget = budget;
+  }
   add(part: unknown): void {
     if (this.#map !== undefined) return this.#map.add(part);
     if (this.#key === UNMADE) {
@@ -135,7 +148,7 @@ class ObjectFrame extends Frame {
   }
   #becomeMap(key: unknown): void {
     if (this.share >= 0) throw new Error("a shared map whose keys are not all text, without tag 259");
-    this.#map = new MapFrame(-1);
+    this.#map = new MapFrame(-1, this.#budget);
     for (const name of Object.keys(this.early!)) {
       this.#map.add(name);
       this.#map.add(this.early![name]);
@@ -221,7 +234,7 @@ class Decoder {
     this.#bytesOf = bytesOf;
     this.#revive = revive;
     this.#claims = end - start;
-    this.#budget = { length: end - start, reserved: 0 };
+    this.#budget = { length: end - start, reserved: 0, keys: 0 };
   }
 
   message(): unknown {
@@ -265,7 +278,7 @@ class Decoder {
         case 4:
           return this.#open(new ArrayFrame(this.#parts(info, 1)));
         case 5:
-          return this.#open(new ObjectFrame(this.#parts(info, 2)));
+          return this.#open(new ObjectFrame(this.#parts(info, 2), this.#budget));
         case 7:
           if (info === 31) return this.#break(bare);
           return this.#made(this.#simple(info));
@@ -296,7 +309,7 @@ class Decoder {
   }
 
   #open(frame: Frame): unknown {
-    if (this.#frames.length >= MAX_DEPTH) throw new Error(`it is nested more than ${MAX_DEPTH} levels deep`);
+    if (this.#frames.length >= MAX_ITEM_DEPTH) throw new Error(`it is nested more than ${MAX_ITEM_DEPTH} levels deep`);
     if (this.#sharing >= 0) {
       this.#shared[frame.share = this.#sharing] = frame.early;
       this.#sharing = -1;
@@ -460,9 +473,9 @@ class Decoder {
       case REFERENCE:
         return this.#made(this.#reference());
       case SET:
-        return this.#open(new SetFrame(this.#taggedHead(4, tag)));
+        return this.#open(new SetFrame(this.#taggedHead(4, tag), this.#budget));
       case ANY_MAP:
-        return this.#open(new MapFrame(this.#taggedHead(5, tag)));
+        return this.#open(new MapFrame(this.#taggedHead(5, tag), this.#budget));
       case WTF8:
         return this.#made(decodeWtf8(this.#taggedBytes(tag)));
     }

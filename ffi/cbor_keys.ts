@@ -2,29 +2,41 @@
 //
 // The engine finds numbers, big integers and texts of digits by hashes that anybody can foretell, so a message can be made of
 // keys that all have one: 30,000 of them take 5 seconds instead of 5 ms. Nothing tells how the engine counts, so what is
-// looked at is time: now and then, and if it was much, once more with the same keys, beside keys that are good. A process
-// that was stopped in between, or a slow machine, is not taken for an attack.
+// looked at is time: if adding keys was slow, some of those that are there are looked up once more. That is done several times
+// and the quickest counts, so a process that was stopped in between is not taken for an attack.
 
 /** Keys between two looks at the clock. */
 const LOOK = 512;
-/** Milliseconds that so many keys do not take if they are good: 2 µs for each. */
+/** Milliseconds that so many good keys hardly ever take. */
 const SUSPICIOUS = 1;
-/** Keys that are looked up once more, how often, and how much slower than good ones they must be. */
-const PROBES = 64, TRIES = 3, TIMES = 50;
+/** Keys that are looked up once more, and how often. */
+const PROBES = 64, TRIES = 3;
+/** Milliseconds that the keys of a message may take: so many, and so many for each of its bytes. */
+const ALLOWED = 5, ALLOWED_PER_BYTE = 0.001;
 
-const GOOD = Array.from({ length: PROBES }, (_, i) => i);
-const good = new Set<number>();
+/** What the keys of one message have taken, by all that is known. */
+export interface KeyTime {
+  /** Bytes of the message. */
+  readonly length: number;
+  /** Milliseconds. */
+  keys: number;
+}
 
 /** Looks after one Map or Set that is filled from a message. */
 export class KeyGuard {
   readonly #keyed: { has(key: unknown): boolean };
+  readonly #time: KeyTime;
+  /** Of all keys so far, each with the same chance. */
+  #sample: unknown[] | undefined;
   #count = 0;
   #since = 0;
-  #last: unknown[] = [];
+  /** What of the time is this one's. */
+  #mine = 0;
 
   /** @param keyed The Map or Set. */
-  constructor(keyed: { has(key: unknown): boolean }) {
+  constructor(keyed: { has(key: unknown): boolean }, time: KeyTime) {
     this.#keyed = keyed;
+    this.#time = time;
   }
 
   /**
@@ -33,24 +45,25 @@ export class KeyGuard {
    * @throws {Error} If the keys were chosen to be slow.
    */
   added(key: unknown): void {
-    const place = ++this.#count % LOOK;
-    if (place === 0) {
-      if (this.#since > 0 && performance.now() - this.#since > SUSPICIOUS) this.#probe();
-      this.#since = performance.now();
-      this.#last = [];
-    } else if (place >= LOOK - PROBES) {
-      this.#last.push(key);
-    }
+    const count = ++this.#count;
+    // Not foreseeable, or a peer would put good keys there. The first ones are always taken.
+    this.#sample ??= [];
+    if (count <= PROBES) this.#sample.push(key);
+    else if (Math.random() * count < PROBES) this.#sample[Math.floor(Math.random() * PROBES)] = key;
+    if (count % LOOK !== 0) return;
+    const now = performance.now();
+    if (this.#since > 0 && now - this.#since > SUSPICIOUS) this.#probe();
+    this.#since = performance.now();
   }
 
   #probe(): void {
-    if (good.size === 0) GOOD.forEach((key) => good.add(key));
-    let slow = Infinity, quick = Infinity;
-    for (let i = 0; i < TRIES; i++) {
-      slow = Math.min(slow, timeOf(this.#keyed, this.#last));
-      quick = Math.min(quick, timeOf(good, GOOD));
-    }
-    if (slow * LOOK > SUSPICIOUS * this.#last.length && slow > TIMES * quick) {
+    let quickest = Infinity;
+    for (let i = 0; i < TRIES; i++) quickest = Math.min(quickest, timeOf(this.#keyed, this.#sample!));
+    // A key that is there is found half-way, one that is added is looked for to the end, and there were half as many so far.
+    const mine = quickest / PROBES * this.#count;
+    this.#time.keys += mine - this.#mine;
+    this.#mine = mine;
+    if (this.#time.keys > ALLOWED + ALLOWED_PER_BYTE * this.#time.length) {
       throw new Error("the keys of a Map or Set were chosen to be slow");
     }
   }

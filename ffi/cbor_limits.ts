@@ -4,6 +4,8 @@ import { IpcError } from "./error.ts";
 
 /** Most levels of items within one another. */
 export const MAX_DEPTH = 10_000;
+/** The same in what is written: an error, or an array with holes, has its parts two items deeper than itself. */
+export const MAX_ITEM_DEPTH = 2 * MAX_DEPTH + 2;
 
 /** How much address space resizable buffers of one message may reserve: so much, and so many times the message. */
 export const RESERVED_AT_LEAST = 16 << 20, RESERVED_PER_BYTE = 64;

@@ -1,4 +1,5 @@
 // Objects of named classes as they stand inside tag 27, `[name, …]`: what each is made of, with a check of every part.
+import type { KeyTime } from "./cbor_keys.ts";
 import { STANDARD_ERRORS, VIEWS } from "./cbor_kinds.ts";
 import { RESERVED_AT_LEAST, RESERVED_PER_BYTE, tooCostly } from "./cbor_limits.ts";
 
@@ -13,9 +14,7 @@ export interface Making {
 }
 
 /** What a message may still claim besides its own bytes. */
-export interface Budget {
-  /** Bytes of the message. */
-  readonly length: number;
+export interface Budget extends KeyTime {
   /** Bytes of address space that its resizable buffers reserve. */
   reserved: number;
 }
@@ -173,6 +172,11 @@ class ArrayMaking implements Making {
   }
 }
 
+function isIndex(key: string): boolean {
+  const index = Number(key) >>> 0;
+  return String(index) === key && index < 0xffff_ffff;
+}
+
 /**
  * Fills an array.
  *
@@ -193,7 +197,7 @@ function fill(array: unknown[], length: number, entries: unknown): unknown[] {
   for (const [key, value] of pairs) {
     if (typeof key === "number" && Number.isInteger(key) && key >= 0 && key < length) {
       array[key] = value;
-    } else if (typeof key === "string" && key !== "length" && String(Number(key) >>> 0) !== key) {
+    } else if (typeof key === "string" && key !== "length" && !isIndex(key)) {
       Object.defineProperty(array, key, { value, enumerable: true, configurable: true, writable: true });
     } else {
       wrong("Array");

@@ -4,16 +4,8 @@
 // The kind of an object is told by what it is inside, not by its prototype, which a program can change; and what it holds
 // is asked of the methods that the language came with, not of those that the object may have.
 import { types } from "node:util";
-import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS } from "./cbor_kinds.ts";
-import {
-  propertyStep,
-  refuse,
-  REFUSED,
-  refusedAt,
-  RESERVED_AT_LEAST,
-  RESERVED_PER_BYTE,
-  tooCostly,
-} from "./cbor_limits.ts";
+import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS, VIEWS } from "./cbor_kinds.ts";
+import { propertyStep, refuse, tooCostly } from "./cbor_limits.ts";
 import { encodeLeaf } from "./cbor_x.ts";
 import { isPlatformObject } from "./platform_object.ts";
 import { IpcFd } from "./fd.ts";
@@ -23,8 +15,8 @@ import { PACK } from "./pack.ts";
 export interface Writer {
   /** Any value, or REFUSED. */
   item(value: unknown, to: number): number;
-  /** The values of an array whose head is written, or REFUSED. */
-  items(values: readonly unknown[], to: number): number;
+  /** The parts of an object whose head is written, or REFUSED. */
+  parts(values: readonly unknown[], to: number, stepAt: (i: number) => string): number;
   /** An object as its own enumerable properties, or REFUSED. */
   properties(value: Record<string, unknown>, to: number): number;
   text(value: string, to: number): number;
@@ -36,6 +28,8 @@ export interface Writer {
   /** One level deeper: REFUSED if that is too deep. */
   enter(): number;
   leave(): void;
+  /** Counts address space that the message claims; returns how much it is by now, of how much it may be. */
+  reserve(bytes: number, to: number): [claimed: number, allowed: number];
   /** What stands for an endpoint, memory or a descriptor. */
   collect(object: object): unknown[] | undefined;
 }
@@ -51,15 +45,21 @@ const getterOf = (prototype: object, name: string | symbol) =>
   Object.getOwnPropertyDescriptor(prototype, name)!.get as Getter;
 const sourceOf = getterOf(RegExp.prototype, "source");
 const flagsOf = getterOf(RegExp.prototype, "flags");
-const typedArrayName = getterOf(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag);
-const bufferOfTypedArray = getterOf(Object.getPrototypeOf(Uint8Array.prototype), "buffer");
-const bufferOfDataView = getterOf(DataView.prototype, "buffer");
+const TypedArray = Object.getPrototypeOf(Uint8Array.prototype);
+const typedArrayName = getterOf(TypedArray, Symbol.toStringTag);
+const ofTypedArray = getters(TypedArray), ofDataView = getters(DataView.prototype);
+
+function getters(prototype: object): { buffer: Getter; byteOffset: Getter; byteLength: Getter } {
+  const of = (name: string) => getterOf(prototype, name);
+  return { buffer: of("buffer"), byteOffset: of("byteOffset"), byteLength: of("byteLength") };
+}
 
 /** Whether an object is nothing but properties: neither of a kind of its own, nor one that stands for something else. */
 export function isOrdinary(object: object): boolean {
   return !(Array.isArray(object) || ArrayBuffer.isView(object) || types.isMap(object) || types.isSet(object) ||
     types.isDate(object) || types.isRegExp(object) || types.isNativeError(object) || types.isAnyArrayBuffer(object) ||
-    types.isBoxedPrimitive(object) || refusedKind(object) !== undefined || object instanceof IpcFd || PACK in object);
+    types.isBoxedPrimitive(object) || refusedKind(object) !== undefined || object instanceof IpcFd || PACK in object ||
+    (Object.getPrototypeOf(object) !== Object.prototype && isPlatformObject(object)));
 }
 
 /**
@@ -76,12 +76,12 @@ export function special(value: object | bigint, to: number, w: Writer): number {
   if (types.isSet(value)) return set(value, to, w);
   if (types.isDate(value)) return date(getTime.call(value), to, w);
   if (types.isRegExp(value)) return regularExpression(sourceOf.call(value), flagsOf.call(value), to, w);
+  if (value instanceof DOMException) return domException(value, to, w); // also an error by what it is inside
   if (types.isNativeError(value)) return error(value, to, w);
   if (types.isAnyArrayBuffer(value)) return buffer(value, to, w);
   if (types.isBoxedPrimitive(value)) return boxed(value, to, w);
   const refused = refusedKind(value);
   if (refused !== undefined) return refuse(...refused);
-  if (value instanceof DOMException) return domException(value, to, w);
   if (isPlatformObject(value)) return refuse(nameOf(value), "send the data in it that the receiver needs");
   return w.properties(value as Record<string, unknown>, to);
 }
@@ -97,55 +97,40 @@ function collected(value: object, to: number, w: Writer): number {
   if (content === undefined) {
     return refuse("an endpoint, shared memory or a descriptor", "they travel in the messages of typed channels alone");
   }
-  return w.items(content, w.head(ARRAY, content.length, w.head(TAG, GENERIC_OBJECT, to)));
+  return w.parts(content, w.head(ARRAY, content.length, w.head(TAG, GENERIC_OBJECT, to)), (i) => `[${i}]`);
 }
 
 /** An array with holes, or with properties besides: its length, and what it has of both. */
 function entriesOfArray(value: unknown[], to: number, w: Writer): number {
-  const keys = Object.keys(value);
   const { length } = value;
-  to = w.head(UINT, length, generic("Array", 2, to, w));
-  const found: [string, unknown][] = [];
-  for (const key of keys) {
-    if (Object.hasOwn(value, key)) found.push([key, (value as unknown as Record<string, unknown>)[key]]);
-  }
-  to = w.head(MAP, found.length, to);
-  if (w.enter() === REFUSED) return REFUSED;
-  for (const [key, item] of found) {
+  const entries: unknown[] = [];
+  for (const key of Object.keys(value)) {
+    if (!Object.hasOwn(value, key)) continue; // taken away by a getter
     const index = Number(key) >>> 0;
-    const isIndex = String(index) === key && index < length;
-    to = isIndex ? w.head(UINT, index, to) : w.text(key, to);
-    to = w.item(item, to);
-    if (to === REFUSED) return refusedAt(isIndex ? `[${key}]` : propertyStep(key));
+    entries.push(
+      String(index) === key && index < length ? index : key,
+      (value as unknown as Record<string, unknown>)[key],
+    );
   }
-  w.leave();
-  return to;
+  to = w.head(MAP, entries.length / 2, w.head(UINT, length, generic("Array", 2, to, w)));
+  return w.parts(
+    entries,
+    to,
+    (i) => typeof entries[i & ~1] === "number" ? `[${entries[i & ~1]}]` : propertyStep(String(entries[i & ~1])),
+  );
 }
 
 function map(value: Map<unknown, unknown>, to: number, w: Writer): number {
   const entries: unknown[] = [];
   mapForEach.call(value, (item, key) => entries.push(key, item));
   to = w.head(MAP, entries.length / 2, w.head(TAG, ANY_MAP, to));
-  if (w.enter() === REFUSED) return REFUSED;
-  for (let i = 0; i < entries.length; i++) {
-    to = w.item(entries[i], to);
-    if (to === REFUSED) return refusedAt(`.entries()[${i >> 1}][${i & 1}]`);
-  }
-  w.leave();
-  return to;
+  return w.parts(entries, to, (i) => `.entries()[${i >> 1}][${i & 1}]`);
 }
 
 function set(value: Set<unknown>, to: number, w: Writer): number {
   const items: unknown[] = [];
   setForEach.call(value, (item) => items.push(item));
-  to = w.head(ARRAY, items.length, w.head(TAG, SET, to));
-  if (w.enter() === REFUSED) return REFUSED;
-  for (let i = 0; i < items.length; i++) {
-    to = w.item(items[i], to);
-    if (to === REFUSED) return refusedAt(`.values()[${i}]`);
-  }
-  w.leave();
-  return to;
+  return w.parts(items, w.head(ARRAY, items.length, w.head(TAG, SET, to)), (i) => `.values()[${i}]`);
 }
 
 /** Tag 1 counts seconds, as a double: too coarse for dates that are far away. */
@@ -184,12 +169,7 @@ function error(value: Error, to: number, w: Writer): number {
 function details(stack: string | undefined, cause: { value: unknown } | undefined, to: number, w: Writer): number {
   to = w.head(MAP, (stack === undefined ? 0 : 1) + (cause === undefined ? 0 : 1), to);
   if (stack !== undefined) to = w.text(stack, w.text("stack", to));
-  if (cause === undefined) return to;
-  if (w.enter() === REFUSED) return REFUSED;
-  to = w.item(cause.value, w.text("cause", to));
-  if (to === REFUSED) return refusedAt(".cause");
-  w.leave();
-  return to;
+  return cause === undefined ? to : w.parts([cause.value], w.text("cause", to), () => ".cause");
 }
 
 function domException(value: DOMException, to: number, w: Writer): number {
@@ -215,48 +195,43 @@ function buffer(value: ArrayBuffer | SharedArrayBuffer, to: number, w: Writer): 
   if (value.detached) return refuse(...GONE);
   const bytes = new Uint8Array(value, 0, value.byteLength);
   if (!value.resizable) return w.bytes(bytes, generic("ArrayBuffer", 1, to, w));
-  const reserved = value.maxByteLength;
-  if (reserved > RESERVED_AT_LEAST + RESERVED_PER_BYTE * bytes.length) {
+  const [claimed, allowed] = w.reserve(value.maxByteLength, to);
+  if (claimed > allowed) {
     return refuse(
-      `a buffer of ${bytes.length} bytes that may grow to ${reserved}`,
+      `buffers that may grow to ${claimed} bytes, and ${allowed} are the most here`,
       "send a buffer of fixed size, or one that may grow less",
     );
   }
-  return w.head(UINT, reserved, w.bytes(bytes, generic("ArrayBuffer", 2, to, w)));
+  return w.head(UINT, value.maxByteLength, w.bytes(bytes, generic("ArrayBuffer", 2, to, w)));
 }
 
 function view(value: ArrayBufferView, to: number, w: Writer): number {
   const name: string = typedArrayName.call(value) ?? "DataView";
-  const memory: ArrayBuffer | SharedArrayBuffer = (name === "DataView" ? bufferOfDataView : bufferOfTypedArray).call(
-    value,
-  );
+  const of = name === "DataView" ? ofDataView : ofTypedArray;
+  const memory: ArrayBuffer | SharedArrayBuffer = of.buffer.call(value);
   if (types.isSharedArrayBuffer(memory)) return refuse(...SHARED_MEMORY);
   if (memory.detached) return refuse(...GONE);
-  if (memory.resizable) return viewOfResizable(value, name, memory, to, w);
-  const bytes = new Uint8Array(memory, value.byteOffset, value.byteLength);
+  let offset: number, length: number, follows = false;
+  try {
+    if (memory.resizable) follows = followsItsBuffer(value);
+    [offset, length] = [of.byteOffset.call(value), of.byteLength.call(value)];
+  } catch {
+    return refuse("a view beyond the end of its buffer", "send a view of what is there");
+  }
+  if (memory.resizable) {
+    // With its buffer, with which it may change: the name, the buffer, the offset, and the length unless that follows.
+    const parts = [memory, offset, length / (VIEWS.get(name)!.BYTES_PER_ELEMENT ?? 1)];
+    const count = follows ? 2 : 3;
+    return w.parts(parts.slice(0, count), generic(name, count, to, w), () => ".buffer");
+  }
+  const bytes = new Uint8Array(memory, offset, length);
   if (name === "DataView") return w.bytes(bytes, generic("DataView", 1, to, w));
   return w.bytes(bytes, name === "Uint8Array" ? to : w.head(TAG, TYPED_ARRAY_TAGS.get(name)!, to));
 }
 
-/** With its buffer, with which it may change: the name, the buffer, the offset, and the length unless that follows. */
-function viewOfResizable(value: ArrayBufferView, name: string, memory: ArrayBuffer, to: number, w: Writer): number {
-  let follows: boolean, byteOffset: number, length: number;
-  try {
-    follows = followsItsBuffer(value);
-    ({ byteOffset } = value);
-    length = (value as Uint8Array).length ?? value.byteLength;
-  } catch {
-    return refuse("a view beyond the end of its buffer", "send a view of what is there");
-  }
-  to = w.item(memory, generic(name, follows ? 2 : 3, to, w));
-  if (to === REFUSED) return refusedAt(".buffer");
-  to = w.item(byteOffset, to);
-  return follows ? to : w.item(length, to);
-}
-
 /** Whether a view grows and shrinks with its buffer: that shows only when it does, so with a copy of both. */
 function followsItsBuffer(value: ArrayBufferView): boolean {
-  const copy = structuredClone(value), memory = copy.buffer as ArrayBuffer;
+  const copy = structuredClone(value) as ArrayBufferView, memory = copy.buffer as ArrayBuffer;
   const { byteOffset, byteLength } = copy, one = (copy as Uint8Array).BYTES_PER_ELEMENT ?? 1;
   try {
     if (byteLength > one) {

@@ -9,7 +9,16 @@
 // into shared memory straight from where the program has it.
 
 import { types } from "node:util";
-import { MAX_DEPTH, propertyStep, refuse, REFUSED, refusedAt } from "./cbor_limits.ts";
+import { isDeep, openParts, openProperties, SHALLOW, swapFrames, writeDeep } from "./cbor_deep.ts";
+import {
+  MAX_DEPTH,
+  propertyStep,
+  refuse,
+  REFUSED,
+  refusedAt,
+  RESERVED_AT_LEAST,
+  RESERVED_PER_BYTE,
+} from "./cbor_limits.ts";
 import { type Name, NAME_ROOM, NAME_WORDS, Names, Shape } from "./cbor_names.ts";
 import { isOrdinary, special, type Writer } from "./cbor_special.ts";
 import { encodeWtf8 } from "./cbor_text.ts";
@@ -65,6 +74,8 @@ let collector: Collect | undefined;
 const NO_INSERTS: Insert[] = [];
 let inserts = NO_INSERTS;
 let depth = 0;
+/** Address space that resizable buffers of the message claim. */
+let reserved = 0;
 const written: Written = { bytes: out, longs, end: 0, inserts };
 const utf8 = new TextEncoder();
 
@@ -84,6 +95,7 @@ export function write(value: unknown, gather: boolean, collect?: Collect): Writt
   inserts = NO_INSERTS;
   previous = origin;
   depth = 0;
+  reserved = 0;
   try {
     let end = item(value, 0);
     if (end === REFUSED) return undefined;
@@ -110,8 +122,9 @@ type Suspended = ReturnType<typeof suspend>;
 /** Puts the message that is being written aside, and starts with memory of its own for another. */
 function suspend() {
   const state = {
-    ...{ out, view, longs, gathering, collector, inserts, depth, previous },
+    ...{ out, view, longs, gathering, collector, inserts, depth, reserved, previous },
     ...{ seen, seenAt, seenMore, seenCount, references, shared, found },
+    frames: swapFrames(undefined),
   };
   out = new Uint8Array(FIRST_SIZE);
   view = new DataView(out.buffer);
@@ -126,8 +139,9 @@ function suspend() {
 }
 
 function resume(state: Suspended): void {
-  ({ out, view, longs, gathering, collector, inserts, depth, previous } = state);
+  ({ out, view, longs, gathering, collector, inserts, depth, reserved, previous } = state);
   ({ seen, seenAt, seenMore, seenCount, references, shared, found } = state);
+  swapFrames(state.frames);
   writing = true;
 }
 
@@ -389,9 +403,12 @@ function headSize(n: number): number {
 function object(value: object, to: number): number {
   // What is a view is no Proxy.
   if (ArrayBuffer.isView(value)) {
-    if (value instanceof Uint8Array) return byteString(value, to);
+    if (value.constructor === Uint8Array && (value as object) instanceof Uint8Array) {
+      return byteString(value as Uint8Array, to);
+    }
   } else {
     if (isProxy(value)) return refuse("a Proxy", "send a copy of what it stands for");
+    if (depth >= SHALLOW) return deepObject(value, to);
     if (Array.isArray(value)) return array(value, to);
     // The compiler knows the constructor of what comes here often; asking for the prototype would be a call.
     if (value.constructor === Object) return record(value as Record<string, unknown>, to);
@@ -399,11 +416,24 @@ function object(value: object, to: number): number {
   return firstSight(value, to) ? special(value, to, writer) : reference(to);
 }
 
+function deepObject(value: object, to: number): number {
+  return isDeep() ? openObject(value, to) : writeDeep(value, to, openObject, writer);
+}
+
+/** Begins an object, whose parts are written later. */
+function openObject(value: object, to: number): number {
+  if (!firstSight(value, to)) return reference(to);
+  if (!Array.isArray(value) || !isDense(value, value.length)) return special(value, to, writer);
+  return openParts(value, writer.head(ARRAY, value.length, to), indexStep, writer);
+}
+
+const indexStep = (i: number) => `[${i}]`;
+
 function array(value: unknown[], to: number): number {
   if (!firstSight(value, to)) return reference(to);
   const { length } = value;
   if (!isDense(value, length)) return special(value, to, writer);
-  return items(value, head(ARRAY, length, to));
+  return parts(value, head(ARRAY, length, to), indexStep);
 }
 
 /** Whether an array has all of its elements, and nothing besides. */
@@ -413,7 +443,7 @@ function isDense(value: unknown[], length: number): boolean {
   return keys.length === length && (length === 0 || keys[length - 1] === String(length - 1));
 }
 
-function items(values: readonly unknown[], to: number): number {
+function parts(values: readonly unknown[], to: number, stepAt: (i: number) => string): number {
   if (++depth > MAX_DEPTH) return tooDeep();
   const { length } = values;
   for (let i = 0; i < length; i++) {
@@ -423,7 +453,7 @@ function items(values: readonly unknown[], to: number): number {
       to = number(value, to);
     } else {
       to = item(value, to);
-      if (to === REFUSED) return refusedAt(`[${i}]`);
+      if (to === REFUSED) return refusedAt(stepAt(i));
     }
   }
   depth--;
@@ -579,8 +609,8 @@ function longHead(from: number, count: number, firstInsert: number, firstSeen: n
 
 const writer: Writer = {
   item,
-  items,
-  properties,
+  parts: (values, to, stepAt) => (isDeep() ? openParts(values, to, stepAt, writer) : parts(values, to, stepAt)),
+  properties: (value, to) => (isDeep() ? openProperties(value, to, writer) : properties(value, to)),
   text,
   bytes: rawBytes,
   head(major, n, to) {
@@ -594,5 +624,6 @@ const writer: Writer = {
   },
   enter: () => ++depth > MAX_DEPTH ? tooDeep() : 0,
   leave: () => void depth--,
+  reserve: (bytes, to) => [reserved += bytes, RESERVED_AT_LEAST + RESERVED_PER_BYTE * to],
   collect: (object) => collector?.(object),
 };
