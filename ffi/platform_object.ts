@@ -41,14 +41,14 @@ export function isPlatformObject(object: object): boolean {
     }
     for (const namespace of namespaces()) if (namespace?.[made.name] === made) return true;
   }
-  return (ofTheLanguage || isEmpty(object)) && !isCloned(object);
+  // What has no properties, or inherits from a class of the language, may be anything: the engine itself knows. Not so with
+  // properties, as it would run their getters.
+  if (Object.keys(object).length > 0 || !(ofTheLanguage || Object.getPrototypeOf(object) !== Object.prototype)) {
+    return false;
+  }
+  return !isCloned(object);
 }
 
-function isEmpty(object: object): boolean {
-  return Object.getPrototypeOf(object) !== Object.prototype && Object.keys(object).length === 0;
-}
-
-/** What has no properties, or inherits from a class of the language, may be anything: the engine itself knows. */
 function isCloned(object: object): boolean {
   try {
     structuredClone(object);
