@@ -1,4 +1,5 @@
 // The public face of a cell.
+import { types } from "node:util";
 import { asFound, integerOf, modeOf, optionsOf } from "../ffi/arguments.ts";
 import { printAs, stateOf } from "../ffi/inspect.ts";
 import { IpcError } from "../ffi/error.ts";
@@ -46,6 +47,7 @@ import {
 } from "./segment_layout.ts";
 import { decodeValue, encodeValue } from "./value_codec.ts";
 import { Watch } from "./watch.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 /** Bytes of the largest CBOR value unless told. */
 const DEFAULT_CAPACITY = 64 * 1024;
@@ -128,6 +130,10 @@ const forgotten = new FinalizationRegistry<Attachment>((attachment) => holdOf(at
  * ```
  */
 export class IpcArc<T> implements Disposable {
+  static {
+    cannotTravel(this.prototype, "send its name, and load it there");
+  }
+
   static {
     printAs<IpcArc<unknown>>(IpcArc.prototype, (arc) => ({
       name: arc.name,
@@ -589,7 +595,7 @@ function waitOf(options: WaitOptions | undefined): WaitOptions | undefined {
 
 /** No value is like that: values have no functions. */
 function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === "object" && value !== null && typeof (value as PromiseLike<T>).then === "function";
+  return types.isPromise(value); // asks nothing of the value itself
 }
 
 function checkUpdate(fn: unknown): void {

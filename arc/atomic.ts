@@ -4,6 +4,7 @@ import { IpcError } from "../ffi/error.ts";
 import { Attachment } from "./cell.ts";
 import { type Layout, podLayout } from "./layout.ts";
 import { i32, i64, u32, u64 } from "./layout_scalar.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 type AtomicWords =
   | Int32Array<ArrayBuffer>
@@ -38,6 +39,10 @@ let create: <T>(
  * ```
  */
 export class AtomicCell<T> {
+  static {
+    cannotTravel(this.prototype, "send the name of its cell, and load that there");
+  }
+
   static {
     printAs<AtomicCell<unknown>>(AtomicCell.prototype, (atomic) => ({
       name: atomic.#attachment.file.name,

@@ -7,6 +7,7 @@ import { type Hold, holdOf } from "./hold.ts";
 import type { PodLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
 import { encodeValue } from "./value_codec.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 /** Makes a guard for an attachment that has just taken the lock. */
 export let createGuard: <T>(
@@ -47,6 +48,10 @@ export let isHeld: (guard: IpcArcGuard<unknown>) => boolean;
  * ```
  */
 export class IpcArcGuard<T> implements Disposable {
+  static {
+    cannotTravel(this.prototype, "send its value");
+  }
+
   static {
     printAs<IpcArcGuard<unknown>>(IpcArcGuard.prototype, (guard) => ({
       name: guard.#attachment.file.name,

@@ -1,4 +1,6 @@
 // A received message whose bytes still lie in the ring.
+import { cannotTravel } from "../ffi/pack.ts";
+
 /**
  * A message read in place: its byte strings are views on the ring. Release it soon: its cells, and all behind them,
  * are not available to senders until then.
@@ -34,6 +36,10 @@ const forgotten = new FinalizationRegistry<() => unknown>((release) => release()
 
 /** A message that was small enough to be copied: there is nothing to give back. */
 export class BorrowedCopy<T> implements Borrowed<T> {
+  static {
+    cannotTravel(this.prototype, "send its value");
+  }
+
   /** @param value What was received. */
   constructor(readonly value: T) {}
 
@@ -44,6 +50,10 @@ export class BorrowedCopy<T> implements Borrowed<T> {
 
 /** A message that is released by a function. */
 export class BorrowedMessage<T> implements Borrowed<T> {
+  static {
+    cannotTravel(this.prototype, "send its value");
+  }
+
   readonly value: T;
   readonly #release: () => unknown;
   /** The receiver: were it collected, it would be closed, and with it what it has lent. */

@@ -5,6 +5,7 @@ import { OpenThing } from "../ffi/open_things.ts";
 import { cellsFor, paddingWord } from "./ring_layout.ts";
 import { FULL } from "./ring_sender.ts";
 import type { SenderPort } from "./sender_port.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 /**
  * Room in the ring for one message, to be written in place. {@linkcode Loan.commit} sends it; leaving the scope of a
@@ -89,6 +90,10 @@ class Claim extends OpenThing {
 const forgotten = new FinalizationRegistry<Claim>((claim) => claim.letGo());
 
 class RingLoan implements Loan {
+  static {
+    cannotTravel(this.prototype, "send a copy of its bytes");
+  }
+
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #claim: Claim;
   readonly #length: number;

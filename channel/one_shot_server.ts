@@ -15,6 +15,7 @@ import { IpcReceiver } from "./receiver.ts";
 import type { ReceiverArrival } from "./receiver_base.ts";
 import { admissionBy } from "./admission.ts";
 import { freshServerName, ONE_SHOT } from "./server_kind.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 /**
  * Options of {@linkcode IpcOneShotServer}.
@@ -77,6 +78,10 @@ export const HANDSHAKE_TIMEOUT = 2000;
  * ```
  */
 export class IpcOneShotServer<T> implements Disposable {
+  static {
+    cannotTravel(this.prototype, "send its name, and connect to it there");
+  }
+
   static {
     printAs<IpcOneShotServer<unknown>>(IpcOneShotServer.prototype, (server) => ({
       name: server.name,

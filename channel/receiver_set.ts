@@ -19,6 +19,7 @@ import { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 import { MEMBER, MOVE_OUT } from "./receiver_base.ts";
 import type { SelectEvent } from "./select_event.ts";
 import { SetEntry } from "./set_entry.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 /**
  * What a set takes in.
@@ -83,6 +84,10 @@ export const EACH: unique symbol = Symbol("isthmus.each");
  * ```
  */
 export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
+  static {
+    cannotTravel(this.prototype, "send the receivers");
+  }
+
   static {
     printAs(IpcReceiverSet.prototype, (set) => ({ state: stateOf(set), size: set.size }));
   }

@@ -6,6 +6,7 @@ import type { IpcBytesReceiver } from "./bytes_receiver.ts";
 import type { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 import { EACH, IpcReceiverSet, type SetReceiver } from "./receiver_set.ts";
 import type { SelectEvent } from "./select_event.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 /**
  * Options of {@linkcode IpcRouter}.
@@ -147,6 +148,10 @@ class Route implements IpcRoute {
  * ```
  */
 export class IpcRouter implements Disposable {
+  static {
+    cannotTravel(this.prototype, "send the receivers");
+  }
+
   static {
     printAs(IpcRouter.prototype, (router) => ({ state: stateOf(router.#set), size: router.size }));
   }

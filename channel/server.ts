@@ -27,6 +27,7 @@ import { capacityOf } from "./ring_memory.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
 import { capacityInName, freshServerName, MANY } from "./server_kind.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 
 /**
  * Options of {@linkcode IpcServer}.
@@ -123,6 +124,10 @@ export type ClientOf<Server> = Server extends IpcServer<infer Out, infer In> ? I
  * ```
  */
 export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<Out, In>> {
+  static {
+    cannotTravel(this.prototype, "send its name, and connect to it there");
+  }
+
   static {
     printAs<IpcServer<unknown, unknown>>(IpcServer.prototype, (server) => ({
       name: server.name,

@@ -93,6 +93,8 @@ function generic(name: string, count: number, to: number, w: Writer): number {
 
 /** What stands for something outside the value: an endpoint, memory, a descriptor. */
 function collected(value: object, to: number, w: Writer): number {
+  const pack = (value as { [PACK]?: unknown })[PACK];
+  if (typeof pack === "string") return refuse(nameOf(value), pack);
   const content = w.collect(value);
   if (content === undefined) {
     return refuse("an endpoint, shared memory or a descriptor", "they travel in the messages of typed channels alone");

@@ -35,6 +35,7 @@ import { descriptorLimit } from "./resources.ts";
 import { isAbstract, socketAddress } from "./socket_address.ts";
 import { UCRED } from "./structs.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
+import { cannotTravel } from "./pack.ts";
 
 /**
  * Who is at the other end of a socket, as the kernel vouches for it.
@@ -141,6 +142,10 @@ export interface UnixListenOptions extends UnixSocketOptions {
  * ```
  */
 export class UnixSocket implements Disposable {
+  static {
+    cannotTravel(this.prototype, "send an IpcFd of what its takeFd() returns");
+  }
+
   static {
     printAs(UnixSocket.prototype, (socket) => ({
       path: socket.#bound?.path,
