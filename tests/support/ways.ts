@@ -1,4 +1,5 @@
 // The ways that a value goes: through a channel, alone and among others, and through a cell.
+import { types } from "node:util";
 import { channel, IpcArc } from "../../mod.ts";
 
 /** Sends a value one way and returns what arrives. */
@@ -38,8 +39,8 @@ export class Ways implements Disposable, Iterable<Way> {
     {
       name: "a cell",
       go: (value) => {
-        // What is given to update() must not be a promise.
-        if (value instanceof Promise) this.#store(value);
+        // What is given to update() must not be a promise, and it asks.
+        if (types.isProxy(value) || types.isPromise(value)) this.#store(value);
         else this.#cell.updateSync(() => value);
         return this.#cell.read();
       },
