@@ -883,39 +883,74 @@ function nested(nest: (inner: unknown) => unknown, depth: number): unknown {
   return value;
 }
 
-arcTest("What is nested 1,000 levels deep arrives, whatever it is nested in", (cell) => {
-  using ways = new Ways(cell);
-  for (const [what, nest] of Object.entries(NESTS)) {
-    for (const way of ways) {
-      if (way.name === "a channel, borrowed") continue; // it ends with structuredClone(), whose limit is not ours
-      const value = nested(nest, 1000);
-      try {
-        assertSame(way.go(value), arrived(what, value, 1000));
-      } catch (error) {
-        throw new Error(`${what} through ${way.name}`, { cause: error });
-      }
-    }
-  }
-});
-
-/** structuredClone() itself does not go as deep for all of them. */
+/** structuredClone() itself does not go as deep. */
 function arrived(what: string, value: unknown, depth: number): unknown {
   return what === "objects without a prototype" ? nested(NESTS["objects"]!, depth) : value;
 }
 
-arcTest("What is nested 3,000 levels deep arrives", (cell) => {
-  using ways = new Ways(cell);
-  for (const what of ["arrays", "objects", "maps", "sets"]) {
-    for (const way of ways) {
-      if (way.name === "a channel, borrowed") continue;
-      const value = nested(NESTS[what]!, 3000);
-      try {
-        assertSame(way.go(value), value);
-      } catch (error) {
-        throw new Error(`${what} through ${way.name}`, { cause: error });
+arcTest(
+  "What is nested 3,000 and 9,999 levels deep arrives, whatever it is nested in; getters in it run once",
+  (cell) => {
+    using ways = new Ways(cell);
+    for (const [what, nest] of Object.entries(NESTS)) {
+      for (const way of ways) {
+        if (way.name === "a channel, borrowed") continue; // it ends with structuredClone(), whose limit is not ours
+        for (const depth of [3000, 9999]) {
+          const value = nested(nest, depth);
+          try {
+            assertSame(way.go(value), arrived(what, value, depth));
+          } catch (error) {
+            throw new Error(`${what} through ${way.name}, ${depth} levels`, { cause: error });
+          }
+        }
       }
     }
+    let runs = 0;
+    const [way] = ways;
+    const deep = nested((inner) => ({
+      get a() {
+        runs++;
+        return inner;
+      },
+    }), 3000);
+    assertSame(way!.go(deep), nested((a) => ({ a }), 3000));
+    assertEquals(runs, 3000);
+  },
+);
+
+arcTest("Deep within a value a getter may send a deep value, and the path to what is refused is named", (cell) => {
+  using ways = new Ways(cell);
+  const [other, inbox] = channel<unknown>();
+  const shared = { n: 1 };
+  const inner = nested((inner) => [inner, shared], 1000);
+  const outer = () =>
+    nested((inner) => [shared, inner], 500) && [
+      nested((a) => ({ a, shared }), 500),
+      nested((inner) =>
+        inner === "innermost"
+          ? {
+            get sends() {
+              other.sendSync(inner);
+              return nested((inner) => new Map([[1, inner]]), 400);
+            },
+            shared,
+          }
+          : [inner], 600),
+    ];
+  for (const way of ways) {
+    const value = outer(), sent = way.go(value);
+    assertSame(sent, structuredClone(outer()));
+    inbox.recvMany();
   }
+  other.close(), inbox.close();
+  for (const way of ways) {
+    const error = assertIpcErrorSync(
+      "Serialization",
+      () => way.go(nested((inner) => inner === "innermost" ? [() => {}] : { a: inner }, 2000)),
+    );
+    assert(/at value(\.a){16} … .*(\.a)\[0\]: /.test(error.message), error.message);
+  }
+  ways.expectUntouched();
 });
 
 arcTest("At any depth what is sent arrives, or is refused when it is sent; 100,000 levels are refused", (cell) => {

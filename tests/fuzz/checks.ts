@@ -22,7 +22,8 @@ export type Check = (choices: Choices) => Finding | undefined;
 
 /** A value arrives as structuredClone() makes it, alone and beside others, by either reader. */
 export function checkValue(choices: Choices): Finding | undefined {
-  const value = new ValueMaker(choices).value();
+  const maker = new ValueMaker(choices);
+  const value = choices.below(16) === 15 ? maker.deepValue() : maker.value();
   const found = (wrong: string) => ({
     wrong,
     with: Deno.inspect(value, { depth: 6, strAbbreviateSize: 100 }).slice(0, 2000),

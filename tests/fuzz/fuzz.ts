@@ -21,8 +21,10 @@ export interface FuzzOptions {
 }
 
 /** The same fault shows itself in many ways: without what differs between them. */
-const kindOf = ({ wrong }: Finding) =>
-  wrong.split("\n")[0]!.replace(/, at value.*/, "").replace(/\d+/g, "0").slice(0, 60);
+function kindOf({ wrong }: Finding): string {
+  const [what = "", path = ""] = wrong.split("\n")[0]!.replace(/"(?:[^"\\]|\\.)*"/g, '""').split(", at value");
+  return what.replace(/\d+/g, "0").slice(0, 60) + (/\.\w+(?:\(\))?$/.exec(path)?.[0] ?? "");
+}
 
 /** Runs a check; returns one failure of each kind. */
 export function fuzz(name: string, check: Check, { count, seed, most = 1, progress }: FuzzOptions): Report[] {

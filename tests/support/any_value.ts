@@ -66,6 +66,33 @@ class OwnError extends TypeError {
 }
 class OwnMap extends Map<unknown, unknown> {}
 
+function nest(kind: number, inner: unknown, level: number): object {
+  switch (kind) {
+    case 0:
+      return [inner];
+    case 1:
+      return { a: inner };
+    case 2:
+      return new Map([[level, inner]]);
+    case 3:
+      return new Set([level, inner]);
+    case 4:
+      return new Map([[inner, level]]);
+    case 5:
+      return Object.fromEntries([["first", inner], ...Array.from({ length: 30 }, (_, i) => [`key ${i}`, i])]);
+    case 6: {
+      const error = new TypeError("e", { cause: inner });
+      error.stack = "here";
+      return error;
+    }
+    default: {
+      const array: unknown[] = [];
+      array[2] = inner;
+      return array;
+    }
+  }
+}
+
 /** Decides a value. */
 export class ValueMaker {
   readonly #choices: Choices;
@@ -77,6 +104,20 @@ export class ValueMaker {
   constructor(choices: Choices, size = 40) {
     this.#choices = choices;
     this.#left = size;
+  }
+
+  /** The next value, some hundred levels deep within others. */
+  deepValue(): unknown {
+    const made: object[] = this.#made;
+    let value = this.value();
+    for (let i = 250 + 60 * this.#choices.below(4), kind = this.#choices.below(9); i > 0; i--) {
+      // One kind again and again, or all of them in turn.
+      const around = nest(kind < 8 ? kind : i % 8, value, i);
+      if (i % 50 === 0) made.push(around);
+      if (i % 40 === 0) value = [around, this.value()];
+      else value = around;
+    }
+    return value;
   }
 
   /** The next value. */
