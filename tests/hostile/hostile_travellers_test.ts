@@ -1,23 +1,14 @@
 // What stands for endpoints, memory and descriptors in a message, written by a peer who does not mean well: beside real descriptors.
 import { assert, assertEquals } from "@std/assert";
 import { Message } from "../../channel/message.ts";
-import { encodeCbor } from "../../ffi/cbor.ts";
 import { cString, libc } from "../../ffi/libc.ts";
 import { MFD_CLOEXEC } from "../../ffi/platform.ts";
 import { channel, IpcError, IpcFd, type IpcReceiver, type IpcSender } from "../../mod.ts";
+import { array, laughs, of } from "../support/cbor_hex.ts";
 import { patience } from "../support/patience.ts";
 import { test } from "../support/test.ts";
 
-const of = (value: unknown) => Uint8Array.from(encodeCbor(value)).toHex();
-const array = (...items: string[]) => (0x80 | items.length).toString(16).padStart(2, "0") + items.join("");
 const traveller = (...parts: string[]) => "d81b" + array(of("isthmus"), ...parts);
-
-/** Arrays of references to the array before: each level ten times as much, if somebody writes it all out. */
-function laughs(levels: number): string {
-  const parts = [`d81c${array(of("ha"), of("ha"))}`];
-  for (let i = 1; i < levels; i++) parts.push(`d81c8a${`d81d${of(i - 1)}`.repeat(10)}`);
-  return array(...parts);
-}
 
 const KINDS = [
   ...["sender", "receiver", "bytes-sender", "bytes-receiver", "opaque-sender", "opaque-receiver", "duplex"],

@@ -156,7 +156,14 @@ export class ValueMaker {
         return this.#keep(new Date(this.#choices.of(TIMES)));
       case 16:
         return this.#keep(
-          this.#choices.of([/a/, /(?<x>[^/]+)\/"'\n/dgimsuy, new RegExp(""), /[\p{L}--[a-z]]/v, /\ud83d/, /ü/giy]),
+          this.#choices.of([
+            /a/,
+            /(?<x>[^/]+)\/"'\n/dgimsuy,
+            new RegExp(""),
+            new RegExp("[\\p{L}--[a-z]]", "v"),
+            /\ud83d/,
+            /ü/giy,
+          ]),
         );
       case 17:
         return this.#keep(
