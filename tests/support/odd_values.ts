@@ -1,4 +1,5 @@
 // Values with something odd about them, for tests: arrays with holes, keys that were defined, one of every kind.
+import { cString, libc } from "../../ffi/libc.ts";
 
 /** Bytes. */
 export const bytes = (...values: number[]) => Uint8Array.from(values);
@@ -51,4 +52,11 @@ export function nested(nest: (inner: unknown) => unknown, depth: number): unknow
   for (let i = 0; i < depth; i++) value = nest(value);
   Error.stackTraceLimit = stackTraceLimit;
   return value;
+}
+
+/** Where a descriptor of this process leads. */
+export function whereTo(fd: number): string {
+  const buffer = new Uint8Array(256);
+  const length = libc().c.readlink(cString(`/proc/self/fd/${fd}`), buffer, 256n);
+  return new TextDecoder().decode(buffer.subarray(0, Number(length)));
 }
