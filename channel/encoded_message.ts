@@ -1,12 +1,16 @@
 // A message as it came: for relays, which pass it on without decoding it.
 import { IpcError } from "../ffi/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
+import { cannotTravel } from "../ffi/pack.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { outgoing } from "./message.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "./ring_layout.ts";
 import type { RingReceiver } from "./ring_receiver.ts";
 import { Luggage } from "./transfer.ts";
+
+/** Tells a message that was not decoded from any value, without asking the value anything. */
+export let isEncoded: (value: unknown) => value is EncodedMessage;
 
 /**
  * A message that was not decoded, with the descriptors of the endpoints, memory and files in it. It can be sent on, to
@@ -32,6 +36,11 @@ import { Luggage } from "./transfer.ts";
  * ```
  */
 export class EncodedMessage implements Disposable {
+  static {
+    cannotTravel(this.prototype, "send it on by sendEncoded()");
+    isEncoded = (value): value is EncodedMessage => typeof value === "object" && value !== null && #fds in value;
+  }
+
   /** The message in CBOR, a copy of the caller's own. Endpoints in it are numbers of descriptors. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #fds: readonly IpcFd[];

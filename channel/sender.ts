@@ -3,7 +3,7 @@ import { printAs, stateOf } from "../ffi/inspect.ts";
 import { asFound } from "../ffi/arguments.ts";
 import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
 import { encodeMessage } from "./codec.ts";
-import { EncodedMessage } from "./encoded_message.ts";
+import { type EncodedMessage, isEncoded } from "./encoded_message.ts";
 import { claimSender } from "./handle.ts";
 import { connectChannel } from "./hello.ts";
 import { SenderBase } from "./sender_base.ts";
@@ -162,7 +162,7 @@ export class IpcSender<in T> extends SenderBase<T> {
 
   /** @ignore */
   protected override encode(value: T): object | undefined {
-    if (value instanceof EncodedMessage) return value.load();
+    if (isEncoded(value)) return value.load();
     return encodeMessage(value);
   }
 
@@ -173,7 +173,7 @@ export class IpcSender<in T> extends SenderBase<T> {
 }
 
 function encoded(message: unknown): unknown {
-  if (message instanceof EncodedMessage) return message;
+  if (isEncoded(message)) return message;
   throw new TypeError("Cannot send a message on: it must be one that recvEncoded() returned");
 }
 

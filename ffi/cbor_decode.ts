@@ -16,7 +16,7 @@ import {
   type TypedArrayClass,
   WTF8,
 } from "./cbor_kinds.ts";
-import { KeyGuard } from "./cbor_keys.ts";
+import { KeyGuard, MANY_KEYS } from "./cbor_keys.ts";
 import { MAX_ITEM_DEPTH } from "./cbor_limits.ts";
 import { type Budget, makeOf, type Making } from "./cbor_objects.ts";
 import { decodeWtf8, textAt } from "./cbor_text.ts";
@@ -89,14 +89,15 @@ class ArrayFrame extends Frame {
 
 class SetFrame extends Frame {
   readonly early = new Set<unknown>();
-  readonly #guard: KeyGuard;
+  readonly #budget: Budget;
+  #guard: KeyGuard | undefined;
   constructor(left: number, budget: Budget) {
     super(left);
-    this.#guard = new KeyGuard(this.early, budget);
+    this.#budget = budget;
   }
   add(part: unknown): void {
     this.early.add(part);
-    this.#guard.added(part);
+    if (this.early.size > MANY_KEYS) (this.#guard ??= new KeyGuard(this.early, this.#budget)).added(part);
   }
   end(): Set<unknown> {
     return this.early;
@@ -105,11 +106,12 @@ class SetFrame extends Frame {
 
 class MapFrame extends Frame {
   readonly early = new Map<unknown, unknown>();
-  readonly #guard: KeyGuard;
+  readonly #budget: Budget;
+  #guard: KeyGuard | undefined;
   #key: unknown = UNMADE;
   constructor(left: number, budget: Budget) {
     super(left);
-    this.#guard = new KeyGuard(this.early, budget);
+    this.#budget = budget;
   }
   add(part: unknown): void {
     if (this.#key === UNMADE) {
@@ -117,7 +119,7 @@ class MapFrame extends Frame {
       return;
     }
     this.early.set(this.#key, part);
-    this.#guard.added(this.#key);
+    if (this.early.size > MANY_KEYS) (this.#guard ??= new KeyGuard(this.early, this.#budget)).added(this.#key);
     this.#key = UNMADE;
   }
   end(): Map<unknown, unknown> {
@@ -234,7 +236,7 @@ class Decoder {
     this.#bytesOf = bytesOf;
     this.#revive = revive;
     this.#claims = end - start;
-    this.#budget = { length: end - start, reserved: 0, keys: 0 };
+    this.#budget = { length: end - start, reserved: 0, keys: 0, slow: 0, since: 0 };
   }
 
   message(): unknown {
@@ -418,31 +420,39 @@ class Decoder {
   }
 
   #text(info: number): string {
-    if (info === 31) return this.#chunks(3, (from, length) => textAt(this.#source, from, length)).join("");
+    if (info === 31) {
+      let text = "";
+      this.#chunks(3, (from, length) => text += textAt(this.#source, from, length));
+      return text;
+    }
     const length = this.#length(info);
     return textAt(this.#source, this.#skip(length), length);
   }
 
-  /** The parts of a string of indefinite length, each of which is one by itself. */
-  #chunks<T>(major: number, read: (from: number, length: number) => T): T[] {
-    const chunks: T[] = [];
+  /** Looks at the parts of a string of indefinite length, each of which is one by itself. */
+  #chunks(major: number, look: (from: number, length: number) => void): void {
     for (;;) {
       const initial = this.#byte();
-      if (initial === 0xff) return chunks;
+      if (initial === 0xff) return;
       if (initial >> 5 !== major || (initial & 31) === 31) throw new Error("a string with something else in it");
       const length = this.#length(initial & 31);
-      if (length > 0) chunks.push(read(this.#skip(length), length));
+      if (length > 0) look(this.#skip(length), length);
     }
   }
 
   /** A byte string of indefinite length. */
   #joined(): Uint8Array<ArrayBuffer> {
-    const chunks = this.#chunks(2, (from, length) => this.#source.slice(from, from + length));
-    const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-    let to = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, to);
-      to += chunk.length;
+    const places: number[] = [];
+    let total = 0;
+    this.#chunks(2, (from, length) => {
+      places.push(from, length);
+      total += length;
+    });
+    const bytes = new Uint8Array(total);
+    for (let i = 0, to = 0; i < places.length; i += 2) {
+      const from = places[i]!, length = places[i + 1]!;
+      bytes.set(this.#source.subarray(from, from + length), to);
+      to += length;
     }
     return bytes;
   }

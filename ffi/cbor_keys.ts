@@ -5,33 +5,36 @@
 // looked at is time: if adding keys was slow, some of those that are there are looked up once more. That is done several times
 // and the quickest counts, so a process that was stopped in between is not taken for an attack.
 
-/** Keys between two looks at the clock. */
-const LOOK = 512;
-/** Milliseconds that so many good keys hardly ever take. */
-const SUSPICIOUS = 1;
+/** Keys of a Map or Set from which on it is looked after; fewer cannot be slow. */
+export const MANY_KEYS = 32;
+/** Keys of a message between two looks at the clock. */
+const LOOK = 64;
+/** Milliseconds that a good key hardly ever takes. */
+const SUSPICIOUS = 0.002;
 /** Keys that are looked up once more, and how often. */
-const PROBES = 64, TRIES = 3;
-/** Milliseconds that the keys of a message may take: so many, and so many for each of its bytes. */
-const ALLOWED = 5, ALLOWED_PER_BYTE = 0.001;
+const PROBES = 32, TRIES = 3;
+/** Milliseconds that slow keys may take in a message: so many, and so many for each of its bytes. */
+const ALLOWED = 5, ALLOWED_PER_BYTE = 0.0005;
 
-/** What the keys of one message have taken, by all that is known. */
+/** What the keys of one message have taken. */
 export interface KeyTime {
   /** Bytes of the message. */
   readonly length: number;
-  /** Milliseconds. */
+  /** Keys so far, in Maps and Sets that have many. */
   keys: number;
+  /** Milliseconds for slow ones. */
+  slow: number;
+  /** When the clock was looked at. */
+  since: number;
 }
 
 /** Looks after one Map or Set that is filled from a message. */
 export class KeyGuard {
   readonly #keyed: { has(key: unknown): boolean };
   readonly #time: KeyTime;
-  /** Of all keys so far, each with the same chance. */
-  #sample: unknown[] | undefined;
+  /** Of all keys so far, each with the same chance: not foreseeable, or a peer would put good keys there. */
+  readonly #sample: unknown[] = [];
   #count = 0;
-  #since = 0;
-  /** What of the time is this one's. */
-  #mine = 0;
 
   /** @param keyed The Map or Set. */
   constructor(keyed: { has(key: unknown): boolean }, time: KeyTime) {
@@ -45,27 +48,26 @@ export class KeyGuard {
    * @throws {Error} If the keys were chosen to be slow.
    */
   added(key: unknown): void {
-    const count = ++this.#count;
-    // Not foreseeable, or a peer would put good keys there. The first ones are always taken.
-    this.#sample ??= [];
-    if (count <= PROBES) this.#sample.push(key);
-    else if (Math.random() * count < PROBES) this.#sample[Math.floor(Math.random() * PROBES)] = key;
-    if (count % LOOK !== 0) return;
-    const now = performance.now();
-    if (this.#since > 0 && now - this.#since > SUSPICIOUS) this.#probe();
-    this.#since = performance.now();
+    const sample = this.#sample;
+    if (++this.#count <= PROBES) sample.push(key);
+    else if (Math.random() * this.#count < PROBES) sample[Math.floor(Math.random() * PROBES)] = key;
+    const time = this.#time;
+    if (++time.keys % LOOK !== 0) return;
+    const took = performance.now() - time.since;
+    if (time.since > 0 && took > SUSPICIOUS * LOOK && this.#isSlow()) {
+      time.slow += took;
+      if (time.slow > ALLOWED + ALLOWED_PER_BYTE * time.length) {
+        throw new Error("the keys of a Map or Set were chosen to be slow");
+      }
+    }
+    time.since = performance.now();
   }
 
-  #probe(): void {
+  /** A key that is there is found half-way, one that is added was looked for to the end. */
+  #isSlow(): boolean {
     let quickest = Infinity;
-    for (let i = 0; i < TRIES; i++) quickest = Math.min(quickest, timeOf(this.#keyed, this.#sample!));
-    // A key that is there is found half-way, one that is added is looked for to the end, and there were half as many so far.
-    const mine = quickest / PROBES * this.#count;
-    this.#time.keys += mine - this.#mine;
-    this.#mine = mine;
-    if (this.#time.keys > ALLOWED + ALLOWED_PER_BYTE * this.#time.length) {
-      throw new Error("the keys of a Map or Set were chosen to be slow");
-    }
+    for (let i = 0; i < TRIES; i++) quickest = Math.min(quickest, timeOf(this.#keyed, this.#sample));
+    return quickest > SUSPICIOUS / 2 * this.#sample.length;
   }
 }
 

@@ -116,12 +116,14 @@ function setDetails(error: Error | DOMException, details: unknown): boolean {
   if (typeof details !== "object" || details === null) return false;
   const stack = Object.hasOwn(details, "stack") ? (details as { stack: unknown }).stack : undefined;
   if (stack !== undefined && typeof stack !== "string") return false;
-  error.stack = stack as string; // undefined, if it had none that is text
-  if (Object.hasOwn(details, "cause")) {
-    const value = (details as { cause: unknown }).cause;
-    Object.defineProperty(error, "cause", { value, configurable: true, writable: true });
-  }
+  if (error instanceof DOMException) setOwn(error, "stack", stack);
+  else error.stack = stack as string; // undefined, if it had none that is text
+  if (Object.hasOwn(details, "cause")) setOwn(error, "cause", (details as { cause: unknown }).cause);
   return true;
+}
+
+function setOwn(object: object, name: string, value: unknown): void {
+  Object.defineProperty(object, name, { value, configurable: true, writable: true });
 }
 
 /** `[name, message or undefined, details]`. */

@@ -175,16 +175,15 @@ function details(stack: string | undefined, cause: { value: unknown } | undefine
 }
 
 function domException(value: DOMException, to: number, w: Writer): number {
-  let name: string, message: string;
+  let name: string, message: string, stack: unknown;
   try {
-    ({ name, message } = value);
+    ({ name, message, stack } = value);
   } catch {
     return refuse(
       "an object that only inherits from DOMException",
       "send a copy of it with the properties that matter",
     );
   }
-  const stack = ownValue(value, "stack")?.value;
   to = w.text(name, w.text(message, generic("DOMException", 3, to, w)));
   return details(typeof stack === "string" ? stack : undefined, undefined, to, w);
 }

@@ -410,8 +410,8 @@ function object(value: object, to: number): number {
     if (isProxy(value)) return refuse("a Proxy", "send a copy of what it stands for");
     if (depth >= SHALLOW) return deepObject(value, to);
     if (Array.isArray(value)) return array(value, to);
-    // The compiler knows the constructor of what comes here often; asking for the prototype would be a call.
-    if (value.constructor === Object) return record(value as Record<string, unknown>, to);
+    // Not by the constructor, which a getter may stand for.
+    if (Object.getPrototypeOf(value) === Object.prototype) return record(value as Record<string, unknown>, to);
   }
   return firstSight(value, to) ? special(value, to, writer) : reference(to);
 }
