@@ -16,7 +16,7 @@ import {
   type TypedArrayClass,
   WTF8,
 } from "./cbor_kinds.ts";
-import { KeyGuard, MANY_KEYS } from "./cbor_keys.ts";
+import { keyAdded, MANY_KEYS } from "./cbor_keys.ts";
 import { MAX_ITEM_DEPTH } from "./cbor_limits.ts";
 import { type Budget, makeOf, type Making } from "./cbor_objects.ts";
 import { decodeWtf8, textAt } from "./cbor_text.ts";
@@ -90,14 +90,18 @@ class ArrayFrame extends Frame {
 class SetFrame extends Frame {
   readonly early = new Set<unknown>();
   readonly #budget: Budget;
-  #guard: KeyGuard | undefined;
   constructor(left: number, budget: Budget) {
     super(left);
     this.#budget = budget;
   }
   add(part: unknown): void {
-    this.early.add(part);
-    if (this.early.size > MANY_KEYS) (this.#guard ??= new KeyGuard(this.early, this.#budget)).added(part);
+    if (this.early.size < MANY_KEYS) {
+      this.early.add(part);
+    } else {
+      const began = performance.now();
+      this.early.add(part);
+      keyAdded(began, this.#budget);
+    }
   }
   end(): Set<unknown> {
     return this.early;
@@ -107,7 +111,6 @@ class SetFrame extends Frame {
 class MapFrame extends Frame {
   readonly early = new Map<unknown, unknown>();
   readonly #budget: Budget;
-  #guard: KeyGuard | undefined;
   #key: unknown = UNMADE;
   constructor(left: number, budget: Budget) {
     super(left);
@@ -118,8 +121,13 @@ class MapFrame extends Frame {
       this.#key = part;
       return;
     }
-    this.early.set(this.#key, part);
-    if (this.early.size > MANY_KEYS) (this.#guard ??= new KeyGuard(this.early, this.#budget)).added(this.#key);
+    if (this.early.size < MANY_KEYS) {
+      this.early.set(this.#key, part);
+    } else {
+      const began = performance.now();
+      this.early.set(this.#key, part);
+      keyAdded(began, this.#budget);
+    }
     this.#key = UNMADE;
   }
   end(): Map<unknown, unknown> {
@@ -236,7 +244,7 @@ class Decoder {
     this.#bytesOf = bytesOf;
     this.#revive = revive;
     this.#claims = end - start;
-    this.#budget = { length: end - start, reserved: 0, keys: 0, slow: 0, since: 0 };
+    this.#budget = { length: end - start, reserved: 0, slow: 0 };
   }
 
   message(): unknown {

@@ -25,10 +25,14 @@ const OF_THE_LANGUAGE = new Set([
   ...["RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError", "SuppressedError"],
 ]);
 
+/** How the language's own iterators are called: those of arrays, texts and so on, whose classes have no names. */
+const ITERATOR = /^\[object (?:.+ Iterator|Iterator Helper)\]$/;
+
 /** Whether an object, which is of no kind that can be sent, is one of the platform's. */
 export function isPlatformObject(object: object): boolean {
   let ofTheLanguage = false;
   for (let p = Object.getPrototypeOf(object); p !== null && p !== Object.prototype; p = Object.getPrototypeOf(p)) {
+    if (p === Iterator.prototype && ITERATOR.test(Object.prototype.toString.call(object))) return true;
     const made = Object.getOwnPropertyDescriptor(p, "constructor")?.value;
     if (typeof made !== "function" || typeof made.name !== "string" || made.name === "") continue;
     if (OF_THE_LANGUAGE.has(made.name)) {

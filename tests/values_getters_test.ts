@@ -50,7 +50,7 @@ arcTest("toJSON() is never called, and what is inherited is not asked for", (cel
   assertEquals(called, 0);
 });
 
-arcTest("Every getter runs once, wherever it stands", (cell) => {
+arcTest("Every getter runs once each time the value is written, wherever it stands", (cell) => {
   using ways = new Ways(cell);
   const names = [
     "a",
@@ -96,7 +96,8 @@ arcTest("Every getter runs once, wherever it stands", (cell) => {
         const expected = calls;
         calls = [];
         way.go(around(make()));
-        assertEquals(calls, expected, `${what} through ${way.name}`);
+        const all = Array.from({ length: way.written ?? 1 }, () => expected).flat();
+        assertEquals(calls, way.written === undefined ? expected : all, `${what} through ${way.name}`);
       }
     }
   }
@@ -106,8 +107,9 @@ arcTest("Every getter runs once, wherever it stands", (cell) => {
   Object.defineProperty(list, 1, { get: () => ++runs, enumerable: true });
   for (const way of ways) {
     runs = 0;
-    assertEquals(way.go([list, list]), [[1, 1], [1, 1]]);
-    assertEquals(runs, 1);
+    const last = way.written ?? 1;
+    assertEquals(way.go([list, list]), [[1, last], [1, last]]);
+    assertEquals(runs, last);
   }
 });
 

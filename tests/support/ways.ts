@@ -6,6 +6,8 @@ import { channel, IpcArc } from "../../mod.ts";
 export interface Way {
   readonly name: string;
   go(value: unknown): unknown;
+  /** How often a value is written on this way; once by default. */
+  readonly written?: number;
 }
 
 /** All ways within one process; closes them at the end of the scope. */
@@ -47,6 +49,7 @@ export class Ways implements Disposable, Iterable<Way> {
     },
     {
       name: "the guard of a cell",
+      written: 2, // when it is set, where a mistake is told at once, and when the guard is released
       go: (value) => {
         this.#store(value);
         using guard = this.#cell.acquireSync();
