@@ -102,12 +102,14 @@ arcTest(
     using arc = IpcArc.create(cell, 1);
     using other = arc.clone();
     const { promise, resolve } = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
     const first = arc.update(async (value) => {
+      begun.resolve();
       await promise;
       return value + 1;
     });
     const second = other.update((value) => value * 10);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await begun.promise;
     assertEquals([arc.read(), other.tryAcquire()], [1, undefined]);
     resolve();
     assertEquals([await first, await second, arc.read()], [2, 20, 20]);
