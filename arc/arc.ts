@@ -322,7 +322,7 @@ export class IpcArc<T> implements Disposable {
   /**
    * Waits for the lock. Within this isolate first come is first served; while the lock is held here, others queue.
    *
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The guard. Bind it with `using`.
    * @throws {IpcError} `Timeout`; `Closed` if the cell is closed meanwhile.
    */
@@ -426,7 +426,7 @@ export class IpcArc<T> implements Disposable {
    * until its promise is settled, so everybody else waits that long, and it must not acquire the same cell.
    *
    * @param fn Gets the value and returns the new one, or a promise of it. If it throws, the value stays.
-   * @param options How long to wait for the lock at most, and how to call it off.
+   * @param options How long to wait for the lock at most, and a signal that ends the wait.
    * @returns What `fn` returned. Others, and {@linkcode IpcArc.read}, get it as it is stored: an instance of a class as a
    * plain object.
    * @throws {IpcError} `Timeout` or `Closed` while waiting for the lock; `Closed` if the cell was closed while the function

@@ -1,6 +1,6 @@
 // The parts of a value while a guard is open: where each lies, and which views were given out.
 //
-// A view behaves like an object of the program: whoever replaces an element, or a field, does not change what was there
+// A view behaves like an object of the program: a program that replaces an element, or a field, does not change what was there
 // before and may still be in use elsewhere. `[v[0], v[1]] = [v[1], v[0]]` swaps, and `v.sort()` sorts, though all
 // elements lie in one piece of memory. So what replaces a part that somebody may have a view of gets memory of its own,
 // and moves to its place when the guard is released. A part that nobody has seen is written in place.

@@ -357,7 +357,7 @@ function find(name: string, what: string, trusted: Trusted): Found | undefined {
 const NO_FDS = new Uint8Array(8);
 
 /**
- * Removes a cell if all its holders are dead, whoever it belongs to: its memory is not looked at.
+ * Removes a cell if all its holders are dead, also another user's: its memory is not looked at.
  *
  * @returns Whether it was removed; `false` if it lives, or there is none.
  * @throws {IpcError} If it is dead, and cannot be removed.
@@ -375,7 +375,7 @@ export function removeDead(name: string): boolean {
 }
 
 /**
- * Removes the file of a cell, whoever holds it.
+ * Removes the file of a cell, whatever holders it has.
  *
  * @returns `false` if there is none.
  * @throws {IpcError} `Incompatible` if the name belongs to something else; `Permission` if it cannot be removed.

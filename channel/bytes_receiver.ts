@@ -54,7 +54,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
    * more, as no memory is allocated for it.
    *
    * @param target Where the message goes, at the beginning.
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns Bytes of the message.
    * @throws {IpcError} As {@linkcode recv}; `TooLarge` if the message is longer than `target`: it stays the next one.
    */

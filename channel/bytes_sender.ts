@@ -57,7 +57,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * Reserves room for a message in the ring itself, to be filled in place; waits until there is some.
    *
    * @param length Bytes, at most the channel's capacity.
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The room.
    * @throws {IpcError} `Disconnected`, `Timeout`, `Closed`; `TooLarge` if the ring can never hold it.
    * @throws {RangeError} If the length is not an integer from 0.

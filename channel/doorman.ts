@@ -23,7 +23,7 @@ const MOST_RESERVED = 128, RESERVED_SHARE = 8;
 /**
  * Clients that wait because their process has enough of them, while there are few descriptors, at most; and which part of
  * all. If there are more, nobody else is taken in until there is room; unless nothing moves for so many milliseconds, as
- * whoever has the others holds them: then those that wait are dropped.
+ * the peer that has the others holds them: then those that wait are dropped.
  */
 const MOST_PARKED = 64, PARKED_SHARE = 32, PARKED_PATIENCE = 2000;
 
@@ -55,7 +55,7 @@ export class Doorman<Out, In> {
   readonly #parked: UnixSocket[] = [];
   /** When a client was accepted last. */
   #movedAt = performance.now();
-  /** Why the last client was turned away, if none was accepted since: for whoever waits in vain. */
+  /** Why the last client was turned away, if none was accepted since: for a caller that waits in vain. */
   #turnedAway: IpcError | undefined;
   /** Ends the handshakes that go on. */
   readonly #closing = new AbortController();

@@ -107,7 +107,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
    * Sends a value, as {@linkcode IpcSender.send}.
    *
    * @param value The value.
-   * @param options How long to wait for room at most, and how to call it off.
+   * @param options How long to wait for room at most, and a signal that ends the wait.
    * @returns Resolves when the message is on its way.
    * @throws {IpcError} `Disconnected` if the other end is gone, `Timeout`, `Serialization`, `Closed`.
    */
@@ -141,7 +141,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
    * Waits until the other end has received everything, and sends then.
    *
    * @param value The value.
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns Resolves when the message is on its way.
    * @throws {IpcError} As {@linkcode send}.
    */
@@ -164,7 +164,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
    * Sends a message on, as {@linkcode IpcSender.sendEncoded}.
    *
    * @param message The message; it stays the caller's.
-   * @param options How long to wait for room at most, and how to call it off.
+   * @param options How long to wait for room at most, and a signal that ends the wait.
    * @returns Resolves when the message is on its way.
    * @throws {IpcError} As {@linkcode send}.
    */
@@ -175,7 +175,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   /**
    * Waits for the next message and takes it as it is, as {@linkcode IpcReceiver.recvEncoded}.
    *
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The message, to be closed.
    * @throws {IpcError} As {@linkcode recv}, but `Serialization`.
    */
@@ -186,7 +186,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   /**
    * Waits for the next message, as {@linkcode IpcReceiver.recv}.
    *
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The message.
    * @throws {IpcError} `Disconnected` once the other end is gone and all is received; `Timeout`; `Closed`;
    * `Serialization`; `Corrupt`.
@@ -230,7 +230,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   /**
    * Waits for the next message and reads it in place, as {@linkcode IpcReceiver.borrow}.
    *
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The message, to be released soon.
    * @throws {IpcError} As {@linkcode recv}.
    */

@@ -86,7 +86,7 @@ class Claim extends OpenThing {
   }
 }
 
-// A backstop: a forgotten loan of a living process would hold the channel up for ever.
+// A backstop: a forgotten loan of a living process would hold the channel up without end.
 const forgotten = new FinalizationRegistry<Claim>((claim) => claim.letGo());
 
 class RingLoan implements Loan {

@@ -136,7 +136,7 @@ export class IpcOneShotServer<T> implements Disposable {
   /**
    * Waits for the client and its first message. The server closes once it has a client.
    *
-   * @param options How long to wait at most, for both together, and how to call it off; the client is not lost by either.
+   * @param options How long to wait at most, for both together, and a signal that ends the wait; the client is not lost by either.
    * @returns The receiver, and the first message.
    * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Incompatible` if it
    * came by {@linkcode IpcServer.connect}, after which the server takes another; `Corrupt` if it is none of this package;

@@ -69,7 +69,7 @@ export class IpcReceiver<out T> extends ReceiverBase<T> {
   /**
    * Waits for the next message.
    *
-   * @param options How long to wait at most, and how to call it off; no message is lost by either.
+   * @param options How long to wait at most, and a signal that ends the wait; no message is lost by either.
    * @returns The message.
    * @throws {IpcError} `Disconnected` once every sender is gone and all messages are received; `Timeout`; `Closed`;
    * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel; `System` if
@@ -115,7 +115,7 @@ export class IpcReceiver<out T> extends ReceiverBase<T> {
    * Waits for the next message and takes it as it is, for passing it on by {@linkcode IpcSender.sendEncoded}: nothing in it
    * is decoded, and endpoints in it are not attached.
    *
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The message, to be closed.
    * @throws {IpcError} As {@linkcode recv}, but `Serialization`.
    */

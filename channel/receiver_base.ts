@@ -411,7 +411,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   /**
    * Waits for the next message.
    *
-   * @param options How long to wait at most, and how to call it off; no message is lost by either.
+   * @param options How long to wait at most, and a signal that ends the wait; no message is lost by either.
    * @returns The message.
    * @throws {IpcError} `Disconnected` once every sender is gone and all messages are received; `Timeout`; `Closed`;
    * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel, or if more
@@ -459,7 +459,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   /**
-   * The same once the event loop had its turn. Until then the message stays where it is, so that whoever does not want it
+   * The same once the event loop had its turn. Until then the message stays where it is, so that a caller who does not want it
    * any more by then has not lost it.
    */
   #later<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
@@ -717,7 +717,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
    * Waits for the next message and reads it in place: its byte strings are views on the ring. (Of a message of values of
    * up to 1 KiB they are copies, as those cost less: nothing has to be released, and nothing becomes empty.)
    *
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The message, to be released soon.
    * @throws {IpcError} As {@linkcode recv}.
    */

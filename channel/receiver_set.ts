@@ -173,7 +173,7 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
   /**
    * Waits until any member has something.
    *
-   * @param options How long to wait at most, and how to call it off; no event is lost by either.
+   * @param options How long to wait at most, and a signal that ends the wait; no event is lost by either.
    * @returns At least one event; several messages of a member in their order. What is wrong with a member is an event of
    * it, and does not keep the others back.
    * @throws {IpcError} `Timeout`; `Closed`; `Disconnected` if the set is empty; `System` if this process has no descriptor
@@ -435,7 +435,7 @@ export class IpcReceiverSet implements Disposable, AsyncIterable<SelectEvent> {
   }
 
   /**
-   * Gives whoever waits what has come.
+   * Gives what has come to those that wait.
    *
    * @param turned Whether it is the event loop that calls.
    */

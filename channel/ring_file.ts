@@ -235,7 +235,7 @@ function makeFifo(path: string, mode: number, what: string, trusted: Trusted): v
  * Gives an attachment up; releasing the memory is up to the caller.
  *
  * @param unused Asked once nobody else is attached, or can attach: whether to remove the files. Those of another user, in
- * a folder where only their owner may remove them, stay, and serve whoever comes next.
+ * a folder where only their owner may remove them, stay, and serve the next holder.
  */
 export function leaveRingFile(
   file: Pick<RingFile, "path" | "bell" | "room" | "lock">,
@@ -262,7 +262,7 @@ function removeFiles(path: string, status: FileStatus | undefined): number {
 }
 
 /**
- * Removes the files of a named ring, whoever they belong to: nothing in them is relied on.
+ * Removes the files of a named ring, also another user's: nothing in them is relied on.
  *
  * @param unused Whether it may be removed; asked with the file open for nobody else, unless `force` is set.
  * @returns Whether it was removed.

@@ -2,7 +2,7 @@
 // first time when there is none left is a SIGBUS, which no program survives. So a sender allocates before it claims.
 //
 // What was allocated stays so, until the receiver gives memory back. It counts that in the header, after it has made the
-// holes and before anybody can claim what they are in; so whoever sees room there sees that number as well.
+// holes and before anybody can claim what they are in; so a sender that sees room there sees that number as well.
 import { IpcError } from "../ffi/error.ts";
 import { allocate } from "../ffi/mapping.ts";
 import { ENOSPC } from "../ffi/platform.ts";

@@ -71,7 +71,7 @@ export class IpcSender<in T> extends SenderBase<T> {
    * Sends a value. It is taken as it is now: later changes to it are not sent.
    *
    * @param value What to send.
-   * @param options How long to wait for room at most, and how to call it off; nothing was sent then.
+   * @param options How long to wait for room at most, and a signal that ends the wait; nothing was sent then.
    * @returns Resolves when the message is in the ring, which does not mean that it was received.
    * @throws {IpcError} `Disconnected` if the receiver is gone; `Timeout`; `Closed`; `Serialization` if the value cannot be encoded; `TooLarge` for a named
    * channel that cannot hold it; `Corrupt` if a peer damaged the channel; `System` if descriptors or memory run out.
@@ -130,7 +130,7 @@ export class IpcSender<in T> extends SenderBase<T> {
    * be sent to others too, or closed.
    *
    * @param message The message.
-   * @param options How long to wait for room at most, and how to call it off.
+   * @param options How long to wait for room at most, and a signal that ends the wait.
    * @returns Resolves when the message is in the ring.
    * @throws {IpcError} As {@linkcode send}; `Closed` if the message was closed.
    */

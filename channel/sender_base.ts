@@ -136,7 +136,7 @@ export abstract class SenderBase<in T> implements Disposable {
    * Sends a value. It is encoded before this returns, so later changes to it are not sent.
    *
    * @param value The value.
-   * @param options How long to wait for room at most, and how to call it off; nothing was sent then.
+   * @param options How long to wait for room at most, and a signal that ends the wait; nothing was sent then.
    * @returns Resolves when the message is in the ring, which does not mean that it was received.
    * @throws {IpcError} `Disconnected` if the receiver is gone; `Timeout`; `Serialization` if the value cannot be encoded
    * (the message says what in it), or a named channel cannot carry it; `TooLarge` for a named channel that cannot hold it;
@@ -152,7 +152,7 @@ export abstract class SenderBase<in T> implements Disposable {
    * Waits until all earlier messages were received, and sends then.
    *
    * @param value The value.
-   * @param options How long to wait at most, and how to call it off; nothing was sent then.
+   * @param options How long to wait at most, and a signal that ends the wait; nothing was sent then.
    * @returns Resolves when the message is in the ring.
    * @throws {IpcError} As {@linkcode send}.
    */

@@ -241,7 +241,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   /**
    * Waits for the next client.
    *
-   * @param options How long to wait at most, and how to call it off; no client is lost by either.
+   * @param options How long to wait at most, and a signal that ends the wait; no client is lost by either.
    * @returns The server's end of the conversation with it.
    * @throws {IpcError} `Timeout`, whose message and `cause` say why the last client was turned away, if one came;
    * `Closed`; `System` if this process has no descriptor left for a client: close some and accept again, the client

@@ -240,7 +240,7 @@ export class BellListener {
   }
 
   /**
-   * Does not call anybody any more until {@linkcode listen} is called again: whoever listened may be forgotten meanwhile.
+   * Does not call anybody any more until {@linkcode listen} is called again: the listener may be forgotten meanwhile.
    */
   rest(): void {
     this.#onRing = undefined;

@@ -135,7 +135,7 @@ export class IpcFd implements Disposable {
    * read, and what it has beyond the buffer is lost: `recvFds()` refuses such a packet.
    *
    * @param buffer Where the bytes go.
-   * @param options How long to wait at most, and how to call it off; nothing was read then.
+   * @param options How long to wait at most, and a signal that ends the wait; nothing was read then.
    * @returns How many bytes were read, perhaps fewer than there is room for; `null` at the end.
    * @throws {IpcError} `Timeout`; `Closed`; `System` if the descriptor cannot be read.
    * @throws {TypeError} If the buffer is no `Uint8Array`.
@@ -178,7 +178,7 @@ export class IpcFd implements Disposable {
    * Writes as much as there is room for, waiting until there is some.
    *
    * @param bytes What to write.
-   * @param options How long to wait at most, and how to call it off; nothing was written then.
+   * @param options How long to wait at most, and a signal that ends the wait; nothing was written then.
    * @returns How many of the bytes were written, at least one: {@linkcode IpcFd.writable} writes all.
    * @throws {IpcError} `Disconnected` if nobody reads any more; `Timeout`; `Closed`; `System` if the descriptor cannot be
    * written.

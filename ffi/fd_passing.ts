@@ -105,7 +105,7 @@ function attemptSend(socket: UnixSocket, data: Uint8Array, fds: readonly number[
  * @param socket A connected socket.
  * @param data At least one byte if there are descriptors.
  * @param fds At most 253 open descriptors.
- * @param options How long to wait at most, and how to call it off. A stream socket may have taken some of the bytes by then,
+ * @param options How long to wait at most, and a signal that ends the wait. A stream socket may have taken some of the bytes by then,
  * and the descriptors with them.
  * @returns Resolves when all is handed to the kernel.
  * @throws {IpcError} `Timeout`; `Disconnected` if the peer is gone; `Closed`; `System` for a descriptor that is not open.
@@ -221,7 +221,7 @@ function receiveBuffer(socket: UnixSocket, maxBytes: number, maxFds: number): Ui
  * @param socket A connected socket.
  * @param maxBytes Bytes to take at most.
  * @param maxFds Descriptors to take at most; may be left out. 253 by default.
- * @param options How long to wait at most, and how to call it off; nothing is lost by either.
+ * @param options How long to wait at most, and a signal that ends the wait; nothing is lost by either.
  * @returns The bytes (none at the end of the stream) and the descriptors.
  * @throws {IpcError} `Timeout`; `Corrupt` for more descriptors than allowed (all are closed), `TooLarge` for a longer packet (its
  * end and its descriptors are lost); `Closed`; `System` if this process has no descriptor left.

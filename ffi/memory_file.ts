@@ -51,13 +51,13 @@ export function writeMemoryFile(label: string, parts: Iterable<Uint8Array>, leng
   }
 }
 
-/** A memory file that a peer sent, read in pieces, so that whoever waits for it can keep a time limit. */
+/** A memory file that a peer sent, read in pieces, so that a wait for it can keep its time limit. */
 export class MemoryFileReader {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   #at = 0;
 
   /**
-   * Checks the file before anything is read of it: what is not a memory file may make a read wait for ever, and what is not
+   * Checks the file before anything is read of it: what is not a memory file may make a read wait without end, and what is not
    * sealed may change its size under it.
    *
    * @param fd The file; stays the caller's.

@@ -67,7 +67,7 @@ class Watch {
     if (this.#waiting.size === 0) await this.#running;
   }
 
-  /** A descriptor is about to be closed: whoever waits for it learns of that. */
+  /** A descriptor is about to be closed: those that wait for it learn of that. */
   closing(fd: number): void {
     if (this.#waiting.size === 0) return;
     for (const item of [...this.#waiting]) {
@@ -162,7 +162,7 @@ noteClosing((fd) => watch.closing(fd));
  * @param owner Whose descriptor it is; closing it ends the wait with `Closed`.
  * @param events `POLLIN` or `POLLOUT`.
  * @param what What is waited for, for error messages ("accept a client").
- * @param options How long to wait at most, and how to call it off.
+ * @param options How long to wait at most, and a signal that ends the wait.
  * @returns The events found.
  */
 export async function pollEventually(

@@ -6,7 +6,7 @@
 // Of the normal type, which never compares the caller's thread number with the owner's: the main process of every
 // container is number 1. For the same reason this never waits inside `pthread_mutex_lock`. While glibc waits there, it
 // has told the kernel that this thread may own the mutex, and if the thread is killed, the kernel compares numbers: a
-// namesake in another container would be taken for dead while it holds the lock. So locking is trying, which takes
+// namesake in another container would be declared dead while it holds the lock. So locking is trying, which takes
 // nanoseconds, and waiting is a futex of ours on glibc's own lock word, in which glibc and the kernel keep the owner's
 // number and a bit that says that somebody sleeps. Who unlocks, in any language, wakes one of those that sleep.
 import { IpcError } from "./error.ts";

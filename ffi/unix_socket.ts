@@ -356,7 +356,7 @@ export class UnixSocket implements Disposable {
   /**
    * Waits until a client connects.
    *
-   * @param options How long to wait at most, and how to call it off.
+   * @param options How long to wait at most, and a signal that ends the wait.
    * @returns The connection.
    * @throws {IpcError} `Timeout`; `Closed` if the socket is closed while waiting; `System` if this process has no
    * descriptor left: the client goes on waiting, for the next accept.
@@ -557,7 +557,7 @@ class BoundPath extends OpenThing {
     this.opened();
   }
 
-  /** It stays, for whoever has the socket now. */
+  /** It stays, for the socket's present owner. */
   leave(): void {
     this.ended();
   }

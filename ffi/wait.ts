@@ -3,7 +3,7 @@ import { asFound, optionsOf } from "./arguments.ts";
 import { IpcError } from "./error.ts";
 
 /**
- * How long a waiting call may take, and how to call it off.
+ * How long a waiting call may take, and a signal that ends the wait.
  *
  * @example Giving up
  * ```ts

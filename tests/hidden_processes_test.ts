@@ -57,7 +57,7 @@ export async function claimAndWait({ path, identity, go }: Job): Promise<void> {
 }
 
 if (mayHide()) {
-  processTest("A sender in a Worker of another user, whom /proc hides, is not taken for dead", async () => {
+  processTest("A sender in a Worker of another user, whom /proc hides, is not declared dead", async () => {
     using folder = new Folder("/tmp");
     using channels = new Folder();
     for (const { path } of [folder, channels]) Deno.chmodSync(path, 0o777);

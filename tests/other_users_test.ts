@@ -94,7 +94,7 @@ for (
   ] as const
 ) {
   userTest(
-    `Users who trust each other (${how}) share a cell whole, whoever creates, leaves last or is killed`,
+    `Users who trust each other (${how}) share a cell whole: any of them creates, leaves last or is killed`,
     async (cell) => {
       const gid = how === "group" ? GROUP : undefined;
       await using ann = new OtherUser(ANN, gid);

@@ -1,4 +1,4 @@
-// A short piece of what `deno task test:fuzz` does at length. Whoever sees it fail finds the decisions that make it again in the message:
+// A short piece of what `deno task test:fuzz` does at length. If it fails, you find the decisions that make it again in the message:
 // `checkMessage(Choices.again([…]))`.
 import { assertEquals } from "@std/assert";
 import { checkMessage, checkValue, wrongWith } from "./fuzz/checks.ts";

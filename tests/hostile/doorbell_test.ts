@@ -29,7 +29,7 @@ interface Ends {
   readonly receiver: IpcReceiver<unknown>;
 }
 
-/** Sends and receives in every way, each with a time-out, and says what came of it. */
+/** Sends and receives in every way, each with a time-out, and says how each ended. */
 export async function useEnds({ sender, receiver }: Ends, self: Self): Promise<void> {
   becomeNobody();
   const calls: Record<string, () => unknown> = {

@@ -4,7 +4,7 @@ import { O_CLOEXEC, O_RDWR, platform } from "../../ffi/platform.ts";
 import type { Self } from "../support/actor.ts";
 
 const LOOKUP = 1, FORGET = 2, GETATTR = 3, OPEN = 14, READ = 15, RELEASE = 18, FLUSH = 25, INIT = 26, INTERRUPT = 36;
-/** Requests that are answered late: whoever reads, asks for the size, or closes, waits. */
+/** Requests that are answered late: a process that reads, asks for the size, or closes, waits. */
 const LATE = new Set([GETATTR, READ, FLUSH]);
 const ENOSYS = 38;
 const SIZE = 100_000;

@@ -1,4 +1,4 @@
-// A peer sends files of a file system of its own, in which whoever reads, looks or closes waits: nobody does.
+// A peer sends files of a file system of its own, in which a process that reads, looks or closes waits: nobody does.
 import { assert } from "@std/assert";
 import { IpcError } from "../../mod.ts";
 import { W_SPACE } from "../../channel/ring_layout.ts";
