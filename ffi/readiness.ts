@@ -187,3 +187,8 @@ export async function pollEventually(
     await watch.rest();
   }
 }
+
+/** Resolves when no thread sleeps for waits that have ended: they end at once, and the thread a moment later. */
+export function pollsAtRest(): Promise<void> {
+  return watch.rest();
+}

@@ -210,7 +210,13 @@ function tidy(act: () => void): void {
   }
 }
 
-const SEEDS = Number(Deno.env.get("ISTHMUS_SEEDS") ?? 6), STEPS = Number(Deno.env.get("ISTHMUS_STEPS") ?? 2000);
+/** A number from the environment, where that may be read. */
+function setting(variable: string, otherwise: number): number {
+  const may = Deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  return Number((may ? Deno.env.get(variable) : undefined) ?? otherwise);
+}
+
+const SEEDS = setting("ISTHMUS_SEEDS", 6), STEPS = setting("ISTHMUS_STEPS", 2000);
 const config = new URL("../deno.json", import.meta.url).pathname;
 
 for (let seed = 1; seed <= SEEDS; seed++) {

@@ -53,7 +53,8 @@ export async function claimAndWait({ path, identity, go }: Job): Promise<void> {
   loan.commit();
   identity.sendSync(ownThread());
   await go.recv();
-  sender.close();
+  // Closed here: Deno keeps what a terminated Worker listens on.
+  for (const end of [sender, go, identity]) end.close();
 }
 
 if (mayHide()) {
@@ -103,6 +104,8 @@ if (mayHide()) {
       await child.tell();
       assertEquals(await soon(child.said()), [1, 2]);
       await child.status;
+      go.sendSync("end");
+      assertEquals(await soon(identities.recv().catch((error) => error.code)), "Disconnected");
     } finally {
       await child.end();
       go.close(), identities.close();

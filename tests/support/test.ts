@@ -1,5 +1,6 @@
 // Registers tests: with the sanitizers on, a bound against hanging, a look at what is left behind, and only where the
 // permissions that a test needs were granted.
+import { pollsAtRest } from "../../ffi/readiness.ts";
 import { libc } from "../../ffi/libc.ts";
 import { Leftovers } from "./leftovers.ts";
 import { patience } from "./patience.ts";
@@ -52,7 +53,11 @@ export function processTest(
 }
 
 function register(name: string, fn: () => Promise<void>, ignore = false): void {
-  Deno.test({ name, fn, ignore, sanitizeOps: true, sanitizeResources: true, sanitizeExit: true });
+  const settled = async () => {
+    await fn();
+    await pollsAtRest(); // what a server does beside its accept() ends a moment after the server is closed
+  };
+  Deno.test({ name, fn: settled, ignore, sanitizeOps: true, sanitizeResources: true, sanitizeExit: true });
 }
 
 async function bounded(work: void | Promise<void>): Promise<void> {
