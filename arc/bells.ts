@@ -9,6 +9,7 @@ import { fileStatus } from "../ffi/file_status.ts";
 import { cString, libc } from "../ffi/libc.ts";
 import { isAlive, ownThread } from "../ffi/liveness.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR, O_WRONLY } from "../ffi/platform.ts";
+import { pollUntil } from "../ffi/poll.ts";
 import type { Trusted } from "../ffi/trust.ts";
 import { unlinkFile } from "../ffi/unlink.ts";
 import { BELL_PREFIX, bellPath, SHM_FOLDER } from "./cell_name.ts";
@@ -38,6 +39,9 @@ const OWNER = 0, START = 1, NAMESPACE = 2, WANTS = 3, TICKET = 4;
 /** Bits of the word `wants`. */
 export const WANTS_LOCK = 1, WANTS_CHANGE = 2;
 
+/** From how many FIFOs on those of the dead are looked for when one more is opened, and most that are kept open. */
+const LOOKED_THROUGH = 4, KEPT = 64;
+
 /** The bells of one cell, as one isolate uses them. */
 export class Bells {
   readonly #words: Int32Array;
@@ -48,7 +52,7 @@ export class Bells {
   #own = -1;
   #refused = false;
   #listener: BellListener | undefined;
-  /** FIFOs that this isolate has rung, open for the next time. A dead owner's fails, and is opened anew. */
+  /** FIFOs that this isolate has rung, open for the next time, the last one last. A dead owner's fails, and is opened anew. */
   readonly #ringing = new Map<number, IpcFd>();
 
   /**
@@ -233,8 +237,22 @@ export class Bells {
       opened.close();
       return false;
     }
-    this.#ringing.set(bell, opened);
+    this.#keep(bell, opened);
     return true;
+  }
+
+  /** Keeps a FIFO open for the next time, in the place of those whose owners are gone. */
+  #keep(bell: number, opened: IpcFd): void {
+    if (this.#ringing.size >= LOOKED_THROUGH) {
+      for (const [other, fd] of this.#ringing) {
+        // Nobody has its other end: an error that is there whatever is asked for.
+        if (pollUntil(fd.fd, 0, 0) !== 0 || this.#ringing.size >= KEPT) {
+          fd.close();
+          this.#ringing.delete(other);
+        }
+      }
+    }
+    this.#ringing.set(bell, opened);
   }
 
   /** Gives the bell of this isolate back and closes what it rang. */
