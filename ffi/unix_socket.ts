@@ -7,7 +7,7 @@ import { IpcError } from "./error.ts";
 import { giveWay, mustGiveWay, turned } from "./event_loop.ts";
 import { IpcFd } from "./fd.ts";
 import { type FileStatus, fileStatus, isSameFile } from "./file_status.ts";
-import { check, cString, libc, systemError } from "./libc.ts";
+import { check, cString, interrupted, libc, systemError } from "./libc.ts";
 import {
   AF_UNIX,
   EADDRINUSE,
@@ -612,7 +612,12 @@ function bind(fd: number, name: string, type: UnixSocketType): void {
       check(c.open(cString(folder), O_RDONLY | O_CLOEXEC, 0), errnoCell[0]!, "open", `Cannot listen at "${name}"`),
     );
     try {
-      c.flock(lock.fd, LOCK_EX);
+      let locked: number, why: number;
+      do {
+        locked = c.flock(lock.fd, LOCK_EX);
+        why = errnoCell[0]!;
+      } while (interrupted(locked, why));
+      check(locked, why, "flock", `Cannot listen at "${name}"`);
       if (isStale(name, type)) c.unlink(cString(name));
       result = c.bind(fd, address, address.length);
       errno = errnoCell[0]!;
