@@ -44,7 +44,9 @@ type Poll = (fds: Deno.PointerValue, count: bigint, timeout: number) => Promise<
 /** The thread of this isolate, while it sleeps, and those it sleeps for. */
 class Watch {
   readonly #waiting = new Set<Waiting>();
-  #running: Promise<void> | undefined;
+  /** Whether {@linkcode #run} goes on. Not told by its promise: it may end, without a descriptor, before there is one. */
+  #running = false;
+  #ended: Promise<void> | undefined;
   #poll: Poll | undefined;
   /** Ends to listen on and to ring, while the thread sleeps. */
   #bell: { listen: number; ring: number; guards: (Int32Array | undefined)[] } | undefined;
@@ -53,7 +55,7 @@ class Watch {
 
   add(item: Waiting): void {
     this.#waiting.add(item);
-    if (this.#running === undefined) this.#running = this.#run();
+    if (!this.#running) this.#ended = this.#run();
     else this.#change();
   }
 
@@ -64,7 +66,7 @@ class Watch {
 
   /** Once the thread does not sleep any more, if nobody waits. */
   async rest(): Promise<void> {
-    if (this.#waiting.size === 0) await this.#running;
+    if (this.#waiting.size === 0) await this.#ended;
   }
 
   /** A descriptor is about to be closed: those that wait for it learn of that. */
@@ -83,6 +85,7 @@ class Watch {
   }
 
   async #run(): Promise<void> {
+    this.#running = true;
     const { c } = libc();
     try {
       const { listen } = this.#bell = newBell();
@@ -106,7 +109,7 @@ class Watch {
     } catch (error) {
       for (const item of [...this.#waiting]) this.#waiting.delete(item), item.wait.reject(error);
     } finally {
-      this.#running = undefined;
+      this.#running = false;
       if (this.#bell !== undefined) {
         const { listen, ring, guards } = this.#bell;
         this.#bell = undefined;

@@ -4,7 +4,7 @@ import { processTest } from "./support/test.ts";
 
 const MAIN = new URL("./support/full_table.ts", import.meta.url).pathname;
 
-for (const what of ["create", "send", "receive", "accept"]) {
+for (const what of ["create", "send", "receive", "wait", "accept"]) {
   processTest(`With a full descriptor table it fails to ${what}, loses nothing, and succeeds later`, async () => {
     const { code, stdout, stderr } = await new Deno.Command("sh", {
       args: ["-c", `ulimit -n 128; exec "$0" run --quiet -A "$1" ${what}`, Deno.execPath(), MAIN],

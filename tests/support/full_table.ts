@@ -13,6 +13,10 @@ import {
   IpcSharedMemory,
 } from "../../mod.ts";
 import { createDoorbell } from "../../ffi/doorbell.ts";
+import { POLLIN } from "../../ffi/platform.ts";
+import { pollEventually } from "../../ffi/readiness.ts";
+import { sendFdsSync } from "../../ffi/fd_passing.ts";
+import { UnixSocket } from "../../ffi/unix_socket.ts";
 import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf } from "./leftovers.ts";
 import { patience } from "./patience.ts";
@@ -259,6 +263,20 @@ const TESTS: Record<string, () => Promise<void>> = {
     assert(set.remove(lateId) && set.size === 1);
     for (const end of [carrier, arrivals, sender, late, set]) end.close();
     console.log("ok waiting");
+  },
+
+  /** Waiting for a descriptor takes two; a wait that could not begin does not keep the next ones from it. */
+  async wait() {
+    const [one, other] = UnixSocket.pair({ type: "seqpacket" });
+    const readable = () => pollEventually(one, POLLIN, "wait", { timeout: patience(20_000) });
+    const before = await count();
+    for (let free = 0; free < 2; free++) await withRoomFor(free, () => fails("a wait", readable));
+    const waiting = readable();
+    sendFdsSync(other, new Uint8Array(1), []);
+    assertEquals(await waiting, POLLIN);
+    assertEquals(await count(), before);
+    one.close(), other.close();
+    console.log("ok waiting for a descriptor");
   },
 
   async accept() {
