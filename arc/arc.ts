@@ -1,14 +1,14 @@
 // The public face of a cell.
 import { types } from "node:util";
-import { asFound, integerOf, modeOf, optionsOf } from "../ffi/arguments.ts";
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
-import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
+import { asFound, integerOf, modeOf, optionsOf } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import { giveWay, mustGiveWay } from "../base/event_loop.ts";
 import { ownThread } from "../ffi/liveness.ts";
 import type { Mapping } from "../ffi/mapping.ts";
 import { mutexMark, RobustMutex } from "../ffi/robust_mutex.ts";
 import { type Trust, Trusted } from "../ffi/trust.ts";
-import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
+import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../base/wait.ts";
 import { type AtomicCell, atomicCell } from "./atomic.ts";
 import { Attachment, Cell, type LockWaiter } from "./cell.ts";
 import { cellPath } from "./cell_name.ts";
@@ -47,7 +47,7 @@ import {
 } from "./segment_layout.ts";
 import { decodeValue, encodeValue } from "./value_codec.ts";
 import { Watch } from "./watch.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /** Bytes of the largest CBOR value unless told. */
 const DEFAULT_CAPACITY = 64 * 1024;

@@ -1,10 +1,10 @@
 // Atomic operations on a cell that is one integer.
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
 import { Attachment } from "./cell.ts";
 import { type Layout, podLayout } from "./layout.ts";
 import { i32, i64, u32, u64 } from "./layout_scalar.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 type AtomicWords =
   | Int32Array<ArrayBuffer>

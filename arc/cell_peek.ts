@@ -1,6 +1,6 @@
 // Looks into a cell without attaching to it: no lock, not counted as a holder, nothing written.
 import { decodeCbor } from "../ffi/cbor.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import type { FileStatus } from "../ffi/file_status.ts";
 import { O_RDONLY } from "../ffi/platform.ts";

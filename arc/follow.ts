@@ -1,5 +1,5 @@
 // Follows a cell of which nothing is known but its name: for the command line.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { Trusted } from "../ffi/trust.ts";
 import { type Attachment, Cell } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";

@@ -1,13 +1,13 @@
 // The lock, held, and the value under it.
 import { decodeCbor } from "../ffi/cbor.ts";
-import { printAs } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
+import { printAs } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
 import type { Attachment } from "./cell.ts";
 import { type Hold, holdOf } from "./hold.ts";
 import type { PodLayout } from "./layout.ts";
 import { isScalar } from "./layout_scalar.ts";
 import { encodeValue } from "./value_codec.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /** Makes a guard for an attachment that has just taken the lock. */
 export let createGuard: <T>(

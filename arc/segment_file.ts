@@ -3,7 +3,7 @@
 // Every attachment has an open file description of its own with two locks, both of which the kernel drops when the
 // process dies: a shared `flock`, which says "somebody holds the cell", and one byte, by which the holders can be counted
 // (see `holders.ts`). Whoever gets the `flock` alone knows that nobody else holds the cell, and may remove it.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { tryLockFile } from "../ffi/file_lock.ts";
 import { type FileStatus, fileStatus, isSameFile } from "../ffi/file_status.ts";
@@ -25,7 +25,7 @@ import {
   O_RDWR,
 } from "../ffi/platform.ts";
 import { mutexMark } from "../ffi/robust_mutex.ts";
-import { step } from "../ffi/step_hook.ts";
+import { step } from "../base/step_hook.ts";
 import { type Trusted, userText } from "../ffi/trust.ts";
 import { removeBells } from "./bells.ts";
 import { closeForDeadThreads, countOthers, join } from "./holders.ts";

@@ -1,6 +1,6 @@
 // How the value of a cell becomes bytes, and back: by CBOR, or by a layout.
 import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { PodLayout } from "./layout.ts";
 
 /** Bytes of a value that is about to be stored. Valid until the next encoding. */

@@ -1,5 +1,5 @@
 // Following the value of a cell.
-import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
+import { giveWay, mustGiveWay } from "../base/event_loop.ts";
 import type { Attachment } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
 import { decodeValue } from "./value_codec.ts";

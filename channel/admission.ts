@@ -1,5 +1,5 @@
 // Who may connect to a server.
-import { asFound } from "../ffi/arguments.ts";
+import { asFound } from "../base/arguments.ts";
 import { libc } from "../ffi/libc.ts";
 import type { PeerCredentials } from "../ffi/unix_socket.ts";
 

@@ -1,5 +1,5 @@
 // A received message whose bytes still lie in the ring.
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /**
  * A message read in place: its byte strings are views on the ring. Release it soon: its cells, and all behind them,

@@ -1,8 +1,8 @@
 // The byte receiver: messages as they are, without a decoding.
-import { asFound } from "../ffi/arguments.ts";
-import { IpcError } from "../ffi/error.ts";
-import { afterOthers } from "../ffi/event_loop.ts";
-import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
+import { asFound } from "../base/arguments.ts";
+import { IpcError } from "../base/error.ts";
+import { afterOthers } from "../base/event_loop.ts";
+import type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";
 import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
 import { copyOut } from "./byte_pool.ts";
 import { claimReceiver, ReceiverBase } from "./receiver_base.ts";

@@ -1,7 +1,7 @@
 // The byte sender: messages as they are, without an encoding.
-import { asFound } from "../ffi/arguments.ts";
-import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
-import { afterOthers } from "../ffi/event_loop.ts";
+import { asFound } from "../base/arguments.ts";
+import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../base/wait.ts";
+import { afterOthers } from "../base/event_loop.ts";
 import { claimSender } from "./handle.ts";
 import { type Loan, tryLoan } from "./loan.ts";
 import { outgoing } from "./message.ts";

@@ -1,5 +1,5 @@
 // Makes channels.
-import { optionsOf } from "../ffi/arguments.ts";
+import { optionsOf } from "../base/arguments.ts";
 import { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { IpcBytesSender } from "./bytes_sender.ts";
 import { IpcReceiver } from "./receiver.ts";

@@ -8,7 +8,7 @@
 // packets there, 11 where nobody raised it, and some 270 here. A packet is a single write of a few bytes, which Linux
 // never splits, and its descriptors mark its end.
 import { privateEnd } from "../ffi/doorbell.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { systemError } from "../ffi/libc.ts";

@@ -1,5 +1,5 @@
 // Takes the connections of a server, and lets clients in: who is allowed, has introduced itself, and for whom there is room.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollEventually } from "../ffi/readiness.ts";
 import { descriptorLimit } from "../ffi/resources.ts";

@@ -1,10 +1,10 @@
 // Two channels, one each way, as one object.
-import { asFound } from "../ffi/arguments.ts";
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
-import type { IterationOptions } from "../ffi/iteration.ts";
+import { asFound } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import type { IterationOptions } from "../base/iteration.ts";
 import type { PeerCredentials } from "../ffi/unix_socket.ts";
-import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
+import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../base/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
 import { channel, type ChannelOptions } from "./channel.ts";
 import type { EncodedMessage } from "./encoded_message.ts";

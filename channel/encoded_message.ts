@@ -1,7 +1,7 @@
 // A message as it came: for relays, which pass it on without decoding it.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { outgoing } from "./message.ts";
 import { openExtended } from "./record.ts";

@@ -1,6 +1,6 @@
 // What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
 import { createDoorbell, privateEnd } from "../ffi/doorbell.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { closeForeign, isUnixSocket } from "../ffi/foreign_fd.ts";
 import { socketPair } from "../ffi/unix_socket.ts";

@@ -5,7 +5,7 @@
 // ```
 //
 // The client makes the channel and needs no answer, so that connecting does not wait for the server to accept.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { systemError } from "../ffi/libc.ts";

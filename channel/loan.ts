@@ -1,11 +1,11 @@
 // Cells of the ring lent to the program, to be filled in place.
-import { integerOf } from "../ffi/arguments.ts";
-import { IpcError } from "../ffi/error.ts";
+import { integerOf } from "../base/arguments.ts";
+import { IpcError } from "../base/error.ts";
 import { OpenThing } from "../ffi/open_things.ts";
 import { cellsFor, paddingWord } from "./ring_layout.ts";
 import { FULL } from "./ring_sender.ts";
 import type { SenderPort } from "./sender_port.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /**
  * Room in the ring for one message, to be written in place. {@linkcode Loan.commit} sends it; leaving the scope of a

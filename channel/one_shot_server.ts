@@ -1,21 +1,21 @@
 // The one-shot server: how two processes that share nothing but a name get a channel.
-import { optionsOf } from "../ffi/arguments.ts";
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
-import { giveWay, mustGiveWay } from "../ffi/event_loop.ts";
+import { optionsOf } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import { giveWay, mustGiveWay } from "../base/event_loop.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollUntil } from "../ffi/poll.ts";
 import { pollEventually } from "../ffi/readiness.ts";
 import { isTableFull } from "../ffi/socket_message.ts";
 import { type PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
-import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
+import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../base/wait.ts";
 import type { Handle } from "./handle.ts";
 import { receiveHello } from "./hello.ts";
 import { IpcReceiver } from "./receiver.ts";
 import type { ReceiverArrival } from "./receiver_base.ts";
 import { admissionBy } from "./admission.ts";
 import { freshServerName, ONE_SHOT } from "./server_kind.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /**
  * Options of {@linkcode IpcOneShotServer}.

@@ -8,7 +8,7 @@
 //
 // The price: what lies in a queue counts as "in flight", of which Linux lets a user have as many as a process may have
 // descriptors, in all processes together. So an isolate packs only so many senders at a time.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { closeAllForeign, closeForeign } from "../ffi/foreign_fd.ts";
 import { POLLHUP } from "../ffi/platform.ts";

@@ -1,8 +1,8 @@
 // The typed receiver, and the same without its type.
-import { asFound, optionsOf } from "../ffi/arguments.ts";
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
-import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
+import { asFound, optionsOf } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";
 import type { Borrowed } from "./borrowed.ts";
 import { borrowMessage, decodeMessage } from "./codec.ts";
 import { type EncodedMessage, takeEncoded } from "./encoded_message.ts";

@@ -1,11 +1,11 @@
 // What typed and byte receivers have in common: every way to wait for a message, but not the decoding.
-import { asFound, integerOf } from "../ffi/arguments.ts";
-import { printAs } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
-import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
+import { asFound, integerOf } from "../base/arguments.ts";
+import { printAs } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import { afterOthers, giveWay, mustGiveWay } from "../base/event_loop.ts";
 import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { OpenThing } from "../ffi/open_things.ts";
-import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../ffi/iteration.ts";
+import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../base/iteration.ts";
 import {
   deadlineAfter,
   PendingWait,
@@ -13,7 +13,7 @@ import {
   timeoutError,
   timeoutOf,
   type WaitOptions,
-} from "../ffi/wait.ts";
+} from "../base/wait.ts";
 import { type Borrowed, BorrowedMessage } from "./borrowed.ts";
 import { type Arrived, MAX_DESCRIPTORS } from "./descriptor_queue.ts";
 import { ErrorBudget } from "./error_budget.ts";

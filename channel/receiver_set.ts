@@ -1,8 +1,8 @@
 // Waits for messages of many channels at once.
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
-import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
-import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../ffi/iteration.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import { afterOthers, giveWay, mustGiveWay } from "../base/event_loop.ts";
+import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../base/iteration.ts";
 import { POLLHUP, POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
 import {
@@ -12,14 +12,14 @@ import {
   timeoutError,
   timeoutOf,
   type WaitOptions,
-} from "../ffi/wait.ts";
+} from "../base/wait.ts";
 import { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { discard } from "./discard.ts";
 import { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 import { MEMBER, MOVE_OUT } from "./receiver_base.ts";
 import type { SelectEvent } from "./select_event.ts";
 import { SetEntry } from "./set_entry.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /**
  * What a set takes in.

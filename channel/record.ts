@@ -1,5 +1,5 @@
 // Takes the record that a ring has found apart: where its bytes are, and which descriptors came with it.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { closeAllForeign } from "../ffi/foreign_fd.ts";
 import { MemoryFileReader } from "../ffi/memory_file.ts";

@@ -9,8 +9,8 @@
 // The file is born whole: made without a name, and linked to its path when it is a ring. Whoever is attached holds a
 // shared lock on it, which the kernel drops when it dies; whoever gets it alone may remove the files. They are removed
 // in an order that leaves the path for last, so that nobody attaches to a ring that has lost its bells.
-import { modeOf, optionsOf } from "../ffi/arguments.ts";
-import { IpcError } from "../ffi/error.ts";
+import { modeOf, optionsOf } from "../base/arguments.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { tryLockFile } from "../ffi/file_lock.ts";
 import { type FileStatus, fileStatus, isSameFile } from "../ffi/file_status.ts";

@@ -1,6 +1,6 @@
 // The mapped memory of a ring: made, or taken over from a peer and checked.
-import { integerOf } from "../ffi/arguments.ts";
-import { IpcError } from "../ffi/error.ts";
+import { integerOf } from "../base/arguments.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { ownThread } from "../ffi/liveness.ts";
 import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/mapping.ts";

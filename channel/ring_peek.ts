@@ -2,7 +2,7 @@
 //
 // What is read is what senders and the receiver are working on meanwhile, and what a hostile peer may have put there.
 // So a backlog is a picture of one moment: what was received while it was taken is left out of it.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
 import { cString, libc, systemError } from "../ffi/libc.ts";

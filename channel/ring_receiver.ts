@@ -1,9 +1,9 @@
 // The receiving side of a ring: find the next whole record, release its cells, and step over what the dead left.
 import { BellListener, ringEnd } from "../ffi/doorbell.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { libc } from "../ffi/libc.ts";
-import { loadOrdered } from "../ffi/ordered_load.ts";
+import { loadOrdered } from "../base/ordered_load.ts";
 import { memoryOf } from "../ffi/mapping.ts";
 import type { MemoryFileReader } from "../ffi/memory_file.ts";
 import { O_RDONLY } from "../ffi/platform.ts";

@@ -2,14 +2,14 @@
 //
 // One object an isolate and ring, shared by all clones of a sender there.
 import { BellListener, createDoorbell, hasListener, isShared, ring, ringShared, ringToGive } from "../ffi/doorbell.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { libc } from "../ffi/libc.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { hasEnded, ownThread } from "../ffi/liveness.ts";
 import { ENOSPC, O_WRONLY, POLLIN } from "../ffi/platform.ts";
-import { loadOrdered } from "../ffi/ordered_load.ts";
+import { loadOrdered } from "../base/ordered_load.ts";
 import { pollUntil } from "../ffi/poll.ts";
-import { step } from "../ffi/step_hook.ts";
+import { step } from "../base/step_hook.ts";
 import { writeMemoryFile } from "../ffi/memory_file.ts";
 import { sendDescriptors, sendSpaceBell } from "./descriptor_queue.ts";
 import { type Handle, openHandle, type SenderHandle } from "./handle.ts";

@@ -1,12 +1,12 @@
 // Calls a function for every message of many channels.
-import { asFound, optionsOf } from "../ffi/arguments.ts";
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
+import { asFound, optionsOf } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcBytesReceiver } from "./bytes_receiver.ts";
 import type { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
 import { EACH, IpcReceiverSet, type SetReceiver } from "./receiver_set.ts";
 import type { SelectEvent } from "./select_event.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /**
  * Options of {@linkcode IpcRouter}.

@@ -1,5 +1,5 @@
 // What a receiver set reports.
-import type { IpcError } from "../ffi/error.ts";
+import type { IpcError } from "../base/error.ts";
 
 /**
  * What {@linkcode IpcReceiverSet} reports: a message of a member, what is wrong with one, or that a member's senders are

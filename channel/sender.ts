@@ -1,7 +1,7 @@
 // The typed sender, and the same without its type.
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { asFound } from "../ffi/arguments.ts";
-import type { SyncWaitOptions, WaitOptions } from "../ffi/wait.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { asFound } from "../base/arguments.ts";
+import type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";
 import { encodeMessage } from "./codec.ts";
 import { type EncodedMessage, isEncoded } from "./encoded_message.ts";
 import { claimSender } from "./handle.ts";

@@ -1,9 +1,9 @@
 // What typed and byte senders have in common: everything but the encoding.
-import { printAs } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
+import { printAs } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
 import { OpenThing } from "../ffi/open_things.ts";
-import { afterOthers } from "../ffi/event_loop.ts";
-import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../ffi/wait.ts";
+import { afterOthers } from "../base/event_loop.ts";
+import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../base/wait.ts";
 import { closeSenderHandle, isClosed, isSenderHandle, packHandle, type SenderHandle } from "./handle.ts";
 import { outgoing } from "./message.ts";
 import { SenderPort } from "./sender_port.ts";

@@ -10,7 +10,7 @@
 // Not known for dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
 // commit, before it had looked for the receiver again after that end was attached; and one that could not open the
 // memory, as it has no /proc or is not allowed to.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import { ownDescription } from "../ffi/file_lock.ts";
 import { ownThread } from "../ffi/liveness.ts";

@@ -1,9 +1,9 @@
 // A server that any number of clients connect to, each with a duplex of its own.
-import { optionsOf } from "../ffi/arguments.ts";
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
-import { afterOthers, giveWay, mustGiveWay } from "../ffi/event_loop.ts";
-import { CALLED_OFF, iterate, type IterationOptions } from "../ffi/iteration.ts";
+import { optionsOf } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import { afterOthers, giveWay, mustGiveWay } from "../base/event_loop.ts";
+import { CALLED_OFF, iterate, type IterationOptions } from "../base/iteration.ts";
 import { POLLIN } from "../ffi/platform.ts";
 import { pollMany } from "../ffi/poll.ts";
 import { isTableFull } from "../ffi/socket_message.ts";
@@ -15,7 +15,7 @@ import {
   timeoutError,
   timeoutOf,
   type WaitOptions,
-} from "../ffi/wait.ts";
+} from "../base/wait.ts";
 import { admissionBy } from "./admission.ts";
 import type { ChannelOptions } from "./channel.ts";
 import { IpcDuplex } from "./duplex.ts";
@@ -27,7 +27,7 @@ import { capacityOf } from "./ring_memory.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
 import { capacityInName, freshServerName, MANY } from "./server_kind.ts";
-import { cannotTravel } from "../ffi/pack.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /**
  * Options of {@linkcode IpcServer}.

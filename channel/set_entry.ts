@@ -1,5 +1,5 @@
 // A member of a receiver set: its turn, and what becomes of it when something is wrong with it.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { SetMember } from "./receiver_base.ts";
 import type { SelectEvent } from "./select_event.ts";
 

@@ -1,7 +1,7 @@
 // Memory that several processes see, sent like a value.
-import { asFound, integerOf } from "../ffi/arguments.ts";
-import { printAs, stateOf } from "../ffi/inspect.ts";
-import { IpcError } from "../ffi/error.ts";
+import { asFound, integerOf } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { closeForeign } from "../ffi/foreign_fd.ts";
 import { allocate, checkSealed, LastingMapping, sealedMemory } from "../ffi/mapping.ts";

@@ -1,7 +1,7 @@
 // `isthmus bench`: how fast this machine is, between two processes.
 import config from "../deno.json" with { type: "json" };
 import { IpcOneShotServer, type IpcSender } from "../channel/mod.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { type Figures, type Measurement, MEASUREMENTS } from "./bench_measure.ts";
 import { BENCH_PEER, type Job } from "./bench_peer.ts";
 import type { Command } from "./command.ts";

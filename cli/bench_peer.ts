@@ -1,7 +1,7 @@
 // The second process of `isthmus bench`: takes what the first sends, or sends it back, or wants the same lock.
 import { IpcArc, u32 } from "../arc/mod.ts";
 import { channel, type IpcBytesReceiver, type IpcBytesSender, type IpcReceiver, IpcSender } from "../channel/mod.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import type { Command } from "./command.ts";
 
 /** The name of the command. */

@@ -23,7 +23,7 @@
 // ```
 //
 // No value is written twice, as one that holds another a thousand times over would be a message that fills the disk.
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { STANDARD_ERRORS } from "../ffi/cbor_kinds.ts";
 
 /** What `JSON.stringify` writes without loss. */

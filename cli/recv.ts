@@ -1,7 +1,7 @@
 // `isthmus recv`: receives from a named channel, and prints.
 import { IpcBytesReceiver } from "../channel/bytes_receiver.ts";
 import { IpcReceiver } from "../channel/receiver.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { integerOf, millisecondsOf } from "./arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";
 import { type Command, Refused } from "./command.ts";

@@ -4,7 +4,7 @@ import { removeEmptyRingFile } from "../channel/ring_file.ts";
 import { DEFAULT_CAPACITY } from "../channel/ring_layout.ts";
 import { RingPeek } from "../channel/ring_peek.ts";
 import { IpcSender } from "../channel/sender.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { millisecondsOf } from "./arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";
 import { type Command, Refused } from "./command.ts";

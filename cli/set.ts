@@ -3,7 +3,7 @@ import { IpcArc } from "../arc/arc.ts";
 import { CellPeek } from "../arc/cell_peek.ts";
 import type { ReadLayout } from "../arc/layout_text.ts";
 import type { CellInfo } from "../arc/registry.ts";
-import { IpcError } from "../ffi/error.ts";
+import { IpcError } from "../base/error.ts";
 import { millisecondsOf } from "./arguments.ts";
 import { type Command, Refused, UsageError } from "./command.ts";
 import { jsonOf } from "./json_value.ts";

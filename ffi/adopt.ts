@@ -1,6 +1,6 @@
 // Descriptors that the event loop watches: Node's sockets and servers take a number over, and close it in their own time.
 import net from "node:net";
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "./fd.ts";
 import { forgetAdopted, noteAdopted } from "./isolate_notes.ts";
 

@@ -11,7 +11,7 @@ import { decode, type Revive } from "./cbor_decode.ts";
 import { refusal } from "./cbor_limits.ts";
 import { type BytesOf, copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./cbor_read.ts";
 import { type Collect, write, type Written } from "./cbor_write.ts";
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 
 export type { Revive } from "./cbor_decode.ts";
 export type { BytesOf } from "./cbor_read.ts";

@@ -1,6 +1,6 @@
 // What is refused on either side: the limits that hold for writing and for reading alike, so that nothing is sent that
 // nobody can read, and how a value that cannot be sent is reported. Imports nothing but the error.
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 
 /** Most levels of items within one another. */
 export const MAX_DEPTH = 10_000;

@@ -9,7 +9,7 @@ import { propertyStep, refuse, tooCostly } from "./cbor_limits.ts";
 import { encodeLeaf } from "./cbor_x.ts";
 import { isPlatformObject } from "./platform_object.ts";
 import { IpcFd } from "./fd.ts";
-import { PACK } from "./pack.ts";
+import { PACK } from "../base/pack.ts";
 
 /** How the parts of an object are written. Each is given the place to write at, and returns the place behind it. */
 export interface Writer {

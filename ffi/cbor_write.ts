@@ -22,7 +22,7 @@ import {
 import { type Name, NAME_ROOM, NAME_WORDS, Names, Shape } from "./cbor_names.ts";
 import { isOrdinary, special, type Writer } from "./cbor_special.ts";
 import { encodeWtf8 } from "./cbor_text.ts";
-import { PACK } from "./pack.ts";
+import { PACK } from "../base/pack.ts";
 
 /**
  * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).

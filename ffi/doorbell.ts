@@ -4,8 +4,8 @@
 // cannot hold: end of file when every ringer is gone, an error when the listener is, also after SIGKILL.
 import type net from "node:net";
 import { adoptForReading } from "./adopt.ts";
-import { IpcError } from "./error.ts";
-import { turned } from "./event_loop.ts";
+import { IpcError } from "../base/error.ts";
+import { turned } from "../base/event_loop.ts";
 import { IpcFd } from "./fd.ts";
 import { closeForeign } from "./foreign_fd.ts";
 import { fileStatus } from "./file_status.ts";

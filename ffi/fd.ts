@@ -1,13 +1,13 @@
 // One owner for one file descriptor.
 import { check, libc } from "./libc.ts";
-import { printAs, stateOf } from "./inspect.ts";
-import { IpcError } from "./error.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
 import { closing } from "./fd_closing.ts";
 import { type FdKind, kindOf, read, readableOf, readSync, writableOf, write, writeSync } from "./fd_io.ts";
 import { F_DUPFD_CLOEXEC } from "./platform.ts";
 import { own, release } from "./owned_fds.ts";
 import { guardFd, unguardFd } from "./thread_end.ts";
-import type { SyncWaitOptions, WaitOptions } from "./wait.ts";
+import type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";
 
 // A backstop for owners that were forgotten; `close()` is the plan.
 const forgotten = new FinalizationRegistry<{ fd: number; guard: Int32Array | undefined }>(({ fd, guard }) => {

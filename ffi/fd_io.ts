@@ -2,15 +2,15 @@
 //
 // Others may have the same open file, and whether it blocks is a property of that: it is not changed here. So a socket is
 // asked by calls that never wait, and of a pipe or a terminal only as much as it has said it is ready for.
-import { asFound } from "./arguments.ts";
-import { IpcError } from "./error.ts";
-import { afterOthers } from "./event_loop.ts";
+import { asFound } from "../base/arguments.ts";
+import { IpcError } from "../base/error.ts";
+import { afterOthers } from "../base/event_loop.ts";
 import { fileStatus } from "./file_status.ts";
 import { libc, systemError } from "./libc.ts";
 import { EAGAIN, EINTR, F_GETFL, MSG_DONTWAIT, MSG_NOSIGNAL, O_NONBLOCK, POLLIN, POLLOUT } from "./platform.ts";
 import { pollUntil } from "./poll.ts";
 import { type FdOwner, pollEventually } from "./readiness.ts";
-import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
+import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../base/wait.ts";
 
 /** What matters about an open file for reading and writing it. */
 export type FdKind = "file" | "socket" | "other";

@@ -1,7 +1,7 @@
 // Descriptors over a Unix socket, for programs that speak plain SCM_RIGHTS with others.
-import { asFound, integerOf } from "./arguments.ts";
-import { IpcError } from "./error.ts";
-import { giveWay, mustGiveWay } from "./event_loop.ts";
+import { asFound, integerOf } from "../base/arguments.ts";
+import { IpcError } from "../base/error.ts";
+import { giveWay, mustGiveWay } from "../base/event_loop.ts";
 import type { IpcFd } from "./fd.ts";
 import { systemError } from "./libc.ts";
 import { EAGAIN, MSG_TRUNC, POLLIN, POLLOUT } from "./platform.ts";
@@ -9,7 +9,7 @@ import { pollUntil } from "./poll.ts";
 import { pollEventually } from "./readiness.ts";
 import { MAX_FDS_PER_MESSAGE, type ReceivedMessage, receiveMessage, sendMessage } from "./socket_message.ts";
 import { UnixSocket } from "./unix_socket.ts";
-import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
+import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../base/wait.ts";
 
 /**
  * What {@linkcode recvFds} received.

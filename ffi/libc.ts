@@ -1,5 +1,5 @@
 // The symbol table of libc, opened at first use, and the gate that turns `errno` into errors.
-import { IpcError, type IpcErrorCode } from "./error.ts";
+import { IpcError, type IpcErrorCode } from "../base/error.ts";
 import {
   EACCES,
   ECONNREFUSED,

@@ -1,5 +1,5 @@
 // Shared memory mapped into this process: sealed memory files, and files, as ArrayBuffers.
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "./fd.ts";
 import { forgetMapping, noteLent, noteMapping } from "./isolate_notes.ts";
 import { OpenThing } from "./open_things.ts";

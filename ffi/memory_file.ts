@@ -1,5 +1,5 @@
 // Bytes in an unnamed memory file, by plain writes and reads: running out of memory is an error here, not a fault.
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "./fd.ts";
 import { check, cString, interrupted, libc } from "./libc.ts";
 import { checkSeals, memoryOf } from "./mapping.ts";

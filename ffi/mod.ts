@@ -14,7 +14,7 @@
  *
  * @module
  */
-export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "./error.ts";
+export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";
 export { IpcFd } from "./fd.ts";
 export { type ReceivedFds, recvFds, recvFdsSync, sendFds, sendFdsSync } from "./fd_passing.ts";
 export {
@@ -24,4 +24,4 @@ export {
   type UnixSocketOptions,
   type UnixSocketType,
 } from "./unix_socket.ts";
-export type { SyncWaitOptions, WaitOptions } from "./wait.ts";
+export type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";

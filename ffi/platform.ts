@@ -1,5 +1,5 @@
 // What differs between operating systems and processors, in one table each. Imports only the error class.
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 
 /** Constants of one operating system on one processor. */
 export interface Platform {

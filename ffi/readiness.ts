@@ -3,7 +3,7 @@
 // One thread of Deno's pool sleeps in `poll` for all of them, as long as there are any: nothing is looked at by the clock,
 // and an isolate that waits for nothing of the kind has no thread. A pipe of its own tells that thread of changes; where
 // the isolate is dropped, the pipe is closed, which tells it as well.
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 import { noteClosing } from "./fd_closing.ts";
 import { check, libc } from "./libc.ts";
 import { own, release } from "./owned_fds.ts";
@@ -19,7 +19,7 @@ import {
 } from "./platform.ts";
 import { pollUntil } from "./poll.ts";
 import { guardFd, unguardFd } from "./thread_end.ts";
-import { PendingWait, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
+import { PendingWait, timeoutError, timeoutOf, type WaitOptions } from "../base/wait.ts";
 
 /** What owns a descriptor and can close it. */
 export interface FdOwner {

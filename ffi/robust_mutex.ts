@@ -9,7 +9,7 @@
 // namesake in another container would be declared dead while it holds the lock. So locking is trying, which takes
 // nanoseconds, and waiting is a futex of ours on glibc's own lock word, in which glibc and the kernel keep the owner's
 // number and a bit that says that somebody sleeps. Who unlocks, in any language, wakes one of those that sleep.
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 import { NotedLock } from "./isolate_notes.ts";
 import { libc, systemError } from "./libc.ts";
 import type { Mapping } from "./mapping.ts";

@@ -1,6 +1,6 @@
 // sendmsg and recvmsg: bytes and descriptors in one message.
 // The control data is a struct cmsghdr, then the descriptors, 4 bytes each.
-import { IpcError } from "./error.ts";
+import { IpcError } from "../base/error.ts";
 import { IpcFd } from "./fd.ts";
 import { closeAllForeign } from "./foreign_fd.ts";
 import { libc, systemError } from "./libc.ts";

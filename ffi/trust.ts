@@ -1,6 +1,6 @@
 // Whose files a program uses. What it maps, or listens to, can harm it; so it matters who made it, and who may write.
-import { asFound, integerOf } from "./arguments.ts";
-import { IpcError } from "./error.ts";
+import { asFound, integerOf } from "../base/arguments.ts";
+import { IpcError } from "../base/error.ts";
 import type { FileStatus } from "./file_status.ts";
 import { check, libc } from "./libc.ts";
 

@@ -1,10 +1,10 @@
 // Unix sockets, stream and sequenced-packet: what carries descriptors between processes.
 import net from "node:net";
 import { adoptForAccepting } from "./adopt.ts";
-import { asFound, integerOf, optionsOf } from "./arguments.ts";
-import { printAs, stateOf } from "./inspect.ts";
-import { IpcError } from "./error.ts";
-import { giveWay, mustGiveWay, turned } from "./event_loop.ts";
+import { asFound, integerOf, optionsOf } from "../base/arguments.ts";
+import { printAs, stateOf } from "../base/custom_inspect.ts";
+import { IpcError } from "../base/error.ts";
+import { giveWay, mustGiveWay, turned } from "../base/event_loop.ts";
 import { IpcFd } from "./fd.ts";
 import { type FileStatus, fileStatus, isSameFile } from "./file_status.ts";
 import { check, cString, interrupted, libc, systemError } from "./libc.ts";
@@ -34,8 +34,15 @@ import { pollEventually } from "./readiness.ts";
 import { descriptorLimit } from "./resources.ts";
 import { isAbstract, socketAddress } from "./socket_address.ts";
 import { UCRED } from "./structs.ts";
-import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "./wait.ts";
-import { cannotTravel } from "./pack.ts";
+import {
+  deadlineAfter,
+  PendingWait,
+  type SyncWaitOptions,
+  timeoutError,
+  timeoutOf,
+  type WaitOptions,
+} from "../base/wait.ts";
+import { cannotTravel } from "../base/pack.ts";
 
 /**
  * Who is at the other end of a socket, as the kernel vouches for it.

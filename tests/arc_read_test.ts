@@ -1,7 +1,7 @@
 // Reading without the lock, under writers: always a value that was written, never a mixture.
 import { assertEquals } from "@std/assert";
 import { array, f64, IpcArc, struct, u32, u8 } from "../arc/mod.ts";
-import { setStepHook } from "../ffi/step_hook.ts";
+import { setStepHook } from "../base/step_hook.ts";
 import { arcTest, child } from "./support/arc_processes.ts";
 
 for (const [size, reads] of [[1 << 20, 5_000], [4096, 100_000], [100, 100_000]] as const) {

@@ -4,7 +4,7 @@ import { decodeCbor, decodeParts } from "../ffi/cbor.ts";
 import { decode } from "../ffi/cbor_decode.ts";
 import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "../ffi/cbor_read.ts";
 import { type Collect, write } from "../ffi/cbor_write.ts";
-import { PACK } from "../ffi/pack.ts";
+import { PACK } from "../base/pack.ts";
 import { channel } from "../mod.ts";
 import { rawDecode, rawEncode, safeNumbers } from "./support/cbor_x.ts";
 import { test } from "./support/test.ts";

@@ -7,7 +7,7 @@ import {
   type IpcReceiver,
   type IpcSender,
 } from "../mod.ts";
-import { setStepHook } from "../ffi/step_hook.ts";
+import { setStepHook } from "../base/step_hook.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { patience } from "./support/patience.ts";
 import { Threads } from "./support/threads.ts";

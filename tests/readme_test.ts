@@ -309,5 +309,5 @@ processTest("Every name that the tables for users of Rust give is exported, or a
 
 /** Codes of errors stand beside the word `code` in the tables. */
 function isCode(word: string): boolean {
-  return [...read("ffi/error.ts").matchAll(/^ {2}\| "(\w+)"/gm)].some(([, code]) => code === word);
+  return [...read("base/error.ts").matchAll(/^ {2}\| "(\w+)"/gm)].some(([, code]) => code === word);
 }

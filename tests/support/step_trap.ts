@@ -1,5 +1,5 @@
 // Stops or kills this process between two steps of the sending protocol.
-import { setStepHook } from "../../ffi/step_hook.ts";
+import { setStepHook } from "../../base/step_hook.ts";
 import { self } from "./actor.ts";
 
 /** The steps of sending, in their order. */
