@@ -1,5 +1,5 @@
 // Looks into a cell without attaching to it: no lock, not counted as a holder, nothing written.
-import { decodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor } from "../cbor/mod.ts";
 import { IpcError } from "../base/error.ts";
 import type { IpcFd } from "../ffi/fd.ts";
 import type { FileStatus } from "../ffi/file_status.ts";

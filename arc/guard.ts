@@ -1,5 +1,5 @@
 // The lock, held, and the value under it.
-import { decodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor } from "../cbor/mod.ts";
 import { printAs } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
 import type { Attachment } from "./cell.ts";

@@ -5,7 +5,7 @@
 // with the garbage collector takes a microsecond. So it is not the guard that is registered but its canary, an object
 // that is handed from guard to guard: to each as it begins, and back as it is released. A canary dies with the guard that
 // never gave it back.
-import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import type { Attachment, Cell, Holder } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
 import { LiveScope } from "./live_scope.ts";

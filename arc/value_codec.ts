@@ -1,5 +1,5 @@
 // How the value of a cell becomes bytes, and back: by CBOR, or by a layout.
-import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import { IpcError } from "../base/error.ts";
 import type { PodLayout } from "./layout.ts";
 

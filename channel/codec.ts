@@ -1,5 +1,5 @@
 // Typed messages: values to records and back.
-import { decodeParts as decodeCbor, encodeParts } from "../ffi/cbor.ts";
+import { decodeParts as decodeCbor, encodeParts } from "../cbor/mod.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { type Borrowed, BorrowedCopy, BorrowedMessage } from "./borrowed.ts";
 import { outgoing } from "./message.ts";

@@ -1,5 +1,5 @@
 // An encoded message on its way into a ring.
-import type { Insert, Written } from "../ffi/cbor.ts";
+import type { Insert, Written } from "../cbor/mod.ts";
 
 const NO_BYTES = new Uint8Array(0);
 const NO_INSERTS: readonly Insert[] = [];

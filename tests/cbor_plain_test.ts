@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { Message } from "../channel/message.ts";
-import { decodeCbor, decodeParts } from "../ffi/cbor.ts";
-import { decode } from "../ffi/cbor_decode.ts";
-import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "../ffi/cbor_read.ts";
-import { type Collect, write } from "../ffi/cbor_write.ts";
+import { decodeCbor, decodeParts } from "../cbor/mod.ts";
+import { decode } from "../cbor/strict_reader.ts";
+import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "../cbor/plain_reader.ts";
+import { type Collect, write } from "../cbor/writer.ts";
 import { PACK } from "../base/pack.ts";
 import { channel } from "../mod.ts";
 import { rawDecode, rawEncode, safeNumbers } from "./support/cbor_x.ts";

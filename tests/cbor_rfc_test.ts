@@ -1,8 +1,8 @@
 // RFC 8949 itself: appendix A is read (and written, where there is such a value), appendix F is refused.
 import { assert, assertEquals } from "@std/assert";
-import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
-import { decode } from "../ffi/cbor_decode.ts";
-import { copyOf } from "../ffi/cbor_read.ts";
+import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
+import { decode } from "../cbor/strict_reader.ts";
+import { copyOf } from "../cbor/plain_reader.ts";
 import { channel } from "../mod.ts";
 import { Message } from "../channel/message.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";

@@ -1,8 +1,8 @@
 // Objects of shapes that came before, which are written and read by what is known of them.
 import { assert, assertEquals } from "@std/assert";
-import { Names } from "../ffi/cbor_names.ts";
-import { NOT_PLAIN, readPlain } from "../ffi/cbor_read.ts";
-import { write } from "../ffi/cbor_write.ts";
+import { Names } from "../cbor/property_names.ts";
+import { NOT_PLAIN, readPlain } from "../cbor/plain_reader.ts";
+import { write } from "../cbor/writer.ts";
 import { channel, type IpcSender } from "../mod.ts";
 import { soon } from "./support/assert_ipc.ts";
 import { rawDecode, safeNumbers } from "./support/cbor_x.ts";
@@ -238,7 +238,7 @@ test("Arrays of numbers come back, however long", () => {
 
 /** Run by itself with the garbage collector at hand; prints whether memory that was all message is still there. */
 const KEEPS = `
-  import { readPlain } from ${JSON.stringify(new URL("../ffi/cbor_read.ts", import.meta.url).href)};
+  import { readPlain } from ${JSON.stringify(new URL("../cbor/plain_reader.ts", import.meta.url).href)};
   const bytes = Uint8Array.fromHex("a2636f6e65016374776f02"), ring = new Uint8Array(4096); // {"one":1,"two":2}
   ring.set(bytes, 64);
   const readRing = () => readPlain(ring, 64, 64 + bytes.length);

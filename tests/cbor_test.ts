@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { channel, IpcError } from "../mod.ts";
-import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { openChannel, Random } from "./support/open_channel.ts";
 import { patience } from "./support/patience.ts";

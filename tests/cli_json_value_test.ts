@@ -2,7 +2,7 @@
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { jsonLine, jsonOf, valueOfJson } from "../cli/json_value.ts";
 import { IpcError } from "../base/error.ts";
-import { decodeCbor, encodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import { test } from "./support/test.ts";
 
 /** An object with that very key. */

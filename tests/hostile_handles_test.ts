@@ -4,7 +4,7 @@ import { closeHandle, createChannel, type Handle } from "../channel/handle.ts";
 import { RingReceiver } from "../channel/ring_receiver.ts";
 import { RingSender } from "../channel/ring_sender.ts";
 import { dataOffset, FORMAT_VERSION, ringSize, W_BELL, W_CELLS, W_MAGIC, W_VERSION } from "../channel/ring_layout.ts";
-import { encodeCbor } from "../ffi/cbor.ts";
+import { encodeCbor } from "../cbor/mod.ts";
 import { createDoorbell } from "../ffi/doorbell.ts";
 import { IpcFd } from "../ffi/fd.ts";
 import { libc } from "../ffi/libc.ts";

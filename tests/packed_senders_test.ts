@@ -1,7 +1,7 @@
 // A sender that is sent again travels as one descriptor, its socket, in which the other two lie.
 import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, duplex, type IpcError, type IpcReceiver, type IpcSender } from "../mod.ts";
-import { encodeCbor } from "../ffi/cbor.ts";
+import { encodeCbor } from "../cbor/mod.ts";
 import { createDoorbell } from "../ffi/doorbell.ts";
 import type { RingReceiver } from "../channel/ring_receiver.ts";
 import type { IpcFd } from "../ffi/fd.ts";

@@ -7,7 +7,7 @@ import { readLayout } from "../arc/layout_text.ts";
 import { openRingFile } from "../channel/ring_file.ts";
 import { W_COMMIT, W_TAIL } from "../channel/ring_layout.ts";
 import { RingPeek } from "../channel/ring_peek.ts";
-import { decodeCbor } from "../ffi/cbor.ts";
+import { decodeCbor } from "../cbor/mod.ts";
 import type { Self } from "./support/actor.ts";
 import { damage } from "./support/damage.ts";
 import { folderTest } from "./support/folder.ts";

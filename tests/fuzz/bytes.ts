@@ -1,5 +1,5 @@
 // Messages that nobody should send: good ones that were damaged, and such as a grammar of bad habits makes.
-import { encodeCbor } from "../../ffi/cbor.ts";
+import { encodeCbor } from "../../cbor/mod.ts";
 import { ValueMaker } from "../support/any_value.ts";
 import { Choices } from "../support/choices.ts";
 

@@ -1,8 +1,8 @@
 // What must hold for every value and every message.
 import { getHeapStatistics } from "node:v8";
-import { decodeCbor, encodeCbor } from "../../ffi/cbor.ts";
-import { decode } from "../../ffi/cbor_decode.ts";
-import { copyOf, NOT_PLAIN, readPlain } from "../../ffi/cbor_read.ts";
+import { decodeCbor, encodeCbor } from "../../cbor/mod.ts";
+import { decode } from "../../cbor/strict_reader.ts";
+import { copyOf, NOT_PLAIN, readPlain } from "../../cbor/plain_reader.ts";
 import { IpcError } from "../../mod.ts";
 import { ValueMaker } from "../support/any_value.ts";
 import type { Choices } from "../support/choices.ts";

@@ -1,5 +1,5 @@
 // Messages as Python's cbor2 takes them: the two must agree on what is well-formed.
-import { decodeCbor } from "../../ffi/cbor.ts";
+import { decodeCbor } from "../../cbor/mod.ts";
 import { Choices } from "../support/choices.ts";
 import { anyMessage } from "./bytes.ts";
 import { judge } from "./well_formed.ts";

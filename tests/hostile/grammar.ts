@@ -1,6 +1,6 @@
 // The grammar of a hostile peer: one step is one thing that it may do with what it holds, chosen by a seeded number.
 import { paddingWord, W_BELL, W_HEAD, W_READ, W_SPACE, W_TAIL } from "../../channel/ring_layout.ts";
-import { encodeCbor } from "../../ffi/cbor.ts";
+import { encodeCbor } from "../../cbor/mod.ts";
 import { createDoorbell } from "../../ffi/doorbell.ts";
 import { IpcFd } from "../../ffi/fd.ts";
 import { libc } from "../../ffi/libc.ts";

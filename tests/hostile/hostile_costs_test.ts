@@ -1,6 +1,6 @@
 // What hostile values cost who reads them: time and memory in proportion to the bytes of the message, whatever it says.
 import { assert, assertEquals } from "@std/assert";
-import { decodeCbor, encodeCbor } from "../../ffi/cbor.ts";
+import { decodeCbor, encodeCbor } from "../../cbor/mod.ts";
 import { IpcError } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
 import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";

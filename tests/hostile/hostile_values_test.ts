@@ -1,7 +1,7 @@
 // Values that are made to harm who reads them: sent by another process, with a legitimate end of its own, to a server that is honest.
 import { assert, assertEquals } from "@std/assert";
 import { Message } from "../../channel/message.ts";
-import { decodeCbor } from "../../ffi/cbor.ts";
+import { decodeCbor } from "../../cbor/mod.ts";
 import { type IpcDuplex, IpcError, IpcReceiver, IpcSender, IpcServer } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
 import { soon } from "../support/assert_ipc.ts";

@@ -2,7 +2,7 @@
 import { assert } from "@std/assert";
 import { IpcError } from "../../mod.ts";
 import { W_SPACE } from "../../channel/ring_layout.ts";
-import { encodeCbor } from "../../ffi/cbor.ts";
+import { encodeCbor } from "../../cbor/mod.ts";
 import { libc } from "../../ffi/libc.ts";
 import { O_CLOEXEC } from "../../ffi/platform.ts";
 import type { Self } from "../support/actor.ts";

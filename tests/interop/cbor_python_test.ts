@@ -1,6 +1,6 @@
 // Plain values on the wire are plain RFC 8949: read and written by another library in another language.
 import { assertEquals } from "@std/assert";
-import { decodeCbor, encodeCbor } from "../../ffi/cbor.ts";
+import { decodeCbor, encodeCbor } from "../../cbor/mod.ts";
 
 const READER = `
 import sys, json, cbor2

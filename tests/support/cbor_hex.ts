@@ -1,5 +1,5 @@
 // CBOR by hand, as hexadecimal digits: for messages that no encoder would write.
-import { encodeCbor } from "../../ffi/cbor.ts";
+import { encodeCbor } from "../../cbor/mod.ts";
 
 export const of = (value: unknown) => Uint8Array.from(encodeCbor(value)).toHex();
 

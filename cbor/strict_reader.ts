@@ -15,12 +15,12 @@ import {
   TYPED_ARRAYS,
   type TypedArrayClass,
   WTF8,
-} from "./cbor_kinds.ts";
-import { keyAdded, MANY_KEYS } from "./cbor_keys.ts";
-import { MAX_ITEM_DEPTH } from "./cbor_limits.ts";
-import { type Budget, makeOf, type Making } from "./cbor_objects.ts";
-import { decodeWtf8, textAt } from "./cbor_text.ts";
-import type { BytesOf } from "./cbor_read.ts";
+} from "./kinds.ts";
+import { keyAdded, MANY_KEYS } from "./slow_keys.ts";
+import { MAX_ITEM_DEPTH } from "./limits.ts";
+import { type Budget, makeOf, type Making } from "./class_objects.ts";
+import { decodeWtf8, textAt } from "./text.ts";
+import type { BytesOf } from "./plain_reader.ts";
 
 /** Gives back what a collector wrote: gets the array that it returned; `undefined` for what it knows nothing of. */
 export type Revive = (written: readonly unknown[]) => unknown;

@@ -7,15 +7,15 @@
 // One walk writes all of it (`cbor_write.ts`, `cbor_special.ts`). Two readers read it, by the same rules: one for plain
 // values (`cbor_read.ts`), which is the hot path, and one for everything (`cbor_decode.ts`). What came from a peer is read
 // by these alone.
-import { decode, type Revive } from "./cbor_decode.ts";
-import { refusal } from "./cbor_limits.ts";
-import { type BytesOf, copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./cbor_read.ts";
-import { type Collect, write, type Written } from "./cbor_write.ts";
+import { decode, type Revive } from "./strict_reader.ts";
+import { refusal } from "./limits.ts";
+import { type BytesOf, copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./plain_reader.ts";
+import { type Collect, write, type Written } from "./writer.ts";
 import { IpcError } from "../base/error.ts";
 
-export type { Revive } from "./cbor_decode.ts";
-export type { BytesOf } from "./cbor_read.ts";
-export type { Collect, Insert, Written } from "./cbor_write.ts";
+export type { Revive } from "./strict_reader.ts";
+export type { BytesOf } from "./plain_reader.ts";
+export type { Collect, Insert, Written } from "./writer.ts";
 
 /**
  * Encodes a value. Getters in it run once, and may encode other values meanwhile.

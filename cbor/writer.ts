@@ -9,19 +9,11 @@
 // into shared memory straight from where the program has it.
 
 import { types } from "node:util";
-import { isDeep, openParts, openProperties, SHALLOW, swapFrames, writeDeep } from "./cbor_deep.ts";
-import {
-  MAX_DEPTH,
-  propertyStep,
-  refuse,
-  REFUSED,
-  refusedAt,
-  RESERVED_AT_LEAST,
-  RESERVED_PER_BYTE,
-} from "./cbor_limits.ts";
-import { type Name, NAME_ROOM, NAME_WORDS, Names, Shape } from "./cbor_names.ts";
-import { isOrdinary, special, type Writer } from "./cbor_special.ts";
-import { encodeWtf8 } from "./cbor_text.ts";
+import { isDeep, openParts, openProperties, SHALLOW, swapFrames, writeDeep } from "./deep_writer.ts";
+import { MAX_DEPTH, propertyStep, refuse, REFUSED, refusedAt, RESERVED_AT_LEAST, RESERVED_PER_BYTE } from "./limits.ts";
+import { type Name, NAME_ROOM, NAME_WORDS, Names, Shape } from "./property_names.ts";
+import { isOrdinary, special, type Writer } from "./special_writer.ts";
+import { encodeWtf8 } from "./text.ts";
 import { PACK } from "../base/pack.ts";
 
 /**

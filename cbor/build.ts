@@ -5,7 +5,7 @@
 // of eight, 119 and 20 ns). So the shapes that come often get places of their own, as long as there are some left. They
 // are written out, as making code at run time would need `eval`; and each in a row of which nothing leads into the middle,
 // so that the compiler knows what the object looks like after each of them.
-import type { Row, Shape } from "./cbor_names.ts";
+import type { Row, Shape } from "./property_names.ts";
 
 /** So often a shape must have come. */
 const OFTEN = 32;

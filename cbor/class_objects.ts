@@ -1,7 +1,7 @@
 // Objects of named classes as they stand inside tag 27, `[name, …]`: what each is made of, with a check of every part.
-import type { KeyTime } from "./cbor_keys.ts";
-import { STANDARD_ERRORS, VIEWS } from "./cbor_kinds.ts";
-import { RESERVED_AT_LEAST, RESERVED_PER_BYTE, tooCostly } from "./cbor_limits.ts";
+import type { KeyTime } from "./slow_keys.ts";
+import { STANDARD_ERRORS, VIEWS } from "./kinds.ts";
+import { RESERVED_AT_LEAST, RESERVED_PER_BYTE, tooCostly } from "./limits.ts";
 
 /** An object that is being made of its parts. */
 export interface Making {

@@ -8,10 +8,10 @@
 // instead of being made into strings, and so is short text; and objects are put together by code that knows them
 // (measured: a small object 150 ns, with cbor-x 380 ns; a frame with three byte strings 0.2 and 2.7 µs).
 
-import { build } from "./cbor_build.ts";
-import { dateOfSeconds } from "./cbor_kinds.ts";
-import { LONGEST_SHAPE, type Name, NAME_WORDS, Names, Shape } from "./cbor_names.ts";
-import { NotText, textAt } from "./cbor_text.ts";
+import { build } from "./build.ts";
+import { dateOfSeconds } from "./kinds.ts";
+import { LONGEST_SHAPE, type Name, NAME_WORDS, Names, Shape } from "./property_names.ts";
+import { NotText, textAt } from "./text.ts";
 
 /** Returned for what is not plain, or not well-formed. */
 export const NOT_PLAIN: unique symbol = Symbol("not plain");

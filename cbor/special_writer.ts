@@ -4,11 +4,11 @@
 // The kind of an object is told by what it is inside, not by its prototype, which a program can change; and what it holds
 // is asked of the methods that the language came with, not of those that the object may have.
 import { types } from "node:util";
-import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS, VIEWS } from "./cbor_kinds.ts";
-import { propertyStep, refuse, tooCostly } from "./cbor_limits.ts";
+import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS, VIEWS } from "./kinds.ts";
+import { propertyStep, refuse, tooCostly } from "./limits.ts";
 import { encodeLeaf } from "./cbor_x.ts";
 import { isPlatformObject } from "./platform_object.ts";
-import { IpcFd } from "./fd.ts";
+import { IpcFd } from "../ffi/fd.ts";
 import { PACK } from "../base/pack.ts";
 
 /** How the parts of an object are written. Each is given the place to write at, and returns the place behind it. */
