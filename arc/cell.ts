@@ -1,11 +1,11 @@
 // One cell as one isolate sees it, however many IpcArc objects the isolate has for it: the mapped memory, who holds the
 // lock here, who waits for it and who watches.
 import { IpcError } from "../base/error.ts";
-import { libc } from "../ffi/libc.ts";
-import { ownThread } from "../ffi/liveness.ts";
-import { OpenThing } from "../ffi/open_things.ts";
-import type { Mapping } from "../ffi/mapping.ts";
-import { type LockResult, RobustMutex } from "../ffi/robust_mutex.ts";
+import { libc } from "../ffi/libc/libc.ts";
+import { ownThread } from "../ffi/process/liveness.ts";
+import { OpenThing } from "../ffi/process/open_things.ts";
+import type { Mapping } from "../ffi/memory/mapping.ts";
+import { type LockResult, RobustMutex } from "../ffi/memory/robust_mutex.ts";
 import { step } from "../base/step_hook.ts";
 import { timeoutError } from "../base/wait.ts";
 import { Bells, WANTS_CHANGE, WANTS_LOCK } from "./bells.ts";

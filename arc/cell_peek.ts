@@ -1,10 +1,10 @@
 // Looks into a cell without attaching to it: no lock, not counted as a holder, nothing written.
 import { decodeCbor } from "../cbor/mod.ts";
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import type { FileStatus } from "../ffi/file_status.ts";
-import { O_RDONLY } from "../ffi/platform.ts";
-import { readAt } from "../ffi/read_at.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import type { FileStatus } from "../ffi/file/file_status.ts";
+import { O_RDONLY } from "../ffi/libc/platform.ts";
+import { readAt } from "../ffi/file/read_at.ts";
 import { type ReadLayout, readLayout } from "./layout_text.ts";
 import { type CellInfo, describeCell } from "./registry.ts";
 import { checkHeader, openCellFile, readHeader } from "./segment_file.ts";

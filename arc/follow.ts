@@ -1,6 +1,6 @@
 // Follows a cell of which nothing is known but its name: for the command line.
 import { IpcError } from "../base/error.ts";
-import type { Trusted } from "../ffi/trust.ts";
+import type { Trusted } from "../ffi/file/trust.ts";
 import { type Attachment, Cell } from "./cell.ts";
 import type { PodLayout } from "./layout.ts";
 import { rawLayout, readLayout } from "./layout_text.ts";

@@ -116,7 +116,7 @@ export { type ArcOptions, IpcArc } from "./arc.ts";
 export { AtomicCell } from "./atomic.ts";
 export { IpcArcGuard } from "./guard.ts";
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";
-export type { Trust } from "../ffi/trust.ts";
+export type { Trust } from "../ffi/file/trust.ts";
 export type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";
 export type { Layout, LayoutValue } from "./layout.ts";
 export { array, bytes } from "./layout_array.ts";

@@ -1,12 +1,12 @@
 // All cells of this machine, as files show them: for the command line.
-import { listDirectory } from "../ffi/directory.ts";
-import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
-import { lockHolders } from "../ffi/lock_holders.ts";
-import { processOfThread } from "../ffi/liveness.ts";
-import { O_RDONLY } from "../ffi/platform.ts";
-import { readAt } from "../ffi/read_at.ts";
-import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../ffi/robust_mutex.ts";
-import { unlinkFile } from "../ffi/unlink.ts";
+import { listDirectory } from "../ffi/file/directory.ts";
+import { type FileStatus, fileStatus } from "../ffi/file/file_status.ts";
+import { lockHolders } from "../ffi/file/lock_holders.ts";
+import { processOfThread } from "../ffi/process/liveness.ts";
+import { O_RDONLY } from "../ffi/libc/platform.ts";
+import { readAt } from "../ffi/file/read_at.ts";
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../ffi/memory/robust_mutex.ts";
+import { unlinkFile } from "../ffi/file/unlink.ts";
 import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "./cell_name.ts";
 import { countOthers } from "./holders.ts";
 import { checkHeader, openCellFile, readHeader, removeByForce, removeDead } from "./segment_file.ts";

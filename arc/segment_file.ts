@@ -4,12 +4,12 @@
 // process dies: a shared `flock`, which says "somebody holds the cell", and one byte, by which the holders can be counted
 // (see `holders.ts`). Whoever gets the `flock` alone knows that nobody else holds the cell, and may remove it.
 import { IpcError } from "../base/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { tryLockFile } from "../ffi/file_lock.ts";
-import { type FileStatus, fileStatus, isSameFile } from "../ffi/file_status.ts";
-import { check, cString, libc, systemError } from "../ffi/libc.ts";
-import { allocate, Mapping } from "../ffi/mapping.ts";
-import { unlinkFile } from "../ffi/unlink.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { tryLockFile } from "../ffi/file/file_lock.ts";
+import { type FileStatus, fileStatus, isSameFile } from "../ffi/file/file_status.ts";
+import { check, cString, libc, systemError } from "../ffi/libc/libc.ts";
+import { allocate, Mapping } from "../ffi/memory/mapping.ts";
+import { unlinkFile } from "../ffi/file/unlink.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_FOLLOW,
@@ -23,10 +23,10 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
-} from "../ffi/platform.ts";
-import { mutexMark } from "../ffi/robust_mutex.ts";
+} from "../ffi/libc/platform.ts";
+import { mutexMark } from "../ffi/memory/robust_mutex.ts";
 import { step } from "../base/step_hook.ts";
-import { type Trusted, userText } from "../ffi/trust.ts";
+import { type Trusted, userText } from "../ffi/file/trust.ts";
 import { removeBells } from "./bells.ts";
 import { closeForDeadThreads, countOthers, join } from "./holders.ts";
 import { cellPath, SHM_FOLDER } from "./cell_name.ts";

@@ -8,7 +8,7 @@ import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS, VIEWS 
 import { propertyStep, refuse, tooCostly } from "./limits.ts";
 import { encodeLeaf } from "./cbor_x.ts";
 import { isPlatformObject } from "./platform_object.ts";
-import { IpcFd } from "../ffi/fd.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
 import { PACK } from "../base/pack.ts";
 
 /** How the parts of an object are written. Each is given the place to write at, and returns the place behind it. */

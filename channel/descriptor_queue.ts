@@ -7,13 +7,13 @@
 // A stream, not SOCK_SEQPACKET, although packets are what is sent: Linux queues at most `net.unix.max_dgram_qlen` + 1
 // packets there, 11 where nobody raised it, and some 270 here. A packet is a single write of a few bytes, which Linux
 // never splits, and its descriptors mark its end.
-import { privateEnd } from "../ffi/doorbell.ts";
+import { privateEnd } from "../ffi/event/doorbell.ts";
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { closeAllForeign } from "../ffi/foreign_fd.ts";
-import { systemError } from "../ffi/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../ffi/platform.ts";
-import { descriptorLimit } from "../ffi/resources.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { closeAllForeign } from "../ffi/file/foreign_fd.ts";
+import { systemError } from "../ffi/libc/libc.ts";
+import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../ffi/libc/platform.ts";
+import { descriptorLimit } from "../ffi/file/resources.ts";
 import {
   ensureRoomForFds,
   isTableFull,
@@ -21,8 +21,8 @@ import {
   peekBytes,
   receiveMessage,
   sendMessage,
-} from "../ffi/socket_message.ts";
-import { socketPair } from "../ffi/unix_socket.ts";
+} from "../ffi/socket/socket_message.ts";
+import { socketPair } from "../ffi/socket/unix_socket.ts";
 
 const PACKET = 16;
 /** The descriptors of a message. */

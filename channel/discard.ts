@@ -1,5 +1,5 @@
 // Lets go of a message that was decoded and that nobody will get.
-import { disposeForeign } from "../ffi/foreign_fd.ts";
+import { disposeForeign } from "../ffi/file/foreign_fd.ts";
 
 /**
  * Closes every endpoint, shared memory and descriptor in a value that came out of a message, so that their peers need not

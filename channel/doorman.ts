@@ -1,10 +1,10 @@
 // Takes the connections of a server, and lets clients in: who is allowed, has introduced itself, and for whom there is room.
 import { IpcError } from "../base/error.ts";
-import { POLLIN } from "../ffi/platform.ts";
-import { pollEventually } from "../ffi/readiness.ts";
-import { descriptorLimit } from "../ffi/resources.ts";
-import { ensureRoomForFds, isTableFull } from "../ffi/socket_message.ts";
-import type { PeerCredentials, UnixSocket } from "../ffi/unix_socket.ts";
+import { POLLIN } from "../ffi/libc/platform.ts";
+import { pollEventually } from "../ffi/event/readiness.ts";
+import { descriptorLimit } from "../ffi/file/resources.ts";
+import { ensureRoomForFds, isTableFull } from "../ffi/socket/socket_message.ts";
+import type { PeerCredentials, UnixSocket } from "../ffi/socket/unix_socket.ts";
 import { Crowd } from "./crowd.ts";
 import { IpcDuplex } from "./duplex.ts";
 import { Guests } from "./guests.ts";

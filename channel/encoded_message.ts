@@ -1,6 +1,6 @@
 // A message as it came: for relays, which pass it on without decoding it.
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
 import { cannotTravel } from "../base/pack.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { outgoing } from "./message.ts";

@@ -1,7 +1,7 @@
 // Clients that have connected to a server and not introduced themselves yet. Each takes a descriptor, and nobody knows
 // whether it ever will: so there are only so many at a time.
-import { descriptorLimit } from "../ffi/resources.ts";
-import type { UnixSocket } from "../ffi/unix_socket.ts";
+import { descriptorLimit } from "../ffi/file/resources.ts";
+import type { UnixSocket } from "../ffi/socket/unix_socket.ts";
 
 /** Guests at a time, where this process may have descriptors in plenty; and which part of its table they may take. */
 const MOST_GUESTS = 256, SHARE_OF_TABLE = 8;

@@ -1,9 +1,9 @@
 // What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
-import { createDoorbell, privateEnd } from "../ffi/doorbell.ts";
+import { createDoorbell, privateEnd } from "../ffi/event/doorbell.ts";
 import { IpcError } from "../base/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { closeForeign, isUnixSocket } from "../ffi/foreign_fd.ts";
-import { socketPair } from "../ffi/unix_socket.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { closeForeign, isUnixSocket } from "../ffi/file/foreign_fd.ts";
+import { socketPair } from "../ffi/socket/unix_socket.ts";
 import { PackedSender } from "./packed_sender.ts";
 import { RingMemory } from "./ring_memory.ts";
 import type { Arrivals, Luggage } from "./transfer.ts";

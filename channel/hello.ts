@@ -6,14 +6,14 @@
 //
 // The client makes the channel and needs no answer, so that connecting does not wait for the server to accept.
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { closeAllForeign } from "../ffi/foreign_fd.ts";
-import { systemError } from "../ffi/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE } from "../ffi/platform.ts";
-import { fileStatus } from "../ffi/file_status.ts";
-import { isAbstract } from "../ffi/socket_address.ts";
-import { ensureRoomForFds, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
-import { UnixSocket } from "../ffi/unix_socket.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { closeAllForeign } from "../ffi/file/foreign_fd.ts";
+import { systemError } from "../ffi/libc/libc.ts";
+import { EAGAIN, ECONNRESET, EPIPE } from "../ffi/libc/platform.ts";
+import { fileStatus } from "../ffi/file/file_status.ts";
+import { isAbstract } from "../ffi/socket/socket_address.ts";
+import { ensureRoomForFds, receiveMessage, sendMessage } from "../ffi/socket/socket_message.ts";
+import { UnixSocket } from "../ffi/socket/unix_socket.ts";
 import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "./handle.ts";
 import { FORMAT_VERSION } from "./ring_layout.ts";
 import { RingReceiver } from "./ring_receiver.ts";

@@ -14,9 +14,9 @@
 // The numbers of another PID namespace mean nothing here. So an owner that others there have to do with holds a lock on
 // the byte of the ring's file that has the slot's number, by an open file description of its own, from before it counts
 // as the owner until it has said that it does not hold it any more. The kernel drops it when the owner dies.
-import type { IpcFd } from "../ffi/fd.ts";
-import { isByteLocked, tryLockByte, unlockByte } from "../ffi/file_lock.ts";
-import { isAlive, ownPid, ownThread } from "../ffi/liveness.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { isByteLocked, tryLockByte, unlockByte } from "../ffi/file/file_lock.ts";
+import { isAlive, ownPid, ownThread } from "../ffi/process/liveness.ts";
 import { O_LOCK, O_NAMESPACE, O_PID, O_START, O_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./ring_layout.ts";
 
 /** The bits of a thread id, and more than Linux ever uses. */

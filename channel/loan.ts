@@ -1,7 +1,7 @@
 // Cells of the ring lent to the program, to be filled in place.
 import { integerOf } from "../base/arguments.ts";
 import { IpcError } from "../base/error.ts";
-import { OpenThing } from "../ffi/open_things.ts";
+import { OpenThing } from "../ffi/process/open_things.ts";
 import { cellsFor, paddingWord } from "./ring_layout.ts";
 import { FULL } from "./ring_sender.ts";
 import type { SenderPort } from "./sender_port.ts";

@@ -9,11 +9,11 @@
 // The price: what lies in a queue counts as "in flight", of which Linux lets a user have as many as a process may have
 // descriptors, in all processes together. So an isolate packs only so many senders at a time.
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { closeAllForeign, closeForeign } from "../ffi/foreign_fd.ts";
-import { POLLHUP } from "../ffi/platform.ts";
-import { pollUntil } from "../ffi/poll.ts";
-import { isTableFull, type ReceivedMessage, receiveMessage, sendMessage } from "../ffi/socket_message.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { closeAllForeign, closeForeign } from "../ffi/file/foreign_fd.ts";
+import { POLLHUP } from "../ffi/libc/platform.ts";
+import { pollUntil } from "../ffi/event/poll.ts";
+import { isTableFull, type ReceivedMessage, receiveMessage, sendMessage } from "../ffi/socket/socket_message.ts";
 import type { Handle } from "./handle.ts";
 
 /** Senders that an isolate packs at a time: 128 descriptors in flight, an eighth of the usual limit. */

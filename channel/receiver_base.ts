@@ -3,8 +3,8 @@ import { asFound, integerOf } from "../base/arguments.ts";
 import { printAs } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../base/event_loop.ts";
-import { closeAllForeign } from "../ffi/foreign_fd.ts";
-import { OpenThing } from "../ffi/open_things.ts";
+import { closeAllForeign } from "../ffi/file/foreign_fd.ts";
+import { OpenThing } from "../ffi/process/open_things.ts";
 import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../base/iteration.ts";
 import {
   deadlineAfter,

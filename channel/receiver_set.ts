@@ -3,8 +3,8 @@ import { printAs, stateOf } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../base/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../base/iteration.ts";
-import { POLLHUP, POLLIN } from "../ffi/platform.ts";
-import { pollMany } from "../ffi/poll.ts";
+import { POLLHUP, POLLIN } from "../ffi/libc/platform.ts";
+import { pollMany } from "../ffi/event/poll.ts";
 import {
   deadlineAfter,
   PendingWait,

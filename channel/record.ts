@@ -1,9 +1,9 @@
 // Takes the record that a ring has found apart: where its bytes are, and which descriptors came with it.
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { closeAllForeign } from "../ffi/foreign_fd.ts";
-import { MemoryFileReader } from "../ffi/memory_file.ts";
-import { isTableFull } from "../ffi/socket_message.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { closeAllForeign } from "../ffi/file/foreign_fd.ts";
+import { MemoryFileReader } from "../ffi/memory/memory_file.ts";
+import { isTableFull } from "../ffi/socket/socket_message.ts";
 import { MAX_DESCRIPTORS } from "./descriptor_queue.ts";
 import { EXTENDED_HEADER, F_DESCRIPTORS, F_OUT_OF_LINE } from "./ring_layout.ts";
 import type { RingReceiver } from "./ring_receiver.ts";

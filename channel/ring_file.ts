@@ -11,11 +11,11 @@
 // in an order that leaves the path for last, so that nobody attaches to a ring that has lost its bells.
 import { modeOf, optionsOf } from "../base/arguments.ts";
 import { IpcError } from "../base/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { tryLockFile } from "../ffi/file_lock.ts";
-import { type FileStatus, fileStatus, isSameFile } from "../ffi/file_status.ts";
-import { check, cString, libc, systemError } from "../ffi/libc.ts";
-import { allocate } from "../ffi/mapping.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { tryLockFile } from "../ffi/file/file_lock.ts";
+import { type FileStatus, fileStatus, isSameFile } from "../ffi/file/file_status.ts";
+import { check, cString, libc, systemError } from "../ffi/libc/libc.ts";
+import { allocate } from "../ffi/memory/mapping.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_FOLLOW,
@@ -25,9 +25,9 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
-} from "../ffi/platform.ts";
-import { type Trust, Trusted, userText } from "../ffi/trust.ts";
-import { unlinkFile } from "../ffi/unlink.ts";
+} from "../ffi/libc/platform.ts";
+import { type Trust, Trusted, userText } from "../ffi/file/trust.ts";
+import { unlinkFile } from "../ffi/file/unlink.ts";
 import { CELL, dataOffset, HEADER_BYTES, ringSize } from "./ring_layout.ts";
 import { RingPeek } from "./ring_peek.ts";
 import { capacityOf, RingMemory } from "./ring_memory.ts";

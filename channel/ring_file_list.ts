@@ -1,11 +1,11 @@
 // Finds the named channels of a folder, or of running processes, and what is known of them without attaching.
-import { listDirectory } from "../ffi/directory.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { tryLockFile } from "../ffi/file_lock.ts";
-import { cString, libc } from "../ffi/libc.ts";
-import { lockHolders } from "../ffi/lock_holders.ts";
-import { openedBy, type OpenFiles, openFiles } from "../ffi/open_files.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../ffi/platform.ts";
+import { listDirectory } from "../ffi/file/directory.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { tryLockFile } from "../ffi/file/file_lock.ts";
+import { cString, libc } from "../ffi/libc/libc.ts";
+import { lockHolders } from "../ffi/file/lock_holders.ts";
+import { openedBy, type OpenFiles, openFiles } from "../ffi/file/open_files.ts";
+import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../ffi/libc/platform.ts";
 import { CELL } from "./ring_layout.ts";
 import { RingPeek } from "./ring_peek.ts";
 

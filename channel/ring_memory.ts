@@ -1,9 +1,9 @@
 // The mapped memory of a ring: made, or taken over from a peer and checked.
 import { integerOf } from "../base/arguments.ts";
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { ownThread } from "../ffi/liveness.ts";
-import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/mapping.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { ownThread } from "../ffi/process/liveness.ts";
+import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/memory/mapping.ts";
 import {
   CELL,
   dataOffset,

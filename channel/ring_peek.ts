@@ -3,12 +3,12 @@
 // What is read is what senders and the receiver are working on meanwhile, and what a hostile peer may have put there.
 // So a backlog is a picture of one moment: what was received while it was taken is left out of it.
 import { IpcError } from "../base/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { type FileStatus, fileStatus } from "../ffi/file_status.ts";
-import { cString, libc, systemError } from "../ffi/libc.ts";
-import { isAlive, ownThread } from "../ffi/liveness.ts";
-import { ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY } from "../ffi/platform.ts";
-import { readAt, readWordsAt } from "../ffi/read_at.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { type FileStatus, fileStatus } from "../ffi/file/file_status.ts";
+import { cString, libc, systemError } from "../ffi/libc/libc.ts";
+import { isAlive, ownThread } from "../ffi/process/liveness.ts";
+import { ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY } from "../ffi/libc/platform.ts";
+import { readAt, readWordsAt } from "../ffi/file/read_at.ts";
 import {
   BELL_CLOSED,
   CELL,

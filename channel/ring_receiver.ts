@@ -1,13 +1,13 @@
 // The receiving side of a ring: find the next whole record, release its cells, and step over what the dead left.
-import { BellListener, ringEnd } from "../ffi/doorbell.ts";
+import { BellListener, ringEnd } from "../ffi/event/doorbell.ts";
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { libc } from "../ffi/libc.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { libc } from "../ffi/libc/libc.ts";
 import { loadOrdered } from "../base/ordered_load.ts";
-import { memoryOf } from "../ffi/mapping.ts";
-import type { MemoryFileReader } from "../ffi/memory_file.ts";
-import { O_RDONLY } from "../ffi/platform.ts";
-import { availableMemory } from "../ffi/resources.ts";
+import { memoryOf } from "../ffi/memory/mapping.ts";
+import type { MemoryFileReader } from "../ffi/memory/memory_file.ts";
+import { O_RDONLY } from "../ffi/libc/platform.ts";
+import { availableMemory } from "../ffi/file/resources.ts";
 import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./descriptor_queue.ts";
 import { type Handle, openHandle } from "./handle.ts";
 import { claimIdentity, clearIdentity } from "./identity.ts";

@@ -1,16 +1,24 @@
 // The sending side of a ring: claim, copy, commit, and wake the receiver.
 //
 // One object an isolate and ring, shared by all clones of a sender there.
-import { BellListener, createDoorbell, hasListener, isShared, ring, ringShared, ringToGive } from "../ffi/doorbell.ts";
+import {
+  BellListener,
+  createDoorbell,
+  hasListener,
+  isShared,
+  ring,
+  ringShared,
+  ringToGive,
+} from "../ffi/event/doorbell.ts";
 import { IpcError } from "../base/error.ts";
-import { libc } from "../ffi/libc.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { hasEnded, ownThread } from "../ffi/liveness.ts";
-import { ENOSPC, O_WRONLY, POLLIN } from "../ffi/platform.ts";
+import { libc } from "../ffi/libc/libc.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { hasEnded, ownThread } from "../ffi/process/liveness.ts";
+import { ENOSPC, O_WRONLY, POLLIN } from "../ffi/libc/platform.ts";
 import { loadOrdered } from "../base/ordered_load.ts";
-import { pollUntil } from "../ffi/poll.ts";
+import { pollUntil } from "../ffi/event/poll.ts";
 import { step } from "../base/step_hook.ts";
-import { writeMemoryFile } from "../ffi/memory_file.ts";
+import { writeMemoryFile } from "../ffi/memory/memory_file.ts";
 import { sendDescriptors, sendSpaceBell } from "./descriptor_queue.ts";
 import { type Handle, openHandle, type SenderHandle } from "./handle.ts";
 import { PackedSender, packSender, unpacked } from "./packed_sender.ts";

@@ -1,5 +1,5 @@
 // Memory that a burst took is given back to the system once the burst is over.
-import { memoryOf, punchHole } from "../ffi/mapping.ts";
+import { memoryOf, punchHole } from "../ffi/memory/mapping.ts";
 import { CELL, dataOffset, W_COMMIT, W_TRIMS } from "./ring_layout.ts";
 import type { RingMemory } from "./ring_memory.ts";
 

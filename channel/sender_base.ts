@@ -1,7 +1,7 @@
 // What typed and byte senders have in common: everything but the encoding.
 import { printAs } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
-import { OpenThing } from "../ffi/open_things.ts";
+import { OpenThing } from "../ffi/process/open_things.ts";
 import { afterOthers } from "../base/event_loop.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../base/wait.ts";
 import { closeSenderHandle, isClosed, isSenderHandle, packHandle, type SenderHandle } from "./handle.ts";

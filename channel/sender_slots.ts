@@ -11,9 +11,9 @@
 // commit, before it had looked for the receiver again after that end was attached; and one that could not open the
 // memory, as it has no /proc or is not allowed to.
 import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { ownDescription } from "../ffi/file_lock.ts";
-import { ownThread } from "../ffi/liveness.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { ownDescription } from "../ffi/file/file_lock.ts";
+import { ownThread } from "../ffi/process/liveness.ts";
 import { claimIdentity, clearIdentity, lockIdentity } from "./identity.ts";
 import { O_CELLS, SLOT_WORDS, SLOTS, W_NAMESPACE, W_SLOTS } from "./ring_layout.ts";
 import type { RingMemory } from "./ring_memory.ts";

@@ -4,10 +4,10 @@ import { printAs, stateOf } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../base/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions } from "../base/iteration.ts";
-import { POLLIN } from "../ffi/platform.ts";
-import { pollMany } from "../ffi/poll.ts";
-import { isTableFull } from "../ffi/socket_message.ts";
-import { UnixSocket } from "../ffi/unix_socket.ts";
+import { POLLIN } from "../ffi/libc/platform.ts";
+import { pollMany } from "../ffi/event/poll.ts";
+import { isTableFull } from "../ffi/socket/socket_message.ts";
+import { UnixSocket } from "../ffi/socket/unix_socket.ts";
 import {
   deadlineAfter,
   PendingWait,

@@ -3,7 +3,7 @@
 // A name that a server gets by itself says the kind, so that the client's mistake is an error where it is made, and no
 // server hears of it. A path says nothing: there the server finds out, by the number of channels that the client brings.
 import { IpcError } from "../base/error.ts";
-import { freshAbstractName } from "../ffi/socket_address.ts";
+import { freshAbstractName } from "../ffi/socket/socket_address.ts";
 
 /** What a kind of server is called, and how it is connected to. */
 export interface ServerKind {

@@ -2,11 +2,11 @@
 import { asFound, integerOf } from "../base/arguments.ts";
 import { printAs, stateOf } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { closeForeign } from "../ffi/foreign_fd.ts";
-import { allocate, checkSealed, LastingMapping, sealedMemory } from "../ffi/mapping.ts";
-import { ENOMEM } from "../ffi/platform.ts";
-import { availableMemory } from "../ffi/resources.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { closeForeign } from "../ffi/file/foreign_fd.ts";
+import { allocate, checkSealed, LastingMapping, sealedMemory } from "../ffi/memory/mapping.ts";
+import { ENOMEM } from "../ffi/libc/platform.ts";
+import { availableMemory } from "../ffi/file/resources.ts";
 import { type Kind, type Luggage, onArrival, PACK } from "./transfer.ts";
 
 /** From so many bytes on it is worth asking whether there is as much. */

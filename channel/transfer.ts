@@ -3,8 +3,8 @@
 // In the value they become `27(["isthmus", kind, first descriptor, …])`; the descriptors go beside the message, by
 // number. Whatever is moved by sending is taken from its owner only when the send has succeeded.
 import { IpcError } from "../base/error.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { closeAllForeign, closeForeign, disposeForeign } from "../ffi/foreign_fd.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { closeAllForeign, closeForeign, disposeForeign } from "../ffi/file/foreign_fd.ts";
 import { PACK } from "../base/pack.ts";
 import { closeAll } from "./descriptor_queue.ts";
 

@@ -1,7 +1,7 @@
 // A new channel that nobody has used yet. It takes no descriptor and no memory until either end is: what is made and
 // closed again, or given up on the way to its first use, costs no system call.
-import { libc } from "../ffi/libc.ts";
-import { OpenThing } from "../ffi/open_things.ts";
+import { libc } from "../ffi/libc/libc.ts";
+import { OpenThing } from "../ffi/process/open_things.ts";
 import { createChannel } from "./handle.ts";
 import { capacityOf } from "./ring_memory.ts";
 import { RingReceiver } from "./ring_receiver.ts";

@@ -2,11 +2,11 @@
 
 import { IpcArc, u32 } from "../arc/mod.ts";
 import { channel } from "../channel/mod.ts";
-import { listDirectory, readTextFile } from "../ffi/directory.ts";
-import { libc } from "../ffi/libc.ts";
-import { checkSealed, Mapping, sealedMemory } from "../ffi/mapping.ts";
-import { platform } from "../ffi/platform.ts";
-import { descriptorLimit, fileSystemSpace } from "../ffi/resources.ts";
+import { listDirectory, readTextFile } from "../ffi/file/directory.ts";
+import { libc } from "../ffi/libc/libc.ts";
+import { checkSealed, Mapping, sealedMemory } from "../ffi/memory/mapping.ts";
+import { platform } from "../ffi/libc/platform.ts";
+import { descriptorLimit, fileSystemSpace } from "../ffi/file/resources.ts";
 import { ADDITIONS, runPeer } from "./doctor_peer.ts";
 
 /** What a check has found. */

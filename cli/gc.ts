@@ -3,7 +3,7 @@ import { collectStaleCells, listCells } from "../arc/registry.ts";
 import { removeEmptyRingFile } from "../channel/ring_file.ts";
 import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/ring_file_list.ts";
 import { IpcError } from "../base/error.ts";
-import { fileStatus } from "../ffi/file_status.ts";
+import { fileStatus } from "../ffi/file/file_status.ts";
 import { type Command, Refused } from "./command.ts";
 import { checkIsPath } from "./operand_name.ts";
 import { printable } from "./text.ts";

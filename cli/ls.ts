@@ -6,8 +6,8 @@ import {
   type NamedChannelInfo,
   namedChannelInfo,
 } from "../channel/ring_file_list.ts";
-import { fileStatus } from "../ffi/file_status.ts";
-import { type OpenFiles, openFiles, processName } from "../ffi/open_files.ts";
+import { fileStatus } from "../ffi/file/file_status.ts";
+import { type OpenFiles, openFiles, processName } from "../ffi/file/open_files.ts";
 import { type Command, Refused } from "./command.ts";
 import { checkName, isPath } from "./operand_name.ts";
 import { type TableCell, writeTable } from "./table.ts";

@@ -5,7 +5,7 @@ import { describe, type NamedChannelInfo } from "../channel/ring_file_list.ts";
 import { FORMAT_VERSION } from "../channel/ring_layout.ts";
 import { type Backlog, RingPeek, type WaitingMessage } from "../channel/ring_peek.ts";
 import { decodeCbor } from "../cbor/mod.ts";
-import { openFiles } from "../ffi/open_files.ts";
+import { openFiles } from "../ffi/file/open_files.ts";
 import { type Call, type Command, Refused, UsageError } from "./command.ts";
 import { type Json, jsonOf } from "./json_value.ts";
 import { cellDocument, channelDocument, holdersText, lockedText, processesText, stateText } from "./ls.ts";

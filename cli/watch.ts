@@ -2,7 +2,7 @@
 import { FollowedCell } from "../arc/follow.ts";
 import { RingPeek } from "../channel/ring_peek.ts";
 import { CELL } from "../channel/ring_layout.ts";
-import { isSameFile } from "../ffi/file_status.ts";
+import { isSameFile } from "../ffi/file/file_status.ts";
 import { millisecondsOf } from "./arguments.ts";
 import { type Call, type Command, UsageError } from "./command.ts";
 import { jsonOf } from "./json_value.ts";

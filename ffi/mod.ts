@@ -15,13 +15,13 @@
  * @module
  */
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";
-export { IpcFd } from "./fd.ts";
-export { type ReceivedFds, recvFds, recvFdsSync, sendFds, sendFdsSync } from "./fd_passing.ts";
+export { IpcFd } from "./file/fd.ts";
+export { type ReceivedFds, recvFds, recvFdsSync, sendFds, sendFdsSync } from "./socket/fd_passing.ts";
 export {
   type PeerCredentials,
   type UnixListenOptions,
   UnixSocket,
   type UnixSocketOptions,
   type UnixSocketType,
-} from "./unix_socket.ts";
+} from "./socket/unix_socket.ts";
 export type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { IpcArc, IpcError, struct, u32 } from "../arc/mod.ts";
 import { channel, IpcSharedMemory, OpaqueIpcSender } from "../channel/mod.ts";
-import { cString, libc } from "../ffi/libc.ts";
-import { fileStatus } from "../ffi/file_status.ts";
+import { cString, libc } from "../ffi/libc/libc.ts";
+import { fileStatus } from "../ffi/file/file_status.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { arcTest, child, codeOf, mayRun } from "./support/arc_processes.ts";
 

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { IpcArc, struct, u32, u64 } from "../arc/mod.ts";
 import { cellInfo, listCells, removeCell, removeStaleCells } from "../arc/registry.ts";
-import { fileStatus } from "../ffi/file_status.ts";
+import { fileStatus } from "../ffi/file/file_status.ts";
 import { arcTest, child, codeOf, freshName } from "./support/arc_processes.ts";
 
 const exists = (cell: string) => fileStatus(`/dev/shm/isthmus.${cell}`) !== undefined;

@@ -1,7 +1,7 @@
 // Waiting for the lock of another process without blocking: bells, deaths, order.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { IpcArc, IpcError, struct, u32 } from "../arc/mod.ts";
-import { listDirectory } from "../ffi/directory.ts";
+import { listDirectory } from "../ffi/file/directory.ts";
 import { arcTest, child } from "./support/arc_processes.ts";
 
 /** Runs a test without the timer that looks for deaths: what happens then, a bell has done. */

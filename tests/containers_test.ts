@@ -11,7 +11,7 @@ import {
   IpcServer,
   IpcSharedMemory,
 } from "../mod.ts";
-import { createDoorbell } from "../ffi/doorbell.ts";
+import { createDoorbell } from "../ffi/event/doorbell.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { containerTest } from "./support/containers.ts";

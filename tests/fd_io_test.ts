@@ -1,7 +1,7 @@
 // Reading and writing through descriptors, and passing them, with time-outs and signals.
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { channel, IpcError, IpcFd, recvFds, recvFdsSync, sendFds, sendFdsSync, UnixSocket } from "../mod.ts";
-import { createDoorbell } from "../ffi/doorbell.ts";
+import { createDoorbell } from "../ffi/event/doorbell.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { Folder } from "./support/folder.ts";
 import { test } from "./support/test.ts";
@@ -126,7 +126,7 @@ if (Deno.permissions.querySync({ name: "write" }).state === "granted") {
 
 /** A descriptor of a file that Deno does not know. */
 async function opened(path: string): Promise<number> {
-  const { libc, cString } = await import("../ffi/libc.ts");
+  const { libc, cString } = await import("../ffi/libc/libc.ts");
   return libc().c.open(cString(path), 2 | 0o2000000, 0);
 }
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { type IpcFd, type ReceivedFds, recvFds, recvFdsSync, sendFds, sendFdsSync, UnixSocket } from "../mod.ts";
-import { createDoorbell } from "../ffi/doorbell.ts";
-import { libc } from "../ffi/libc.ts";
-import { sameFileKey } from "../ffi/mapping.ts";
+import { createDoorbell } from "../ffi/event/doorbell.ts";
+import { libc } from "../ffi/libc/libc.ts";
+import { sameFileKey } from "../ffi/memory/mapping.ts";
 import { assertIpcError, soon } from "./support/assert_ipc.ts";
 import { Folder } from "./support/folder.ts";
 import { processTest } from "./support/test.ts";

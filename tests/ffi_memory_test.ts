@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { IpcFd, IpcSender } from "../mod.ts";
 import { channel } from "../mod.ts";
-import { IpcFd as Fd } from "../ffi/fd.ts";
-import { libc } from "../ffi/libc.ts";
-import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/mapping.ts";
-import { writeMemoryFile } from "../ffi/memory_file.ts";
-import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../ffi/platform.ts";
-import { RobustMutex } from "../ffi/robust_mutex.ts";
+import { IpcFd as Fd } from "../ffi/file/fd.ts";
+import { libc } from "../ffi/libc/libc.ts";
+import { checkSealed, fileSize, Mapping, sealedMemory } from "../ffi/memory/mapping.ts";
+import { writeMemoryFile } from "../ffi/memory/memory_file.ts";
+import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../ffi/libc/platform.ts";
+import { RobustMutex } from "../ffi/memory/robust_mutex.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { patience } from "./support/patience.ts";

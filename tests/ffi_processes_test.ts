@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { IpcFd } from "../mod.ts";
-import { BellListener, createDoorbell, drain, hasListener, ring } from "../ffi/doorbell.ts";
-import { hasEnded, isAlive, ownThread } from "../ffi/liveness.ts";
-import { pollUntil } from "../ffi/poll.ts";
+import { BellListener, createDoorbell, drain, hasListener, ring } from "../ffi/event/doorbell.ts";
+import { hasEnded, isAlive, ownThread } from "../ffi/process/liveness.ts";
+import { pollUntil } from "../ffi/event/poll.ts";
 import type { Self } from "./support/actor.ts";
 import { soon } from "./support/assert_ipc.ts";
 import { patience } from "./support/patience.ts";

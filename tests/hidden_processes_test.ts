@@ -1,7 +1,7 @@
 // Where /proc hides the processes of other users (`hidepid`, systemd's `ProtectProc`), threads of theirs still live.
 import { assertEquals } from "@std/assert";
 import { channel, IpcBytesReceiver, IpcBytesSender, type IpcReceiver, type IpcSender } from "../mod.ts";
-import { ownThread, type ThreadIdentity } from "../ffi/liveness.ts";
+import { ownThread, type ThreadIdentity } from "../ffi/process/liveness.ts";
 import { soon } from "./support/assert_ipc.ts";
 import { Folder } from "./support/folder.ts";
 import { Child, mayContain } from "./support/processes.ts";

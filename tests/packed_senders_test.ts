@@ -2,12 +2,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, duplex, type IpcError, type IpcReceiver, type IpcSender } from "../mod.ts";
 import { encodeCbor } from "../cbor/mod.ts";
-import { createDoorbell } from "../ffi/doorbell.ts";
+import { createDoorbell } from "../ffi/event/doorbell.ts";
 import type { RingReceiver } from "../channel/ring_receiver.ts";
-import type { IpcFd } from "../ffi/fd.ts";
-import { sealedMemory } from "../ffi/mapping.ts";
-import { receiveMessage, sendMessage } from "../ffi/socket_message.ts";
-import { socketPair } from "../ffi/unix_socket.ts";
+import type { IpcFd } from "../ffi/file/fd.ts";
+import { sealedMemory } from "../ffi/memory/mapping.ts";
+import { receiveMessage, sendMessage } from "../ffi/socket/socket_message.ts";
+import { socketPair } from "../ffi/socket/unix_socket.ts";
 import { Message } from "../channel/message.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";

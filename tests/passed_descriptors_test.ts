@@ -1,6 +1,6 @@
 // Open files inside messages: IpcFd.
 import { assert, assertEquals } from "@std/assert";
-import { createDoorbell, drain, ring } from "../ffi/doorbell.ts";
+import { createDoorbell, drain, ring } from "../ffi/event/doorbell.ts";
 import { channel, IpcFd, type IpcReceiver, type IpcSender, UnixSocket } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";

@@ -14,9 +14,9 @@ import {
 import { IpcBytesSender } from "../channel/bytes_sender.ts";
 import { openChannel } from "./support/open_channel.ts";
 import { RingMemory } from "../channel/ring_memory.ts";
-import { IpcFd } from "../ffi/fd.ts";
-import { cString, libc } from "../ffi/libc.ts";
-import { O_CLOEXEC, O_RDWR } from "../ffi/platform.ts";
+import { IpcFd } from "../ffi/file/fd.ts";
+import { cString, libc } from "../ffi/libc/libc.ts";
+import { O_CLOEXEC, O_RDWR } from "../ffi/libc/platform.ts";
 import { IpcBytesReceiver } from "../mod.ts";
 import { folderTest } from "./support/folder.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";

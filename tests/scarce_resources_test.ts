@@ -1,7 +1,7 @@
 // What the system shares out has run out: every call says so, takes nothing from its owner, leaves nothing behind, and
 // works when there is some again. Descriptors have a test of their own: full_descriptor_table_test.ts.
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { libc } from "../ffi/libc.ts";
+import { libc } from "../ffi/libc/libc.ts";
 import { processTest } from "./support/test.ts";
 
 const MAIN = new URL("./support/scarce.ts", import.meta.url).pathname;

@@ -1,8 +1,8 @@
 // Code of the program that runs while a value is written: getters, which may send, and close what they like; and what never runs.
 import { assert, assertEquals } from "@std/assert";
 import { channel, IpcArc, IpcError, IpcFd } from "../mod.ts";
-import { cString, libc } from "../ffi/libc.ts";
-import { MFD_CLOEXEC } from "../ffi/platform.ts";
+import { cString, libc } from "../ffi/libc/libc.ts";
+import { MFD_CLOEXEC } from "../ffi/libc/platform.ts";
 import { arcTest } from "./support/arc_processes.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { filled, manyKeys, whereTo } from "./support/odd_values.ts";

@@ -1,11 +1,11 @@
 // Bodies of messages that do not fit into the ring travel in files that a peer has made: none is believed.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { bytesChannel, channel, IpcError, type IpcReceiver, IpcServer } from "../../mod.ts";
-import { IpcFd } from "../../ffi/fd.ts";
-import { libc } from "../../ffi/libc.ts";
-import { O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY } from "../../ffi/platform.ts";
-import { createDoorbell } from "../../ffi/doorbell.ts";
-import { writeMemoryFile } from "../../ffi/memory_file.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { O_CLOEXEC, O_RDONLY, O_RDWR, O_WRONLY } from "../../ffi/libc/platform.ts";
+import { createDoorbell } from "../../ffi/event/doorbell.ts";
+import { writeMemoryFile } from "../../ffi/memory/memory_file.ts";
 import type { Self } from "../support/actor.ts";
 import { assertIpcError, assertIpcErrorSync } from "../support/assert_ipc.ts";
 import { patience } from "../support/patience.ts";

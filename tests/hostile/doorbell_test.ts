@@ -2,10 +2,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { channel, type IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
 import { W_BELL, W_SPACE } from "../../channel/ring_layout.ts";
-import { createDoorbell, isShared, privateEnd } from "../../ffi/doorbell.ts";
-import { IpcFd } from "../../ffi/fd.ts";
-import { libc } from "../../ffi/libc.ts";
-import { O_RDONLY, O_WRONLY, platform } from "../../ffi/platform.ts";
+import { createDoorbell, isShared, privateEnd } from "../../ffi/event/doorbell.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { O_RDONLY, O_WRONLY, platform } from "../../ffi/libc/platform.ts";
 import type { Self } from "../support/actor.ts";
 import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
 import { patience } from "../support/patience.ts";

@@ -24,12 +24,12 @@ import { RingSender } from "../../channel/ring_sender.ts";
 import { IpcReceiver as Receiver } from "../../channel/receiver.ts";
 import { IpcSender as Sender } from "../../channel/sender.ts";
 import { SenderPort } from "../../channel/sender_port.ts";
-import { IpcFd } from "../../ffi/fd.ts";
-import { libc } from "../../ffi/libc.ts";
-import { Mapping } from "../../ffi/mapping.ts";
-import { F_ADD_SEALS, F_GETFL, F_SETFL, MFD_ALLOW_SEALING, MFD_CLOEXEC, O_NONBLOCK } from "../../ffi/platform.ts";
-import { sendMessage } from "../../ffi/socket_message.ts";
-import { UnixSocket } from "../../ffi/unix_socket.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { Mapping } from "../../ffi/memory/mapping.ts";
+import { F_ADD_SEALS, F_GETFL, F_SETFL, MFD_ALLOW_SEALING, MFD_CLOEXEC, O_NONBLOCK } from "../../ffi/libc/platform.ts";
+import { sendMessage } from "../../ffi/socket/socket_message.ts";
+import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 
 /** Seals of a memory file, for {@linkcode memoryFile}. */
 export const SEAL = 1, SHRINK = 2, GROW = 4, WRITE = 8, FUTURE_WRITE = 16;

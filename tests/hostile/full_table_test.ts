@@ -1,9 +1,9 @@
 // The receiver's descriptor table is full while senders wait for room, and give it bells: no message is lost by it.
 import { assert, assertEquals } from "@std/assert";
 import { channel, IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
-import { createDoorbell } from "../../ffi/doorbell.ts";
-import type { IpcFd } from "../../ffi/fd.ts";
-import { isTableFull } from "../../ffi/socket_message.ts";
+import { createDoorbell } from "../../ffi/event/doorbell.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
+import { isTableFull } from "../../ffi/socket/socket_message.ts";
 import type { Self } from "../support/actor.ts";
 import { soon } from "../support/assert_ipc.ts";
 import { processTest } from "../support/test.ts";

@@ -1,11 +1,11 @@
 // The grammar of a hostile peer: one step is one thing that it may do with what it holds, chosen by a seeded number.
 import { paddingWord, W_BELL, W_HEAD, W_READ, W_SPACE, W_TAIL } from "../../channel/ring_layout.ts";
 import { encodeCbor } from "../../cbor/mod.ts";
-import { createDoorbell } from "../../ffi/doorbell.ts";
-import { IpcFd } from "../../ffi/fd.ts";
-import { libc } from "../../ffi/libc.ts";
-import { writeMemoryFile } from "../../ffi/memory_file.ts";
-import { O_CLOEXEC, O_RDONLY } from "../../ffi/platform.ts";
+import { createDoorbell } from "../../ffi/event/doorbell.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { writeMemoryFile } from "../../ffi/memory/memory_file.ts";
+import { O_CLOEXEC, O_RDONLY } from "../../ffi/libc/platform.ts";
 import { damage } from "../support/damage.ts";
 import type { Random } from "../support/open_channel.ts";
 import {

@@ -1,6 +1,6 @@
 // Processes that write into a channel as fast as they can, each in a way of its own.
 import { paddingWord, W_COMMIT, W_HEAD, W_SLOTS, W_SPACE, W_TAIL } from "../../channel/ring_layout.ts";
-import { createDoorbell } from "../../ffi/doorbell.ts";
+import { createDoorbell } from "../../ffi/event/doorbell.ts";
 import type { Self } from "../support/actor.ts";
 import { damage } from "../support/damage.ts";
 import { Random } from "../support/open_channel.ts";

@@ -1,6 +1,6 @@
 // A file system whose files answer as slowly as their owner likes: FUSE, by hand. Needs root, and /dev/fuse.
-import { libc } from "../../ffi/libc.ts";
-import { O_CLOEXEC, O_RDWR, platform } from "../../ffi/platform.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { O_CLOEXEC, O_RDWR, platform } from "../../ffi/libc/platform.ts";
 import type { Self } from "../support/actor.ts";
 
 const LOOKUP = 1, FORGET = 2, GETATTR = 3, OPEN = 14, READ = 15, RELEASE = 18, FLUSH = 25, INIT = 26, INTERRUPT = 36;

@@ -1,7 +1,7 @@
 // A program transfers a buffer over shared memory: that is refused, or harms nobody.
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { array, bytesChannel, channel, f64, IpcArc, IpcSharedMemory } from "../../mod.ts";
-import { pinnedAddresses } from "../../ffi/mapping.ts";
+import { pinnedAddresses } from "../../ffi/memory/mapping.ts";
 import { processTest, test } from "../support/test.ts";
 import type { Self } from "../support/actor.ts";
 

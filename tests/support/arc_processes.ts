@@ -2,9 +2,9 @@
 import { assertEquals } from "@std/assert";
 import type * as arc from "../../arc/mod.ts";
 import type * as registry from "../../arc/registry.ts";
-import { listDirectory } from "../../ffi/directory.ts";
-import { fileStatus } from "../../ffi/file_status.ts";
-import { libc } from "../../ffi/libc.ts";
+import { listDirectory } from "../../ffi/file/directory.ts";
+import { fileStatus } from "../../ffi/file/file_status.ts";
+import { libc } from "../../ffi/libc/libc.ts";
 import type { ChildIo } from "./arc_child.ts";
 
 // Opened once, and for good: not a leak of the test that happens to be the first.

@@ -12,11 +12,11 @@ import {
   IpcServer,
   IpcSharedMemory,
 } from "../../mod.ts";
-import { createDoorbell } from "../../ffi/doorbell.ts";
-import { POLLIN } from "../../ffi/platform.ts";
-import { pollEventually } from "../../ffi/readiness.ts";
-import { sendFdsSync } from "../../ffi/fd_passing.ts";
-import { UnixSocket } from "../../ffi/unix_socket.ts";
+import { createDoorbell } from "../../ffi/event/doorbell.ts";
+import { POLLIN } from "../../ffi/libc/platform.ts";
+import { pollEventually } from "../../ffi/event/readiness.ts";
+import { sendFdsSync } from "../../ffi/socket/fd_passing.ts";
+import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf } from "./leftovers.ts";
 import { patience } from "./patience.ts";

@@ -1,7 +1,7 @@
 // Runs as another user, in a mount namespace whose /proc hides the processes of others: says which threads live, and
 // receives from a named channel.
 import { IpcBytesReceiver } from "../../mod.ts";
-import { isAlive, type ThreadIdentity } from "../../ffi/liveness.ts";
+import { isAlive, type ThreadIdentity } from "../../ffi/process/liveness.ts";
 
 const [path, ...threads] = Deno.args as [string, ...string[]];
 const receiver = IpcBytesReceiver.create(path, { trust: "anyone" });

@@ -1,5 +1,5 @@
 // Values with something odd about them, for tests: arrays with holes, keys that were defined, one of every kind.
-import { cString, libc } from "../../ffi/libc.ts";
+import { cString, libc } from "../../ffi/libc/libc.ts";
 
 /** Bytes. */
 export const bytes = (...values: number[]) => Uint8Array.from(values);

@@ -6,7 +6,7 @@ import { RingReceiver } from "../../channel/ring_receiver.ts";
 import { RingSender } from "../../channel/ring_sender.ts";
 import { IpcSender } from "../../channel/sender.ts";
 import { SenderPort } from "../../channel/sender_port.ts";
-import type { IpcFd } from "../../ffi/fd.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
 
 /** Both ends, and what lies between them. */
 export interface OpenChannel<T> {

@@ -12,9 +12,9 @@ import {
   IpcServer,
   IpcSharedMemory,
 } from "../../mod.ts";
-import { createDoorbell } from "../../ffi/doorbell.ts";
-import { libc } from "../../ffi/libc.ts";
-import { EFBIG, ENOMEM, ETOOMANYREFS, platform } from "../../ffi/platform.ts";
+import { createDoorbell } from "../../ffi/event/doorbell.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { EFBIG, ENOMEM, ETOOMANYREFS, platform } from "../../ffi/libc/platform.ts";
 import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf, openSignalSockets } from "./leftovers.ts";
 import { patience } from "./patience.ts";

@@ -1,7 +1,7 @@
 // Registers tests: with the sanitizers on, a bound against hanging, a look at what is left behind, and only where the
 // permissions that a test needs were granted.
-import { pollsAtRest } from "../../ffi/readiness.ts";
-import { libc } from "../../ffi/libc.ts";
+import { pollsAtRest } from "../../ffi/event/readiness.ts";
+import { libc } from "../../ffi/libc/libc.ts";
 import { Leftovers } from "./leftovers.ts";
 import { patience } from "./patience.ts";
 import { Processes } from "./processes.ts";

@@ -1,0 +1,279 @@
+// A pipe that wakes a waiting peer: the ringer holds the write end, the listener the read end.
+//
+// The bytes mean nothing; what they announce is in shared memory. The kernel adds the two facts that shared memory
+// cannot hold: end of file when every ringer is gone, an error when the listener is, also after SIGKILL.
+import type net from "node:net";
+import { adoptForReading } from "./adopt.ts";
+import { IpcError } from "../../base/error.ts";
+import { turned } from "../../base/event_loop.ts";
+import { IpcFd } from "../file/fd.ts";
+import { closeForeign } from "../file/foreign_fd.ts";
+import { fileStatus } from "../file/file_status.ts";
+import { check, cString, libc } from "../libc/libc.ts";
+import {
+  EAGAIN,
+  F_GETFL,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDWR,
+  O_WRONLY,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  SPLICE_F_NONBLOCK,
+} from "../libc/platform.ts";
+import { pollUntil } from "./poll.ts";
+
+/**
+ * Ends whose open file a peer has as well, and could take O_NONBLOCK away from: a plain write to a full pipe, or a read of
+ * an empty one, might never return.
+ */
+const shared = new WeakSet<IpcFd>();
+
+/** Whether a peer can make plain writes and reads of this end block; see {@linkcode ringShared}. */
+export function isShared(fd: IpcFd): boolean {
+  return shared.has(fd);
+}
+
+/** The file system of unnamed pipes; known once one was made. */
+let pipeDevice: string | undefined;
+
+/** A new doorbell: the descriptor to listen on, and the descriptor to ring with. */
+export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
+  const { c, errnoCell } = libc();
+  const fds = new Int32Array(2);
+  check(c.pipe2(fds, O_CLOEXEC | O_NONBLOCK), errnoCell[0]!, "pipe2", "Cannot create a doorbell");
+  // A peer of another user may open its end anew, too. Nobody else can reach it: it has no name.
+  c.fchmod(fds[0]!, 0o666);
+  return [new IpcFd(fds[0]!), new IpcFd(fds[1]!)];
+}
+
+/**
+ * An end of a doorbell that came from a peer, made this process's own: the peer shares the open file, and could take
+ * O_NONBLOCK away from it.
+ *
+ * @param fd The end as it came; closed, or returned where the system does not let it be opened anew, and then
+ * {@linkcode isShared}.
+ * @param flags `O_RDONLY` for the listening end, `O_WRONLY` for the other.
+ * @throws {IpcError} `Corrupt` if it is no pipe, or the other end of one; it is closed then.
+ */
+export function privateEnd(fd: IpcFd, flags: number): IpcFd {
+  const problem = problemOf(fd.fd, flags);
+  if (problem !== undefined) {
+    closeForeign(fd);
+    throw new IpcError("Corrupt", `Cannot use the doorbell that a peer sent: ${problem}`);
+  }
+  const own = openedAnew(fd, flags);
+  if (own !== undefined) fd.close();
+  else shared.add(fd); // where nobody listens any more, or a peer has taken the permission away
+  return own ?? fd;
+}
+
+/** Not a FIFO of some file system either: opening that may wait for the program behind it. */
+function problemOf(fd: number, flags: number): string | undefined {
+  const { c } = libc();
+  const status = fileStatus(fd);
+  if (status?.pipe !== true) return "it is not a pipe";
+  if (pipeDevice === undefined) {
+    const fds = new Int32Array(2);
+    if (c.pipe2(fds, O_CLOEXEC) === 0) {
+      pipeDevice = fileStatus(fds[0]!)?.device;
+      c.close(fds[0]!), c.close(fds[1]!);
+    }
+  }
+  if (pipeDevice !== undefined && status.device !== pipeDevice) return "it is a FIFO with a name";
+  const mode = c.fcntl(fd, F_GETFL, 0) & (O_WRONLY | O_RDWR);
+  return mode === flags ? undefined : `it is ${mode === O_RDWR ? "both ends" : "the other end"} of the pipe`;
+}
+
+/** Another open file for the ringing end of a doorbell, to give away; where there is none, both ends are shared. */
+export function ringToGive(fd: IpcFd): IpcFd {
+  const own = openedAnew(fd, O_WRONLY);
+  if (own !== undefined) return own;
+  shared.add(fd);
+  return fd.clone();
+}
+
+/** Another open file for a pipe; `undefined` if nobody listens any more, without /proc, or for another user's pipe. */
+function openedAnew(fd: IpcFd, flags: number): IpcFd | undefined {
+  const own = libc().c.open(cString(`/proc/self/fd/${fd.fd}`), flags | O_NONBLOCK | O_CLOEXEC, 0);
+  return own < 0 ? undefined : new IpcFd(own);
+}
+
+const ONE_BYTE = new Uint8Array([1]);
+// One byte would do; more at once shortens the way back after a burst.
+const DRAIN = new Uint8Array(4096);
+
+/** As many reads as a pipe holds, and no more: a peer may write all the time. What is left only means one look more. */
+const MOST_READS = 16;
+
+/**
+ * Wakes the listener.
+ *
+ * @returns `false` if no listener is left. A full pipe counts as rung: its reader has not seen the earlier bytes yet.
+ */
+export function ring(fd: number): boolean {
+  const { c, errnoCell } = libc();
+  if (c.write(fd, ONE_BYTE, 1n) >= 0) return true;
+  return errnoCell[0]! === EAGAIN;
+}
+
+let oneByte: Uint8Array<ArrayBuffer> | undefined;
+
+/** The same by an end that is {@linkcode isShared}: never blocks, whatever flags a peer has set. */
+export function ringShared(fd: number): boolean {
+  const { c, errnoCell } = libc();
+  if (oneByte === undefined) {
+    const iovec = new BigUint64Array([BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(ONE_BYTE))), 1n]);
+    oneByte = new Uint8Array(iovec.buffer);
+  }
+  if (c.vmsplice(fd, oneByte, 1n, SPLICE_F_NONBLOCK) >= 0) return true;
+  return errnoCell[0]! === EAGAIN;
+}
+
+/** Rings an end of either kind. */
+export function ringEnd(fd: IpcFd): boolean {
+  return shared.has(fd) ? ringShared(fd.fd) : ring(fd.fd);
+}
+
+/** Whether anybody still holds the listening end, by one system call. */
+export function hasListener(fd: number): boolean {
+  return (pollUntil(fd, 0, 0) & POLLERR) === 0;
+}
+
+/** Takes the bytes out that ringers left. */
+export function drain(fd: number): void {
+  const { c } = libc();
+  for (let i = 0; i < MOST_READS && c.read(fd, DRAIN, BigInt(DRAIN.length)) === DRAIN.length; i++);
+}
+
+/** Where the bytes of shared ends go. */
+let nowhere = -1;
+
+function drainShared(fd: number): void {
+  const { c } = libc();
+  if (nowhere < 0) nowhere = c.open(cString("/dev/null"), O_WRONLY | O_CLOEXEC, 0);
+  c.splice(fd, null, nowhere, null, BigInt(MOST_READS * DRAIN.length), SPLICE_F_NONBLOCK);
+}
+
+/** Milliseconds between two looks at an end that is shared: the event loop's own reads could block. */
+const SHARED_LOOK = 2;
+
+/** What ended a wait for a doorbell. */
+export type BellEvent = "rung" | "hangup" | "timeout";
+
+/** The listening end: blocking waits by `poll`, asynchronous ones by the event loop, without a thread. */
+export class BellListener {
+  readonly #fd: IpcFd;
+  readonly #shared: boolean;
+  #socket: net.Socket | undefined;
+  /** In place of a socket, for an end that is shared. */
+  #looks: ReturnType<typeof setInterval> | undefined;
+  #onRing: (() => void) | undefined;
+  #awaited = false;
+
+  /** Takes ownership of the listening descriptor. */
+  constructor(fd: IpcFd) {
+    this.#fd = fd;
+    this.#shared = shared.has(fd);
+  }
+
+  /** The descriptor, still owned by this object. */
+  get fd(): IpcFd {
+    return this.#fd;
+  }
+
+  /** Blocks until rung, until every ringer is gone, or until the deadline. */
+  waitSync(deadline: number): BellEvent {
+    const events = pollUntil(this.#fd.fd, POLLIN, deadline);
+    if ((events & POLLIN) !== 0) {
+      this.clear();
+      return "rung";
+    }
+    return events === 0 ? "timeout" : "hangup";
+  }
+
+  /** Takes the bytes out that ringers left, after a wait that was not this object's. */
+  clear(): void {
+    if (this.#shared) drainShared(this.#fd.fd);
+    else drain(this.#fd.fd);
+  }
+
+  /** Whether every ringer is gone, by one system call. Bytes they left do not count. */
+  get hungUp(): boolean {
+    return (pollUntil(this.#fd.fd, 0, 0) & POLLHUP) !== 0;
+  }
+
+  /**
+   * Calls `onRing` from the event loop after every ring, and once when all ringers are gone, until {@linkcode close}.
+   * Spurious calls happen. While {@linkcode awaited} is set, this keeps the process alive.
+   */
+  listen(onRing: () => void): void {
+    this.#onRing = onRing;
+    if (this.#socket !== undefined || this.#looks !== undefined) return;
+    if (this.#shared) {
+      this.#lookByTheClock();
+      return;
+    }
+    // Node's socket closes the descriptor it is given, in its own time; so it gets one of its own.
+    const socket = adoptForReading(this.#fd);
+    const rung = () => {
+      turned();
+      this.#onRing?.();
+    };
+    socket.on("data", rung);
+    socket.on("end", rung);
+    socket.on("error", rung);
+    socket.unref();
+    this.#socket = socket;
+  }
+
+  #lookByTheClock(): void {
+    this.#looks = setInterval(() => {
+      if (!this.#awaited) return;
+      const events = pollUntil(this.#fd.fd, POLLIN, 0);
+      if (events === 0) return;
+      if ((events & POLLIN) !== 0) this.clear();
+      this.#onRing?.();
+    }, SHARED_LOOK);
+    Deno.unrefTimer(this.#looks as unknown as number);
+  }
+
+  /**
+   * Does not call anybody any more until {@linkcode listen} is called again: the listener may be forgotten meanwhile.
+   */
+  rest(): void {
+    this.#onRing = undefined;
+  }
+
+  /** Whether the program is awaiting this doorbell, so that the process must not exit for want of work. */
+  set awaited(value: boolean) {
+    if (value === this.#awaited) return;
+    this.#awaited = value;
+    if (value) this.#socket?.ref();
+    else this.#socket?.unref();
+    if (this.#looks !== undefined) {
+      const timer = this.#looks as unknown as number;
+      if (value) Deno.refTimer(timer);
+      else Deno.unrefTimer(timer);
+    }
+    // Code of the program may run inside these calls, and change its mind.
+    if (this.#awaited !== value && value === false) this.#socket?.ref();
+  }
+
+  /** Stops listening and closes the descriptor. */
+  close(): void {
+    this.stop();
+    this.#fd.close();
+  }
+
+  /** Stops listening; the descriptor stays open. */
+  stop(): void {
+    this.#onRing = undefined;
+    this.#socket?.destroy();
+    this.#socket = undefined;
+    clearInterval(this.#looks);
+    this.#looks = undefined;
+    this.#awaited = false;
+  }
+}

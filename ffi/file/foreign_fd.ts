@@ -1,0 +1,67 @@
+// Descriptors that came from a peer and that nobody will use.
+//
+// Closing a file of FUSE or of a network waits until its server has answered, a socket may linger, and a device may drain:
+// for as long as a peer likes. So what is not certainly harmless is closed by another thread. Finding that out waits for
+// nobody.
+import { IpcFd } from "./fd.ts";
+import { fileStatus } from "./file_status.ts";
+import { libc } from "../libc/libc.ts";
+import { AF_UNIX, F_GET_SEALS, F_GETPIPE_SZ, platform, SO_DOMAIN, SOL_SOCKET } from "../libc/platform.ts";
+
+/** What a descriptor is expected to be, which is asked first: a system call each. */
+export type Expected = "memory" | "pipe" | "socket";
+
+const option = new Int32Array(1), optionBytes = new Uint8Array(option.buffer);
+const optionLength = new Int32Array([4]), optionLengthBytes = new Uint8Array(optionLength.buffer);
+
+/** Whether a descriptor is a Unix socket. */
+export function isUnixSocket(fd: number): boolean {
+  optionLength[0] = 4;
+  return libc().c.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, optionBytes, optionLengthBytes) === 0 && option[0] === AF_UNIX;
+}
+
+const HARMLESS: Record<Expected, (fd: number) => boolean> = {
+  memory: (fd) => libc().c.fcntl(fd, F_GET_SEALS, 0) >= 0,
+  pipe: (fd) => libc().c.fcntl(fd, F_GETPIPE_SZ, 0) >= 0,
+  socket: isUnixSocket,
+};
+
+function isHarmless(fd: number, expected: Expected): boolean {
+  if (HARMLESS[expected](fd)) return true;
+  for (const kind of Object.keys(HARMLESS) as Expected[]) if (kind !== expected && HARMLESS[kind](fd)) return true;
+  const status = fileStatus(fd);
+  return status === undefined || status.folder || status.anonymous;
+}
+
+/** Closes a descriptor that a peer chose, without waiting for anybody. */
+export function closeForeign(fd: IpcFd, expected: Expected = "socket"): void {
+  if (fd.closed) return;
+  if (isHarmless(fd.fd, expected)) fd.close();
+  else void closeElsewhere(fd.take());
+}
+
+/** Closes several. */
+export function closeAllForeign(fds: readonly IpcFd[]): void {
+  for (const fd of fds) closeForeign(fd);
+}
+
+/**
+ * Ends what came in a message, and that nobody will get. A bare descriptor may be anything; all else has looked at its own.
+ */
+export function disposeForeign(traveller: Disposable): void {
+  if (traveller instanceof IpcFd) closeForeign(traveller);
+  else traveller[Symbol.dispose]();
+}
+
+/** By a thread of a pool. The library stays open for as long as that takes, and no longer: it counts as a resource. */
+async function closeElsewhere(fd: number): Promise<void> {
+  let library;
+  try {
+    library = Deno.dlopen(platform().libc, { close: { parameters: ["i32"], result: "i32", nonblocking: true } });
+  } catch {
+    libc().c.close(fd); // no descriptor for it: then this one is needed more than anything
+    return;
+  }
+  await library.symbols.close(fd);
+  library.close();
+}

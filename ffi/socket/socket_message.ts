@@ -1,0 +1,221 @@
+// sendmsg and recvmsg: bytes and descriptors in one message.
+// The control data is a struct cmsghdr, then the descriptors, 4 bytes each.
+import { IpcError } from "../../base/error.ts";
+import { IpcFd } from "../file/fd.ts";
+import { closeAllForeign } from "../file/foreign_fd.ts";
+import { libc, systemError } from "../libc/libc.ts";
+import {
+  EINTR,
+  EMFILE,
+  ENFILE,
+  F_DUPFD_CLOEXEC,
+  MSG_CMSG_CLOEXEC,
+  MSG_CTRUNC,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  MSG_PEEK,
+  POLLNVAL,
+  SCM_RIGHTS,
+  SOL_SOCKET,
+} from "../libc/platform.ts";
+import { descriptorLimit } from "../file/resources.ts";
+import { CMSGHDR, IOVEC, MSGHDR } from "../libc/structs.ts";
+
+/** The most descriptors that Linux takes in one message (SCM_MAX_FD). */
+export const MAX_FDS_PER_MESSAGE = 253;
+
+const CMSG_HEADER = CMSGHDR.size;
+const CONTROL_LENGTH = CMSG_HEADER + 4 * (MAX_FDS_PER_MESSAGE + 1); // rounded up to 8
+
+/** The structures of one call, allocated once an isolate: the calls below neither nest nor wait. */
+class Frame {
+  readonly header = new Uint8Array(128);
+  readonly words = new DataView(this.header.buffer);
+  readonly control = new Uint8Array(CONTROL_LENGTH);
+  readonly controlWords = new DataView(this.control.buffer);
+  readonly controlAddress = addressOf(this.control);
+  /** The iovec lies behind the msghdr. */
+  readonly iov = 64;
+
+  constructor() {
+    this.words.setBigUint64(MSGHDR.msg_iov, addressOf(this.header) + BigInt(this.iov), true);
+    this.words.setBigUint64(MSGHDR.msg_iovlen, 1n, true);
+  }
+
+  prepare(data: Uint8Array, controlLength: number): void {
+    this.words.setBigUint64(this.iov + IOVEC.iov_base, data.length === 0 ? 0n : addressOf(data), true);
+    this.words.setBigUint64(this.iov + IOVEC.iov_len, BigInt(data.length), true);
+    this.words.setBigUint64(MSGHDR.msg_control, controlLength === 0 ? 0n : this.controlAddress, true);
+    this.words.setBigUint64(MSGHDR.msg_controllen, BigInt(controlLength), true);
+    this.words.setInt32(MSGHDR.msg_flags, 0, true);
+  }
+}
+
+let shared: Frame | undefined;
+
+function addressOf(bytes: Uint8Array): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>));
+}
+
+/**
+ * Sends bytes and descriptors as one message, without waiting.
+ *
+ * @param socket A Unix socket.
+ * @param data The bytes; a stream socket carries descriptors only beside at least one.
+ * @param fds At most {@linkcode MAX_FDS_PER_MESSAGE}; they stay the caller's.
+ * @returns The bytes sent, or the error number, negative.
+ */
+export function sendMessage(socket: number, data: Uint8Array, fds: readonly number[]): number {
+  const { c, errnoCell } = libc();
+  const frame = shared ??= new Frame();
+  const control = fds.length === 0 ? 0 : CMSG_HEADER + 4 * fds.length;
+  frame.prepare(data, control);
+  if (control > 0) {
+    // Exact, not rounded up: Linux would read the padding as one more descriptor.
+    frame.controlWords.setBigUint64(CMSGHDR.cmsg_len, BigInt(control), true);
+    frame.controlWords.setInt32(CMSGHDR.cmsg_level, SOL_SOCKET, true);
+    frame.controlWords.setInt32(CMSGHDR.cmsg_type, SCM_RIGHTS, true);
+    for (let i = 0; i < fds.length; i++) frame.controlWords.setInt32(CMSG_HEADER + 4 * i, fds[i]!, true);
+  }
+  for (;;) {
+    const sent = c.sendmsg(socket, frame.header, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const errno = errnoCell[0]!;
+    if (sent >= 0) return sent;
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/** What one `recvmsg` brought. */
+export interface ReceivedMessage {
+  /** Bytes written to the buffer; 0 is the end of the stream. */
+  readonly length: number;
+  /** `MSG_TRUNC` if the message was longer than the buffer (SOCK_SEQPACKET). */
+  readonly flags: number;
+  /** The descriptors, owned. */
+  readonly fds: IpcFd[];
+}
+
+/**
+ * Receives bytes and descriptors, without waiting. Every descriptor is closed by `exec`.
+ *
+ * @param socket A Unix socket.
+ * @param data Where the bytes go.
+ * @param maxFds Descriptors expected; what comes beyond is closed and an error.
+ * @param watched Whether the descriptors are closed should they be forgotten, see {@linkcode IpcFd.watch}.
+ * @param peek Whether the message stays where it is: what is received is a copy, of the descriptors, too.
+ * @returns The message, or the error number, negative.
+ * @throws {IpcError} `Corrupt` for more descriptors than expected; `System` where the descriptor table is full.
+ */
+export function receiveMessage(
+  socket: number,
+  data: Uint8Array,
+  maxFds: number,
+  watched = true,
+  peek = false,
+): ReceivedMessage | number {
+  const { c, errnoCell } = libc();
+  const frame = shared ??= new Frame();
+  const how = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0);
+  let length: number;
+  for (;;) {
+    // Room for one more than expected, by which it is known that there are too many; Linux closes the others.
+    frame.prepare(data, CMSG_HEADER + 4 * (Math.min(maxFds, MAX_FDS_PER_MESSAGE) + 1));
+    length = c.recvmsg(socket, frame.header, how);
+    const errno = errnoCell[0]!;
+    if (length >= 0) break;
+    if (errno !== EINTR) return -errno;
+  }
+  const flags = frame.words.getInt32(MSGHDR.msg_flags, true);
+  const controlLength = Number(frame.words.getBigUint64(MSGHDR.msg_controllen, true));
+  const fds: IpcFd[] = [];
+  for (let at = 0; at + CMSG_HEADER <= controlLength;) {
+    const size = Number(frame.controlWords.getBigUint64(at + CMSGHDR.cmsg_len, true));
+    if (size < CMSG_HEADER || at + size > controlLength) break;
+    if (
+      frame.controlWords.getInt32(at + CMSGHDR.cmsg_level, true) === SOL_SOCKET &&
+      frame.controlWords.getInt32(at + CMSGHDR.cmsg_type, true) === SCM_RIGHTS
+    ) {
+      for (let i = at + CMSG_HEADER; i + 4 <= at + size; i += 4) {
+        fds.push(new IpcFd(frame.controlWords.getInt32(i, true), watched));
+      }
+    }
+    at += (size + 7) & ~7;
+  }
+  if (fds.length > maxFds) {
+    closeAllForeign(fds);
+    throw new IpcError(
+      "Corrupt",
+      `Cannot take more than ${maxFds} descriptors from a message, as many as were expected: all were closed`,
+    );
+  }
+  if ((flags & MSG_CTRUNC) !== 0) {
+    closeAllForeign(fds);
+    // With room for one more than expected, only a full table makes Linux drop some.
+    throw systemError("Cannot receive the descriptors of a message: some were lost", "recvmsg", EMFILE);
+  }
+  return { length, flags, fds };
+}
+
+/**
+ * The first bytes of what can be received next, without its descriptors, which stay where they are, as everything does.
+ *
+ * @returns How many there are, 0 at the end of the stream, or the error number, negative.
+ */
+export function peekBytes(socket: number, data: Uint8Array<ArrayBuffer>): number {
+  const { c, errnoCell } = libc();
+  const size = BigInt(data.length);
+  for (;;) {
+    const length = c.recv(socket, data, size, MSG_DONTWAIT | MSG_PEEK);
+    const errno = errnoCell[0]!;
+    if (length >= 0) return length;
+    if (errno !== EINTR) return -errno;
+  }
+}
+
+/** Whether an error says that this process, or the machine, has no descriptor left: another try may succeed later. */
+export function isTableFull(error: unknown): error is IpcError {
+  return error instanceof IpcError && (error.errno === EMFILE || error.errno === ENFILE);
+}
+
+/** The highest numbers that the table may have, downwards, as `struct pollfd`; for so many descriptors at most. */
+const MOST_ASKED = MAX_FDS_PER_MESSAGE + 1;
+const asked = new Int32Array(2 * MOST_ASKED);
+let askedBelow = 0;
+
+/**
+ * Whether the last `count` numbers that the table may have are free, which they are nearly always, as numbers are given
+ * out from the first on. Two system calls, instead of two for each descriptor.
+ */
+function lastAreFree(count: number): boolean {
+  const { c } = libc();
+  const below = Math.min(descriptorLimit().soft, 0x7fff_ffff);
+  if (count > MOST_ASKED || below < count) return false;
+  if (askedBelow !== below) {
+    for (let i = 0; i < MOST_ASKED; i++) asked[2 * i] = below - 1 - i;
+    askedBelow = below;
+  }
+  if (c.poll(asked, BigInt(count), 0) !== count) return false;
+  for (let i = 0; i < count; i++) if (asked[2 * i + 1]! >>> 16 !== POLLNVAL) return false;
+  return true;
+}
+
+/**
+ * Makes sure that `count` more descriptors fit in this process's table, before something that would lose them.
+ *
+ * @throws {IpcError} `System` if they do not.
+ */
+export function ensureRoomForFds(anyFd: number, count: number, what: string): void {
+  const { c, errnoCell } = libc();
+  if (lastAreFree(count)) return;
+  const probes: number[] = [];
+  try {
+    while (probes.length < count) {
+      const fd = c.fcntl(anyFd, F_DUPFD_CLOEXEC, 0);
+      const errno = errnoCell[0]!;
+      if (fd < 0) throw systemError(what, "fcntl", errno);
+      probes.push(fd);
+    }
+  } finally {
+    for (const fd of probes) c.close(fd);
+  }
+}
