@@ -1,7 +1,7 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
 import { collectStaleCells, listCells } from "../arc/registry.ts";
-import { removeEmptyRingFile } from "../channel/ring_file.ts";
-import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/ring_file_list.ts";
+import { removeEmptyRingFile } from "../channel/named/file.ts";
+import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/named/list.ts";
 import { IpcError } from "../base/error.ts";
 import { fileStatus } from "../ffi/file/file_status.ts";
 import { type Command, Refused } from "./command.ts";

@@ -1,6 +1,6 @@
 // `isthmus recv`: receives from a named channel, and prints.
-import { IpcBytesReceiver } from "../channel/bytes_receiver.ts";
-import { IpcReceiver } from "../channel/receiver.ts";
+import { IpcBytesReceiver } from "../channel/endpoint/bytes_receiver.ts";
+import { IpcReceiver } from "../channel/endpoint/receiver.ts";
 import { IpcError } from "../base/error.ts";
 import { integerOf, millisecondsOf } from "./arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";

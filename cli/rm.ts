@@ -1,8 +1,8 @@
 // `isthmus rm`: removes a shared cell or a named channel.
 import { CellPeek } from "../arc/cell_peek.ts";
 import { removeCell } from "../arc/registry.ts";
-import { IpcReceiver } from "../channel/receiver.ts";
-import { RingPeek } from "../channel/ring_peek.ts";
+import { IpcReceiver } from "../channel/endpoint/receiver.ts";
+import { RingPeek } from "../channel/named/peek.ts";
 import { type Command, Refused } from "./command.ts";
 import { checkName, isPath } from "./operand_name.ts";
 import { noCell, noChannel } from "./show.ts";

@@ -1,9 +1,9 @@
 // `isthmus send`: sends what it reads, or what it is given, to a named channel.
-import { IpcBytesSender } from "../channel/bytes_sender.ts";
-import { removeEmptyRingFile } from "../channel/ring_file.ts";
-import { DEFAULT_CAPACITY } from "../channel/ring_layout.ts";
-import { RingPeek } from "../channel/ring_peek.ts";
-import { IpcSender } from "../channel/sender.ts";
+import { IpcBytesSender } from "../channel/endpoint/bytes_sender.ts";
+import { removeEmptyRingFile } from "../channel/named/file.ts";
+import { DEFAULT_CAPACITY } from "../channel/ring/layout.ts";
+import { RingPeek } from "../channel/named/peek.ts";
+import { IpcSender } from "../channel/endpoint/sender.ts";
 import { IpcError } from "../base/error.ts";
 import { millisecondsOf } from "./arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";

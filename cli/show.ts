@@ -1,9 +1,9 @@
 // `isthmus show`: one shared cell or named channel, with its header and what is in it.
 import { type CellHeader, CellPeek, DECODED_LIMIT } from "../arc/cell_peek.ts";
 import type { CellInfo } from "../arc/registry.ts";
-import { describe, type NamedChannelInfo } from "../channel/ring_file_list.ts";
-import { FORMAT_VERSION } from "../channel/ring_layout.ts";
-import { type Backlog, RingPeek, type WaitingMessage } from "../channel/ring_peek.ts";
+import { describe, type NamedChannelInfo } from "../channel/named/list.ts";
+import { FORMAT_VERSION } from "../channel/ring/layout.ts";
+import { type Backlog, RingPeek, type WaitingMessage } from "../channel/named/peek.ts";
 import { decodeCbor } from "../cbor/mod.ts";
 import { openFiles } from "../ffi/file/open_files.ts";
 import { type Call, type Command, Refused, UsageError } from "./command.ts";

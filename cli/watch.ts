@@ -1,7 +1,7 @@
 // `isthmus watch`: the value of a cell, or the backlog of a named channel, whenever it changes.
 import { FollowedCell } from "../arc/follow.ts";
-import { RingPeek } from "../channel/ring_peek.ts";
-import { CELL } from "../channel/ring_layout.ts";
+import { RingPeek } from "../channel/named/peek.ts";
+import { CELL } from "../channel/ring/layout.ts";
 import { isSameFile } from "../ffi/file/file_status.ts";
 import { millisecondsOf } from "./arguments.ts";
 import { type Call, type Command, UsageError } from "./command.ts";

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 import { decodeCbor, decodeParts } from "../cbor/mod.ts";
 import { decode } from "../cbor/strict_reader.ts";
 import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "../cbor/plain_reader.ts";

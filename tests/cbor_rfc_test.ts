@@ -4,7 +4,7 @@ import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import { decode } from "../cbor/strict_reader.ts";
 import { copyOf } from "../cbor/plain_reader.ts";
 import { channel } from "../mod.ts";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { openChannel } from "./support/open_channel.ts";
 import { assertSame } from "./support/same.ts";

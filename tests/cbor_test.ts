@@ -5,7 +5,7 @@ import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { openChannel, Random } from "./support/open_channel.ts";
 import { patience } from "./support/patience.ts";
 import { test } from "./support/test.ts";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 
 // deno-lint-ignore no-explicit-any -- values of any shape
 type Anything = any;

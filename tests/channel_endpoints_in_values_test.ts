@@ -507,12 +507,12 @@ export async function holdReceiver({ from }: { from: IpcReceiver<Anything> }, se
 
 processTest("A second receiver of a channel that has a living one is refused with AlreadyExists", async ({ start }) => {
   // Two receivers of one channel cannot be had by the public API: moving closes the first. So by its parts.
-  const { createChannel } = await import("../channel/handle.ts");
-  const { RingReceiver } = await import("../channel/ring_receiver.ts");
-  const { RingSender } = await import("../channel/ring_sender.ts");
-  const { SenderPort } = await import("../channel/sender_port.ts");
-  const { IpcReceiver } = await import("../channel/receiver.ts");
-  const { IpcSender } = await import("../channel/sender.ts");
+  const { createChannel } = await import("../channel/ring/handle.ts");
+  const { RingReceiver } = await import("../channel/ring/consumer.ts");
+  const { RingSender } = await import("../channel/ring/producer.ts");
+  const { SenderPort } = await import("../channel/endpoint/sender_port.ts");
+  const { IpcReceiver } = await import("../channel/endpoint/receiver.ts");
+  const { IpcSender } = await import("../channel/endpoint/sender.ts");
   const parts = createChannel(65_536);
   const secondListen = parts.listen.clone(), secondSocket = parts.receiveDescriptors.clone();
   const secondMemory = parts.memory.fd.clone();

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { SpinBudget } from "../channel/spin_budget.ts";
+import { SpinBudget } from "../channel/ring/spin_budget.ts";
 import { channel, type IpcReceiver, type IpcSender } from "../mod.ts";
 import { assertIpcErrorSync } from "./support/assert_ipc.ts";
 import { processTest, test } from "./support/test.ts";

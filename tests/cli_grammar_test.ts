@@ -1,7 +1,7 @@
 // What is the same for all commands: names, values and flags.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { IpcArc, IpcReceiver, IpcSender } from "../mod.ts";
-import { FORMAT_VERSION } from "../channel/ring_layout.ts";
+import { FORMAT_VERSION } from "../channel/ring/layout.ts";
 import { folderTest } from "./support/folder.ts";
 import { isthmus, isthmusArguments, killed, Running } from "./support/isthmus.ts";
 import { processTest } from "./support/test.ts";

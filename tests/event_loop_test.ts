@@ -14,7 +14,7 @@ import {
   UnixSocket,
 } from "../mod.ts";
 import { openChannel } from "./support/open_channel.ts";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 import { patience } from "./support/patience.ts";
 import { test } from "./support/test.ts";
 

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { channel, IpcError, type IpcReceiver, type IpcSender } from "../mod.ts";
-import { closeHandle, createChannel, type Handle } from "../channel/handle.ts";
-import { RingReceiver } from "../channel/ring_receiver.ts";
-import { RingSender } from "../channel/ring_sender.ts";
-import { dataOffset, FORMAT_VERSION, ringSize, W_BELL, W_CELLS, W_MAGIC, W_VERSION } from "../channel/ring_layout.ts";
+import { closeHandle, createChannel, type Handle } from "../channel/ring/handle.ts";
+import { RingReceiver } from "../channel/ring/consumer.ts";
+import { RingSender } from "../channel/ring/producer.ts";
+import { dataOffset, FORMAT_VERSION, ringSize, W_BELL, W_CELLS, W_MAGIC, W_VERSION } from "../channel/ring/layout.ts";
 import { encodeCbor } from "../cbor/mod.ts";
 import { createDoorbell } from "../ffi/event/doorbell.ts";
 import { IpcFd } from "../ffi/file/fd.ts";
@@ -17,7 +17,7 @@ import type { Self } from "./support/actor.ts";
 import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { openChannel } from "./support/open_channel.ts";
 import { processTest, test } from "./support/test.ts";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 
 const CELLS = 1024;
 

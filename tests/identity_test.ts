@@ -1,8 +1,8 @@
 // Who owns a slot: several that come for the same one at the same moment, and one that dies while it takes it.
 import { assertEquals } from "@std/assert";
 import { IpcReceiver } from "../mod.ts";
-import { O_LOCK, SLOTS } from "../channel/ring_layout.ts";
-import { claimIdentity, clearIdentity, isIdentityAlive } from "../channel/identity.ts";
+import { O_LOCK, SLOTS } from "../channel/ring/layout.ts";
+import { claimIdentity, clearIdentity, isIdentityAlive } from "../channel/ring/owner.ts";
 import { ownDescription, tryLockByte } from "../ffi/file/file_lock.ts";
 import { ownPid, ownThread } from "../ffi/process/liveness.ts";
 import { sealedMemory } from "../ffi/memory/mapping.ts";

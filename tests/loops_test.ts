@@ -13,7 +13,7 @@ import {
   IpcSender,
   type SelectEvent,
 } from "../mod.ts";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { descriptorsOf } from "./support/leftovers.ts";
 import { openChannel } from "./support/open_channel.ts";

@@ -4,9 +4,9 @@ import { array, bool, bytes, f64, IpcArc, IpcError, IpcReceiver, IpcSender, stru
 import { CellPeek } from "../arc/cell_peek.ts";
 import { fingerprint, type Layout } from "../arc/layout.ts";
 import { readLayout } from "../arc/layout_text.ts";
-import { openRingFile } from "../channel/ring_file.ts";
-import { W_COMMIT, W_TAIL } from "../channel/ring_layout.ts";
-import { RingPeek } from "../channel/ring_peek.ts";
+import { openRingFile } from "../channel/named/file.ts";
+import { W_COMMIT, W_TAIL } from "../channel/ring/layout.ts";
+import { RingPeek } from "../channel/named/peek.ts";
 import { decodeCbor } from "../cbor/mod.ts";
 import type { Self } from "./support/actor.ts";
 import { damage } from "./support/damage.ts";

@@ -1,8 +1,8 @@
 // Messages that wait one behind the other, which the byte receiver copies out of the ring together.
 import { assert, assertEquals } from "@std/assert";
-import { ReadAhead } from "../channel/read_ahead.ts";
-import { CELL } from "../channel/ring_layout.ts";
-import type { RingReceiver } from "../channel/ring_receiver.ts";
+import { ReadAhead } from "../channel/message/read_ahead.ts";
+import { CELL } from "../channel/ring/layout.ts";
+import type { RingReceiver } from "../channel/ring/consumer.ts";
 import { bytesChannel, type IpcBytesReceiver, type IpcBytesSender } from "../mod.ts";
 import type { Self } from "./support/actor.ts";
 import { patience } from "./support/patience.ts";

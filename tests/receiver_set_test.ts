@@ -5,7 +5,7 @@ import { assertIpcError, assertIpcErrorSync, soon } from "./support/assert_ipc.t
 import { openChannel } from "./support/open_channel.ts";
 import { patience } from "./support/patience.ts";
 import { processTest, test } from "./support/test.ts";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 
 /** The ways to select, by their names. */
 const SELECT: Record<string, (set: IpcReceiverSet, timeout?: number) => Promise<SelectEvent[]>> = {

@@ -10,10 +10,10 @@ import {
   W_READ,
   W_SLOTS,
   W_TAIL,
-} from "../channel/ring_layout.ts";
-import { IpcBytesSender } from "../channel/bytes_sender.ts";
+} from "../channel/ring/layout.ts";
+import { IpcBytesSender } from "../channel/endpoint/bytes_sender.ts";
 import { openChannel } from "./support/open_channel.ts";
-import { RingMemory } from "../channel/ring_memory.ts";
+import { RingMemory } from "../channel/ring/memory.ts";
 import { IpcFd } from "../ffi/file/fd.ts";
 import { cString, libc } from "../ffi/libc/libc.ts";
 import { O_CLOEXEC, O_RDWR } from "../ffi/libc/platform.ts";

@@ -5,7 +5,7 @@ import { assertIpcErrorSync, soon } from "./support/assert_ipc.ts";
 import { descriptorsOf } from "./support/leftovers.ts";
 import { openChannel } from "./support/open_channel.ts";
 import { processTest, test } from "./support/test.ts";
-import { Message } from "../channel/message.ts";
+import { Message } from "../channel/message/outgoing.ts";
 
 /** Collects what comes, until as many have come as expected. */
 class Collector<T> {

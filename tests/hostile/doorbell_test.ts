@@ -1,7 +1,7 @@
 // Doorbells that a peer has made blocking, for a process that cannot open them anew: nothing ever waits for them.
 import { assert, assertEquals } from "@std/assert";
 import { channel, type IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
-import { W_BELL, W_SPACE } from "../../channel/ring_layout.ts";
+import { W_BELL, W_SPACE } from "../../channel/ring/layout.ts";
 import { createDoorbell, isShared, privateEnd } from "../../ffi/event/doorbell.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";

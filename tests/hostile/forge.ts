@@ -3,7 +3,7 @@
 // It has what any peer has: a copy of this code, and the descriptors of its end. Nothing here is used by honest parts of
 // tests.
 import { channel, type IpcReceiver, type IpcSender } from "../../mod.ts";
-import { createChannel } from "../../channel/handle.ts";
+import { createChannel } from "../../channel/ring/handle.ts";
 import {
   CELL_SHIFT,
   cellsFor,
@@ -17,13 +17,13 @@ import {
   W_MAGIC,
   W_TAIL,
   W_VERSION,
-} from "../../channel/ring_layout.ts";
-import { RingMemory } from "../../channel/ring_memory.ts";
-import { RingReceiver } from "../../channel/ring_receiver.ts";
-import { RingSender } from "../../channel/ring_sender.ts";
-import { IpcReceiver as Receiver } from "../../channel/receiver.ts";
-import { IpcSender as Sender } from "../../channel/sender.ts";
-import { SenderPort } from "../../channel/sender_port.ts";
+} from "../../channel/ring/layout.ts";
+import { RingMemory } from "../../channel/ring/memory.ts";
+import { RingReceiver } from "../../channel/ring/consumer.ts";
+import { RingSender } from "../../channel/ring/producer.ts";
+import { IpcReceiver as Receiver } from "../../channel/endpoint/receiver.ts";
+import { IpcSender as Sender } from "../../channel/endpoint/sender.ts";
+import { SenderPort } from "../../channel/endpoint/sender_port.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";
 import { Mapping } from "../../ffi/memory/mapping.ts";

@@ -1,5 +1,5 @@
 // The grammar of a hostile peer: one step is one thing that it may do with what it holds, chosen by a seeded number.
-import { paddingWord, W_BELL, W_HEAD, W_READ, W_SPACE, W_TAIL } from "../../channel/ring_layout.ts";
+import { paddingWord, W_BELL, W_HEAD, W_READ, W_SPACE, W_TAIL } from "../../channel/ring/layout.ts";
 import { encodeCbor } from "../../cbor/mod.ts";
 import { createDoorbell } from "../../ffi/event/doorbell.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";

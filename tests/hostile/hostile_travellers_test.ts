@@ -1,6 +1,6 @@
 // What stands for endpoints, memory and descriptors in a message, written by a peer who does not mean well: beside real descriptors.
 import { assert, assertEquals } from "@std/assert";
-import { Message } from "../../channel/message.ts";
+import { Message } from "../../channel/message/outgoing.ts";
 import { cString, libc } from "../../ffi/libc/libc.ts";
 import { MFD_CLOEXEC } from "../../ffi/libc/platform.ts";
 import { channel, IpcError, IpcFd, type IpcReceiver, type IpcSender } from "../../mod.ts";

@@ -1,6 +1,6 @@
 // Values that are made to harm who reads them: sent by another process, with a legitimate end of its own, to a server that is honest.
 import { assert, assertEquals } from "@std/assert";
-import { Message } from "../../channel/message.ts";
+import { Message } from "../../channel/message/outgoing.ts";
 import { decodeCbor } from "../../cbor/mod.ts";
 import { type IpcDuplex, IpcError, IpcReceiver, IpcSender, IpcServer } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";

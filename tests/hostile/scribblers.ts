@@ -1,5 +1,5 @@
 // Processes that write into a channel as fast as they can, each in a way of its own.
-import { paddingWord, W_COMMIT, W_HEAD, W_SLOTS, W_SPACE, W_TAIL } from "../../channel/ring_layout.ts";
+import { paddingWord, W_COMMIT, W_HEAD, W_SLOTS, W_SPACE, W_TAIL } from "../../channel/ring/layout.ts";
 import { createDoorbell } from "../../ffi/event/doorbell.ts";
 import type { Self } from "../support/actor.ts";
 import { damage } from "../support/damage.ts";

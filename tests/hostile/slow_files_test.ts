@@ -1,7 +1,7 @@
 // A peer sends files of a file system of its own, in which a process that reads, looks or closes waits: nobody does.
 import { assert } from "@std/assert";
 import { IpcError } from "../../mod.ts";
-import { W_SPACE } from "../../channel/ring_layout.ts";
+import { W_SPACE } from "../../channel/ring/layout.ts";
 import { encodeCbor } from "../../cbor/mod.ts";
 import { libc } from "../../ffi/libc/libc.ts";
 import { O_CLOEXEC } from "../../ffi/libc/platform.ts";

@@ -1,7 +1,7 @@
 /*
  * The protocol of the ring, for Spin: every interleaving of two senders, their deaths and a receiver on a tiny ring.
  *
- * What channel/ring_sender.ts and channel/ring_receiver.ts do to shared memory is here statement by statement: each
+ * What channel/ring/producer.ts and channel/ring/consumer.ts do to shared memory is here statement by statement: each
  * access is a step of its own, and a sender may be killed between any two. Run it by `deno task model`.
  *
  * Left out: whatever is not the protocol (lengths in bytes, descriptors, spinning, time-outs of the caller). Memory is
@@ -52,7 +52,7 @@
 #define MAY_GO_ON(s) true
 #endif
 
-/* --- Shared memory: see channel/ring_layout.ts --- */
+/* --- Shared memory: see channel/ring/layout.ts --- */
 byte TAIL = START, HEAD = START;
 byte BELL;                  /* 0, or the ticket of the receiver's wait */
 bool SPACE;

@@ -11,8 +11,8 @@ import {
   W_SLOTS,
   W_SPACE,
   W_TAIL,
-} from "../../channel/ring_layout.ts";
-import type { RingMemory } from "../../channel/ring_memory.ts";
+} from "../../channel/ring/layout.ts";
+import type { RingMemory } from "../../channel/ring/memory.ts";
 import type { Random } from "./open_channel.ts";
 
 /** Values that are more likely to do harm than others. */

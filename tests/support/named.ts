@@ -1,6 +1,6 @@
 // Processes at the ends of a named channel, which share nothing but its path.
 import { IpcReceiver, IpcSender } from "../../mod.ts";
-import { W_BELL, W_SPACE } from "../../channel/ring_layout.ts";
+import { W_BELL, W_SPACE } from "../../channel/ring/layout.ts";
 import type { Self } from "./actor.ts";
 import { setTrap, type Trap } from "./step_trap.ts";
 

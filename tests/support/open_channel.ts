@@ -1,11 +1,11 @@
 // A channel with its memory laid open, as a hostile peer has it: every sender's process can write all of it.
-import { createChannel } from "../../channel/handle.ts";
-import { IpcReceiver } from "../../channel/receiver.ts";
-import type { RingMemory } from "../../channel/ring_memory.ts";
-import { RingReceiver } from "../../channel/ring_receiver.ts";
-import { RingSender } from "../../channel/ring_sender.ts";
-import { IpcSender } from "../../channel/sender.ts";
-import { SenderPort } from "../../channel/sender_port.ts";
+import { createChannel } from "../../channel/ring/handle.ts";
+import { IpcReceiver } from "../../channel/endpoint/receiver.ts";
+import type { RingMemory } from "../../channel/ring/memory.ts";
+import { RingReceiver } from "../../channel/ring/consumer.ts";
+import { RingSender } from "../../channel/ring/producer.ts";
+import { IpcSender } from "../../channel/endpoint/sender.ts";
+import { SenderPort } from "../../channel/endpoint/sender_port.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 
 /** Both ends, and what lies between them. */

@@ -1,0 +1,99 @@
+// Makes channels.
+import { optionsOf } from "../../base/arguments.ts";
+import { IpcBytesReceiver } from "./bytes_receiver.ts";
+import { IpcBytesSender } from "./bytes_sender.ts";
+import { IpcReceiver } from "./receiver.ts";
+import { IpcSender } from "./sender.ts";
+import { UnusedChannel } from "./lazy_channel.ts";
+
+/**
+ * Options of a new channel.
+ *
+ * @example A small channel is full soon
+ * ```ts
+ * import { channel, type ChannelOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: ChannelOptions = { capacity: 64 * 1024 };
+ * const [sender, receiver] = channel<string>(options);
+ * let sent = 0;
+ * while (sender.trySend("x".repeat(1000))) sent++;
+ * assertEquals(sent < 70, true);
+ * assertEquals(receiver.recvMany().length, sent);
+ * sender.close(), receiver.close();
+ * ```
+ */
+export interface ChannelOptions {
+  /**
+   * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. 4 MiB unless told.
+   * It is virtual memory: only what is used takes space. A message larger than this travels beside the ring.
+   * All of it has room once the channel was found empty; after other traffic it may be half, until the receiver goes on.
+   */
+  capacity?: number;
+  /**
+   * Bytes that a message may have to be received, as by {@linkcode IpcReceiver.limitMessages}. A larger one is skipped with
+   * `TooLarge`. The receiver takes the limit along in this process only.
+   *
+   * @default Half of the memory that the machine has free when the message is received.
+   */
+  maxMessageBytes?: number;
+}
+
+const MAKE = "Cannot make a channel";
+
+/**
+ * Makes a channel for values. Both ends are here; put one into a message, or use a server, to bring it to another
+ * process. The channel has no name and no file: when the last end is closed or killed, nothing of it remains.
+ *
+ * It takes its five descriptors and its memory when one of the ends is used for the first time. If there are none left,
+ * that use throws `System`; nothing is lost then, and it may be tried again.
+ *
+ * @typeParam T What is sent.
+ * @param options The capacity.
+ * @returns The sender and the receiver.
+ * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
+ * @throws {TypeError} If the options are no object, or the capacity is no number.
+ * @throws {RangeError} If the capacity is not such a number.
+ *
+ * @example
+ * ```ts
+ * import { channel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<{ id: number; tags: Set<string> }>();
+ * await sender.send({ id: 1, tags: new Set(["a", "b"]) });
+ * assertEquals((await receiver.recv()).tags.has("b"), true);
+ * sender.close(), receiver.close();
+ * ```
+ */
+export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
+  const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
+  const unused = new UnusedChannel(capacity), receiver = new IpcReceiver<T>(unused);
+  if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
+  return [new IpcSender<T>(unused), receiver];
+}
+
+/**
+ * Makes a channel for byte strings, which go through as they are.
+ *
+ * @param options The capacity.
+ * @returns The sender and the receiver.
+ * @throws {IpcError} As {@linkcode channel}.
+ *
+ * @example
+ * ```ts
+ * import { bytesChannel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = bytesChannel({ capacity: 1 << 20 });
+ * sender.sendSync(new TextEncoder().encode("hello"));
+ * assertEquals(new TextDecoder().decode(receiver.recvSync()), "hello");
+ * sender.close(), receiver.close();
+ * ```
+ */
+export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
+  const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
+  const unused = new UnusedChannel(capacity), receiver = new IpcBytesReceiver(unused);
+  if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
+  return [new IpcBytesSender(unused), receiver];
+}

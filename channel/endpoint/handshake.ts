@@ -1,0 +1,189 @@
+// How a client hands the far end of a new channel to a server: one message with descriptors on a Unix stream socket.
+//
+// ```text
+// 0 magic "ISTHHELO" (8) · 8 format version (4) · 12 channels (4)        beside it, 3 descriptors a channel end
+// ```
+//
+// The client makes the channel and needs no answer, so that connecting does not wait for the server to accept.
+import { IpcError } from "../../base/error.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
+import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
+import { systemError } from "../../ffi/libc/libc.ts";
+import { EAGAIN, ECONNRESET, EPIPE } from "../../ffi/libc/platform.ts";
+import { fileStatus } from "../../ffi/file/file_status.ts";
+import { isAbstract } from "../../ffi/socket/socket_address.ts";
+import { ensureRoomForFds, receiveMessage, sendMessage } from "../../ffi/socket/socket_message.ts";
+import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
+import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "../ring/handle.ts";
+import { FORMAT_VERSION } from "../ring/layout.ts";
+import { RingReceiver } from "../ring/consumer.ts";
+import { RingSender } from "../ring/producer.ts";
+import { SenderPort } from "./sender_port.ts";
+import { MANY, MOST_CHANNELS, ONE_SHOT, requireKind, type ServerKind, wrongKind } from "./server_kind.ts";
+
+const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x4f4c4548; // "ISTHHELO"
+const HELLO = 16;
+
+/** Sends ends of channels over a fresh connection, and closes it. */
+export function sendHello(serverName: string, handles: readonly Handle[]): void {
+  const socket = connectToServer(serverName);
+  try {
+    const hello = new Int32Array([MAGIC_LOW, MAGIC_HIGH, FORMAT_VERSION, handles.length]);
+    const sent = sendMessage(
+      socket.fd,
+      new Uint8Array(hello.buffer),
+      handles.flatMap(handleFds).map((fd) => fd.fd),
+    );
+    if (sent === -EPIPE || sent === -ECONNRESET) {
+      throw new IpcError("NotFound", `Cannot connect to "${serverName}": the server went away`, { errno: -sent });
+    }
+    if (sent < 0) throw systemError(`Cannot connect to "${serverName}"`, "sendmsg", -sent);
+  } finally {
+    socket.close();
+  }
+}
+
+function connectToServer(name: string): UnixSocket {
+  try {
+    return UnixSocket.connect(name);
+  } catch (error) {
+    if (!(error instanceof IpcError) || error.code !== "NotFound" || isAbstract(name)) throw error;
+    const status = fileStatus(name, true);
+    if (status === undefined) {
+      throw new IpcError(
+        "NotFound",
+        `Cannot connect to "${name}": there is no such file; start the server first, or give the path that it listens at`,
+        { cause: error },
+      );
+    }
+    if (status.socket) {
+      throw new IpcError(
+        "NotFound",
+        `Cannot connect to "${name}": nobody listens there any more; the server has ended, start it again`,
+        { cause: error },
+      );
+    }
+    throw new IpcError(
+      "Incompatible",
+      `Cannot connect to "${name}": there is ${status.folder ? "a folder" : "a file"}, not a server; ` +
+        "a named channel is opened by IpcSender.open() and IpcReceiver.create()",
+      { cause: error },
+    );
+  }
+}
+
+/** Descriptors that a client may bring, and one more: by that it is known that it brings too many. */
+export const HELLO_FDS = MOST_CHANNELS * HANDLE_FDS + 1;
+
+/**
+ * Reads what a client sent, without waiting.
+ *
+ * @param connection The accepted connection; stays the caller's.
+ * @param kind What kind of server this is.
+ * @returns The ends, or `undefined` if the client has not sent them yet.
+ * @throws {IpcError} `Disconnected` if the client is gone, `Incompatible` or `Corrupt` if it is none of ours; `System`
+ * if this process has no room for its descriptors: nothing is lost then, see `isTableFull`.
+ */
+export function receiveHello(connection: UnixSocket, kind: ServerKind): Handle[] | undefined {
+  const { channels } = kind;
+  ensureRoomForFds(connection.fd, HELLO_FDS, "Cannot accept a client");
+  const hello = new Int32Array(HELLO / 4);
+  // With the descriptors of another kind of client, too, so that it can be told what is wrong.
+  const received = receiveMessage(connection.fd, new Uint8Array(hello.buffer), MOST_CHANNELS * HANDLE_FDS);
+  if (typeof received === "number") {
+    if (received === -EAGAIN) return undefined;
+    if (received === -ECONNRESET) throw clientGone();
+    throw systemError("Cannot accept a client", "recvmsg", -received);
+  }
+  if (received.length === 0) throw clientGone();
+  const problem = problemOf(hello, received.length, received.fds, kind);
+  if (problem !== undefined) {
+    closeAllForeign(received.fds);
+    throw problem;
+  }
+  return Array.from(
+    { length: channels },
+    (_, i) => handleFrom(received.fds.slice(i * HANDLE_FDS, (i + 1) * HANDLE_FDS)),
+  );
+}
+
+function problemOf(hello: Int32Array, length: number, fds: readonly IpcFd[], kind: ServerKind): IpcError | undefined {
+  if (length !== HELLO || hello[0] !== MAGIC_LOW || hello[1] !== MAGIC_HIGH) {
+    return new IpcError("Corrupt", "Cannot accept a client: what it sent is no greeting of this package");
+  }
+  if (hello[2] !== FORMAT_VERSION) {
+    return new IpcError(
+      "Incompatible",
+      `Cannot accept a client of format ${hello[2]}: this version of the package speaks format ${FORMAT_VERSION}`,
+    );
+  }
+  const channels = hello[3]!;
+  if (fds.length !== channels * HANDLE_FDS) {
+    return new IpcError(
+      "Incompatible",
+      `Cannot accept a client: it brings ${channels} channels with ${fds.length} descriptors, and each takes ${HANDLE_FDS}`,
+    );
+  }
+  if (channels !== kind.channels) {
+    return wrongKind(kind, channels) ??
+      new IpcError("Incompatible", `Cannot accept a client: it brings ${channels} channels, not ${kind.channels}`);
+  }
+  return undefined;
+}
+
+function clientGone(): IpcError {
+  return new IpcError("Disconnected", "Cannot accept a client: it went away before it had introduced itself");
+}
+
+/** Makes a channel and hands its receiving end to a one-shot server. */
+export function connectChannel(serverName: string): SenderPort {
+  requireKind(serverName, ONE_SHOT);
+  const parts = createChannel(undefined);
+  try {
+    sendHello(serverName, [{ memory: parts.memory.fd, bell: parts.listen, descriptors: parts.receiveDescriptors }]);
+  } catch (error) {
+    parts.memory.release();
+    parts.ring.close();
+    parts.sendDescriptors.close();
+    throw error;
+  } finally {
+    parts.memory.release();
+    parts.listen.close();
+    parts.receiveDescriptors.close();
+  }
+  return SenderPort.of(RingSender.create(parts.memory, parts.ring, parts.sendDescriptors));
+}
+
+/** Makes a channel each way and hands the far ends to a server. */
+export function connectDuplex(serverName: string, capacity: number | undefined): [SenderPort, RingReceiver] {
+  requireKind(serverName, MANY);
+  const there = createChannel(capacity);
+  let back: NewChannel;
+  try {
+    back = createChannel(capacity);
+  } catch (error) {
+    closeParts(there);
+    throw error;
+  }
+  try {
+    sendHello(serverName, [
+      { memory: there.memory.fd, bell: there.listen, descriptors: there.receiveDescriptors },
+      { memory: back.memory.fd, bell: back.ring, descriptors: back.sendDescriptors },
+    ]);
+  } catch (error) {
+    closeParts(there);
+    closeParts(back);
+    throw error;
+  }
+  for (const { memory } of [there, back]) memory.release(); // the far ends' share
+  for (const fd of [there.listen, there.receiveDescriptors, back.ring, back.sendDescriptors]) fd.close();
+  const receiver = RingReceiver.create(back.memory, back.listen, back.receiveDescriptors);
+  return [SenderPort.of(RingSender.create(there.memory, there.ring, there.sendDescriptors)), receiver];
+}
+
+/** Closes a channel that nobody uses. */
+function closeParts(parts: NewChannel): void {
+  parts.memory.release();
+  parts.memory.release();
+  for (const fd of [parts.ring, parts.listen, parts.sendDescriptors, parts.receiveDescriptors]) fd.close();
+}

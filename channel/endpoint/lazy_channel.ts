@@ -1,0 +1,111 @@
+// A new channel that nobody has used yet. It takes no descriptor and no memory until either end is: what is made and
+// closed again, or given up on the way to its first use, costs no system call.
+import { libc } from "../../ffi/libc/libc.ts";
+import { OpenThing } from "../../ffi/process/open_things.ts";
+import { createChannel } from "../ring/handle.ts";
+import { capacityOf } from "../ring/memory.ts";
+import { RingReceiver } from "../ring/consumer.ts";
+import { RingSender } from "../ring/producer.ts";
+import { SenderPort } from "./sender_port.ts";
+
+/** One end of a channel that was made, as long as nobody took it; or closed before. */
+type End<T> = T | "not made" | "taken" | "closed";
+
+/** What the two ends of a new channel share until the first of them is used. */
+export class UnusedChannel extends OpenThing {
+  readonly #capacity: number;
+  #sender: End<SenderPort> = "not made";
+  #receiver: End<RingReceiver> = "not made";
+
+  /**
+   * @throws {RangeError} If the capacity is none.
+   * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
+   */
+  constructor(capacity: number | undefined) {
+    super();
+    this.#capacity = capacityOf(capacity);
+    libc(); // whoever may not make channels learns it here, not at the first use
+  }
+
+  /**
+   * The sending end; the caller's from now on. To be called once.
+   *
+   * @throws {IpcError} `System` if there are no descriptors or no memory; both ends are as they were then.
+   */
+  takeSender(): SenderPort {
+    if (this.#sender === "not made") this.#make();
+    const port = this.#sender as SenderPort;
+    this.#sender = "taken";
+    this.#endIfEmpty();
+    return port;
+  }
+
+  /** The receiving end, likewise. */
+  takeReceiver(): RingReceiver {
+    if (this.#receiver === "not made") this.#make();
+    const ring = this.#receiver as RingReceiver;
+    this.#receiver = "taken";
+    this.#endIfEmpty();
+    return ring;
+  }
+
+  /** The sending end, if it was made and not taken; it stays here. */
+  get sender(): SenderPort | undefined {
+    return this.#sender instanceof SenderPort ? this.#sender : undefined;
+  }
+
+  /** The receiving end, likewise. */
+  get receiver(): RingReceiver | undefined {
+    return this.#receiver instanceof RingReceiver ? this.#receiver : undefined;
+  }
+
+  /** Closes the sending end, which was not taken. */
+  closeSender(): void {
+    if (this.#sender instanceof SenderPort) this.#sender.release(this);
+    this.#sender = "closed";
+    this.#endIfEmpty();
+  }
+
+  /** Closes the receiving end, which was not taken. */
+  closeReceiver(): void {
+    if (this.#receiver instanceof RingReceiver) this.#receiver.close();
+    this.#receiver = "closed";
+    this.#endIfEmpty();
+  }
+
+  /** The end that was not taken, if the channel was made. */
+  override letGo(): void {
+    if (this.#sender instanceof SenderPort) this.closeSender();
+    if (this.#receiver instanceof RingReceiver) this.closeReceiver();
+  }
+
+  #endIfEmpty(): void {
+    if (!(this.#sender instanceof SenderPort) && !(this.#receiver instanceof RingReceiver)) this.ended();
+  }
+
+  /** Makes both ends at the first use of one. The other learns by the usual means if its peer was closed before. */
+  #make(): void {
+    const senderClosed = this.#sender === "closed", receiverClosed = this.#receiver === "closed";
+    const [port, ring] = createEnds(this.#capacity);
+    this.#sender = port;
+    this.#receiver = ring;
+    this.opened();
+    if (senderClosed) this.closeSender();
+    if (receiverClosed) this.closeReceiver();
+  }
+}
+
+/** Both ends of a new ring, in this isolate. */
+function createEnds(capacity: number): [SenderPort, RingReceiver] {
+  const parts = createChannel(capacity);
+  let ring: RingSender;
+  try {
+    ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors, parts.receiveDescriptors);
+  } catch (error) {
+    parts.memory.release();
+    parts.listen.close();
+    parts.receiveDescriptors.close();
+    throw error;
+  }
+  return [SenderPort.of(ring), RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors)];
+}

@@ -1,0 +1,85 @@
+// A member of a receiver set: its turn, and what becomes of it when something is wrong with it.
+import { IpcError } from "../../base/error.ts";
+import type { SetMember } from "./receiver_base.ts";
+import type { SelectEvent } from "./select_event.ts";
+
+/** Messages of one member in a row, before the others get their turn. */
+const TURN = 32;
+
+/** Milliseconds until the next try where this process had no room for a message. */
+const REST = 20;
+
+/** A member and what is known about it. */
+export class SetEntry {
+  readonly id: number;
+  readonly member: SetMember;
+  /** Whether it is in the queue of those to look at. */
+  queued = false;
+  /** Whether the event loop hears its bell. */
+  heard = false;
+  /** Whether its last turn ended with an error: it comes after the others then. */
+  failing = false;
+  /** Whether it has said its last: it is closed. */
+  ended = false;
+  #restsUntil = 0;
+
+  constructor(id: number, member: SetMember) {
+    this.id = id;
+    this.member = member;
+  }
+
+  /**
+   * Takes what it has, as far as it is its turn. It is armed if it has nothing more.
+   *
+   * @returns Whether it is to be looked at again, whatever its bell does.
+   */
+  turn(events: SelectEvent[]): boolean {
+    if (this.#restsUntil > 0 && performance.now() < this.#restsUntil) return true;
+    this.#restsUntil = 0;
+    try {
+      return this.#take(events);
+    } catch (error) {
+      return this.#failed(error, events);
+    }
+  }
+
+  #take(events: SelectEvent[]): boolean {
+    const { ring } = this.member;
+    for (let taken = 0; taken < TURN; taken++) {
+      if (!ring.next()) {
+        const state = ring.poll();
+        if (state === "disconnected") {
+          events.push({ id: this.id, type: "closed" });
+          return this.#end();
+        }
+        if (state === "empty") {
+          const gapLook = ring.arm();
+          if (!ring.next()) return gapLook > 0; // its sender may be dead, and will not ring then
+          ring.disarm();
+        }
+      }
+      events.push({ id: this.id, type: "message", value: this.member.take() });
+      this.failing = false;
+    }
+    return true;
+  }
+
+  /** One error a turn, so that the others get theirs. Nothing good can come of a damaged ring: it ends with that. */
+  #failed(cause: unknown, events: SelectEvent[]): boolean {
+    const error = cause instanceof IpcError
+      ? cause
+      : new IpcError("Serialization", "Cannot receive a message: it cannot be decoded", { cause });
+    events.push({ id: this.id, type: "error", error });
+    this.failing = true;
+    if (error.code === "Corrupt") return this.#end();
+    // Want of descriptors or memory lasts: the rest of the program must get the time to end it.
+    if (error.code === "System") this.#restsUntil = performance.now() + REST;
+    return true;
+  }
+
+  #end(): false {
+    this.ended = true;
+    this.member.close();
+    return false;
+  }
+}

@@ -1,0 +1,81 @@
+// A received message whose bytes still lie in the ring.
+import { cannotTravel } from "../../base/pack.ts";
+
+/**
+ * A message read in place: its byte strings are views on the ring. Release it soon: its cells, and all behind them,
+ * are not available to senders until then.
+ *
+ * Several may be borrowed at a time and released in any order. After the release the views are empty. (The byte strings
+ * of a typed message of up to 1 KiB are copies, as copying so little costs less than a view that can be ended.)
+ *
+ * @typeParam T The type of the message.
+ *
+ * @example Looking at a frame without copying it
+ * ```ts
+ * import { channel } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = channel<{ width: number; pixels: Uint8Array }>();
+ * sender.sendSync({ width: 2, pixels: new Uint8Array([1, 2, 3, 4]) });
+ * {
+ *   using frame = receiver.borrowSync();
+ *   assertEquals(frame.value.pixels[3], 4);
+ * } // released here
+ * sender.close(), receiver.close();
+ * ```
+ */
+export interface Borrowed<T> extends Disposable {
+  /** The message. */
+  readonly value: T;
+  /** Gives the cells back to the senders; the views in {@linkcode value} become empty. Twice is harmless. */
+  release(): void;
+}
+
+// A backstop: the cells of a forgotten message would never be available again.
+const forgotten = new FinalizationRegistry<() => unknown>((release) => release());
+
+/** A message that was small enough to be copied: there is nothing to give back. */
+export class BorrowedCopy<T> implements Borrowed<T> {
+  static {
+    cannotTravel(this.prototype, "send its value");
+  }
+
+  /** @param value What was received. */
+  constructor(readonly value: T) {}
+
+  release(): void {}
+
+  [Symbol.dispose](): void {}
+}
+
+/** A message that is released by a function. */
+export class BorrowedMessage<T> implements Borrowed<T> {
+  static {
+    cannotTravel(this.prototype, "send its value");
+  }
+
+  readonly value: T;
+  readonly #release: () => unknown;
+  /** The receiver: were it collected, it would be closed, and with it what it has lent. */
+  lender: object | undefined;
+
+  /**
+   * @param value What was received.
+   * @param release Gives the cells back; harmless the second time. Must not refer to this object.
+   */
+  constructor(value: T, release: () => unknown) {
+    this.value = value;
+    this.#release = release;
+    forgotten.register(this, release, this);
+  }
+
+  release(): void {
+    forgotten.unregister(this);
+    this.lender = undefined;
+    this.#release();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}

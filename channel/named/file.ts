@@ -1,0 +1,317 @@
+// A ring that has a name: a file at a path, and two FIFOs beside it.
+//
+// ```text
+// PATH        the ring, as drawn in ring_layout.ts
+// PATH.bell   rung by senders for the receiver
+// PATH.room   rung by the receiver for senders that wait for room
+// ```
+//
+// The file is born whole: made without a name, and linked to its path when it is a ring. Whoever is attached holds a
+// shared lock on it, which the kernel drops when it dies; whoever gets it alone may remove the files. They are removed
+// in an order that leaves the path for last, so that nobody attaches to a ring that has lost its bells.
+import { modeOf, optionsOf } from "../../base/arguments.ts";
+import { IpcError } from "../../base/error.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { tryLockFile } from "../../ffi/file/file_lock.ts";
+import { type FileStatus, fileStatus, isSameFile } from "../../ffi/file/file_status.ts";
+import { check, cString, libc, systemError } from "../../ffi/libc/libc.ts";
+import { allocate } from "../../ffi/memory/mapping.ts";
+import {
+  AT_FDCWD,
+  AT_SYMLINK_FOLLOW,
+  EEXIST,
+  ENOENT,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_RDWR,
+} from "../../ffi/libc/platform.ts";
+import { type Trust, Trusted, userText } from "../../ffi/file/trust.ts";
+import { unlinkFile } from "../../ffi/file/unlink.ts";
+import { CELL, dataOffset, HEADER_BYTES, ringSize } from "../ring/layout.ts";
+import { RingPeek } from "./peek.ts";
+import { capacityOf, RingMemory } from "../ring/memory.ts";
+
+/**
+ * How a named ring is to be made if it does not exist.
+ *
+ * @example A channel for all of a group
+ * ```ts
+ * import { IpcReceiver, IpcSender, type NamedChannelOptions } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const options: NamedChannelOptions = { capacity: 1 << 20, mode: 0o660, trust: { users: [1000, 1001] } };
+ * const path = `/dev/shm/jobs-${crypto.randomUUID()}`;
+ * using receiver = IpcReceiver.create<string>(path, options);
+ * using sender = IpcSender.open<string>(path, options); // in another user's process
+ * sender.sendSync("a job");
+ * assertEquals(receiver.recvSync(), "a job");
+ * sender.close(); // before the receiver, which removes the files then
+ * ```
+ */
+export interface NamedChannelOptions {
+  /**
+   * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. 4 MiB unless told.
+   * No message can be larger.
+   */
+  capacity?: number;
+  /** Permission bits of the files, whatever the umask; 0o600, for this user alone, unless told. */
+  mode?: number;
+  /**
+   * Whose channel is used, if another user has made it: see {@linkcode Trust}. Another user's is refused without it.
+   *
+   * @default "user"
+   */
+  trust?: Trust;
+}
+
+/** One attachment to a named ring. */
+export interface RingFile {
+  readonly path: string;
+  readonly memory: RingMemory;
+  /** Both directions of it are open, so that neither end ever sees the end of the other. */
+  readonly bell: IpcFd;
+  readonly room: IpcFd;
+  /** Holds the shared lock. */
+  readonly lock: IpcFd;
+}
+
+/** How often a path is looked up again while its files are just being removed. */
+const ATTEMPTS = 1000;
+
+const BELL = ".bell", ROOM = ".room";
+
+/** The longest path, with what is appended to it. */
+const PATH_LIMIT = 4096 - 8;
+
+/** @throws {TypeError} If a path cannot be that of a named channel. */
+export function checkPath(path: string): void {
+  const rule = `the path of a named channel is 1 to ${PATH_LIMIT} bytes without NUL, and does not end in "/"`;
+  if (typeof path !== "string" || path === "" || path.includes("\0") || path.endsWith("/")) {
+    throw new TypeError(`Cannot use ${JSON.stringify(path)} as the path of a channel: ${rule}`);
+  }
+  if (path.startsWith("@")) {
+    throw new TypeError(
+      `Cannot use ${JSON.stringify(path)} as the path of a channel: names with "@" are those of servers, which are ` +
+        `connected to; the path of a file begins with a folder, such as ${JSON.stringify(`./${path}`)}`,
+    );
+  }
+  if (new TextEncoder().encode(path).length > PATH_LIMIT) {
+    throw new TypeError(`Cannot use the path "${path.slice(0, 40)}…" for a channel: ${rule}`);
+  }
+}
+
+/**
+ * Attaches to the ring at a path; makes it if there is none. A ring that exists is never changed by this.
+ *
+ * @throws {IpcError} `Incompatible` if the path is something else, which is not touched; `Permission` if it is somebody
+ * else's.
+ */
+export function openRingFile(path: string, options: NamedChannelOptions): RingFile {
+  checkPath(path);
+  const what = `Cannot open the channel "${path}"`;
+  const given = optionsOf(options, what);
+  const capacity = capacityOf(given.capacity);
+  const mode = modeOf(given.mode, "a channel");
+  const trusted = new Trusted(given.trust, mode, what);
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const found = attach(path, what, trusted);
+    if (found !== undefined) return found;
+    create(path, what, capacity / CELL, mode, trusted);
+  }
+  throw new IpcError("System", `${what}: its files are removed and made again all the time`);
+}
+
+/** What lies at a path, if it may be the file of a ring; `undefined` if there is nothing. */
+function lookAt(path: string, what: string): FileStatus | undefined {
+  const status = fileStatus(path);
+  if (status === undefined || status.regular) return status;
+  const found = status.socket
+    ? "the path is the socket of a server; use IpcServer.connect() or IpcSender.connect()"
+    : `the path is ${status.folder ? "a folder" : "not a regular file"}, so not a channel; name a file`;
+  throw new IpcError("Incompatible", `${what}: ${found}`);
+}
+
+/** `undefined` if there is no ring at the path (any more). */
+function attach(path: string, what: string, trusted: Trusted): RingFile | undefined {
+  const { c, errnoCell, platform } = libc();
+  if (lookAt(path, what) === undefined) return undefined;
+  const opened: IpcFd[] = [];
+  let memory: RingMemory | undefined;
+  const open = (name: string): [IpcFd, FileStatus] => {
+    const fd = c.open(cString(name), O_RDWR | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
+    const errno = errnoCell[0]!;
+    if (fd < 0) {
+      const uid = fileStatus(name)?.uid;
+      throw systemError(`${what}, "${name}"${uid === undefined ? "" : ` of ${userText(uid)}`}`, "open", errno);
+    }
+    const owner = new IpcFd(fd);
+    opened.push(owner);
+    const status = fileStatus(fd)!;
+    trusted.check(status, what, name);
+    return [owner, status];
+  };
+  try {
+    const [lock, status] = open(path);
+    for (let looks = 0; !tryLockFile(lock.fd, "shared"); looks++) {
+      // Somebody removes it, in microseconds.
+      if (looks >= ATTEMPTS) throw new IpcError("Incompatible", `${what}: another program has locked the file`);
+      if (!isSameFile(status, path)) break;
+      c.poll(NO_FDS, 0n, 1);
+    }
+    if (!isSameFile(status, path)) {
+      for (const fd of opened) fd.close();
+      return undefined;
+    }
+    // Apart from the lock: a mapping keeps its open file alive, and that its locks. Looked at before the FIFOs are: a path
+    // that is something else must not get any.
+    memory = RingMemory.attachFile(open(path)[0], `${what}: the file is not a channel`);
+    // Made whole by this version. After a crash of the machine, or by another program, it may not be.
+    allocate(lock.fd, 0, dataOffset(memory.cells), what);
+    const [bell, bellStatus] = open(path + BELL), [room, roomStatus] = open(path + ROOM);
+    if (!bellStatus.pipe || !roomStatus.pipe) {
+      throw new IpcError("Incompatible", `${what}: "${path}${BELL}" and "${path}${ROOM}" must be FIFOs`);
+    }
+    return { path, memory, bell, room, lock };
+  } catch (error) {
+    memory?.release();
+    for (const fd of opened) fd.close();
+    if (error instanceof IpcError && error.errno === ENOENT) return undefined;
+    throw error;
+  }
+}
+
+const NO_FDS = new Uint8Array(8);
+
+/** Makes a ring at a path, or what is missing beside one, unless somebody else does. */
+function create(path: string, what: string, cells: number, mode: number, trusted: Trusted): void {
+  const { c, errnoCell, platform } = libc();
+  const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
+  const opened = c.open(cString(folder), platform.O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
+  const errno = errnoCell[0]!;
+  if (opened < 0 && errno === ENOENT) {
+    throw new IpcError("NotFound", `${what}: its folder does not exist; make it first, or use another`, {
+      errno,
+      syscall: "open",
+    });
+  }
+  const fd = new IpcFd(check(opened, errno, "open", `${what}: its folder must take unnamed files`));
+  try {
+    check(c.ftruncate(fd.fd, BigInt(ringSize(cells))), errnoCell[0]!, "ftruncate", what);
+    // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring_room.ts.
+    allocate(fd.fd, 0, dataOffset(cells), what);
+    trusted.give(fd.fd, what);
+    check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", what);
+    RingMemory.format(fd.fd, cells, HEADER_BYTES);
+    // Of a ring that has lost its FIFOs, those who may use it must get in.
+    const theirs = lookAt(path, what)?.mode ?? mode;
+    for (const suffix of [BELL, ROOM]) makeFifo(path + suffix, theirs & 0o777, what, trusted);
+    const source = cString(`/proc/self/fd/${fd.fd}`);
+    const linked = c.linkat(AT_FDCWD, source, AT_FDCWD, cString(path), AT_SYMLINK_FOLLOW);
+    const errno = errnoCell[0]!;
+    if (linked < 0 && errno !== EEXIST) throw systemError(what, "linkat", errno);
+  } finally {
+    fd.close();
+  }
+}
+
+/** Makes a FIFO unless there is one, with the mode that is asked for whatever the umask says. */
+function makeFifo(path: string, mode: number, what: string, trusted: Trusted): void {
+  const { c, errnoCell, platform } = libc();
+  const whatHere = `${what}, "${path}"`;
+  const made = c.mkfifo(cString(path), 0o600);
+  const errno = errnoCell[0]!;
+  if (made < 0 && errno === EEXIST) return;
+  check(made, errno, "mkfifo", whatHere);
+  const opened = c.open(cString(path), O_RDWR | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
+  const failed = errnoCell[0]!;
+  if (opened < 0 && failed === ENOENT) return; // removed with the others, and looked for again
+  using fd = new IpcFd(check(opened, failed, "open", whatHere));
+  trusted.give(fd.fd, whatHere);
+  check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", whatHere);
+}
+
+/**
+ * Gives an attachment up; releasing the memory is up to the caller.
+ *
+ * @param unused Asked once nobody else is attached, or can attach: whether to remove the files. Those of another user, in
+ * a folder where only their owner may remove them, stay, and serve the next holder.
+ */
+export function leaveRingFile(
+  file: Pick<RingFile, "path" | "bell" | "room" | "lock">,
+  unused?: () => boolean,
+): void {
+  if (unused !== undefined && tryLockFile(file.lock.fd, "alone") && unused()) {
+    removeFiles(file.path, fileStatus(file.lock.fd));
+  }
+  for (const fd of [file.bell, file.room, file.lock]) fd.close();
+}
+
+/**
+ * The caller has the lock alone, or does not care who is attached.
+ *
+ * @returns 0, or the number of the error that the first file which could not be removed met with.
+ */
+function removeFiles(path: string, status: FileStatus | undefined): number {
+  if (status === undefined || !isSameFile(status, path)) return 0; // removed, and perhaps made again, by another
+  for (const name of [path + ROOM, path + BELL, path]) {
+    const errno = unlinkFile(name);
+    if (errno !== 0) return errno;
+  }
+  return 0;
+}
+
+/**
+ * Removes the files of a named ring, also another user's: nothing in them is relied on.
+ *
+ * @param unused Whether it may be removed; asked with the file open for nobody else, unless `force` is set.
+ * @returns Whether it was removed.
+ * @throws {IpcError} `Permission` if it cannot be removed.
+ */
+function removeRing(path: string, force: boolean, unused: (ring: RingPeek) => boolean): boolean {
+  checkPath(path);
+  const what = `Cannot remove the channel "${path}"`;
+  if (lookAt(path, what) === undefined) return false;
+  using ring = RingPeek.open(path);
+  if (ring === undefined) return false;
+  const { c, errnoCell } = libc();
+  const opened = c.open(cString(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+  const errno = errnoCell[0]!;
+  if (opened < 0 && errno === ENOENT) return false;
+  using lock = new IpcFd(check(opened, errno, "open", what));
+  const status = fileStatus(lock.fd)!;
+  if (!force && !tryLockFile(lock.fd, "alone")) return false;
+  if (!unused(ring)) return false;
+  const failed = removeFiles(path, status);
+  if (failed === 0) return true;
+  const error = systemError(what, "unlink", failed);
+  throw new IpcError(error.code, `${error.message}; it belongs to ${userText(status.uid)}, who can remove it`, {
+    errno: failed,
+    syscall: "unlink",
+  });
+}
+
+/**
+ * Removes the files of a named ring.
+ *
+ * @param force Also if somebody is attached; they go on with each other, without a name.
+ * @returns Whether it was removed.
+ * @throws {IpcError} `Permission` if it cannot be removed.
+ */
+export function removeRingFile(path: string, force: boolean): boolean {
+  return removeRing(path, force, () => true);
+}
+
+/**
+ * Removes the files of a named ring that nobody is attached to and that nothing waits in. Nobody can attach between the
+ * look and the removal: who tries makes a new ring.
+ *
+ * @returns Whether it was there, and was removed.
+ * @throws {IpcError} `Permission` if it cannot be removed.
+ */
+export function removeEmptyRingFile(path: string): boolean {
+  return removeRing(path, false, (ring) => {
+    const { head, tail } = ring.counters();
+    return head === tail;
+  });
+}

@@ -1,0 +1,402 @@
+// The stream socket beside a ring that carries descriptors. What goes through it is a fixed packet:
+//
+// ```text
+// 0 kind (4) · 4 slot (4) · 8 counter (4) · 12 descriptors of the message (4)        with the descriptors beside it
+// ```
+//
+// A stream, not SOCK_SEQPACKET, although packets are what is sent: Linux queues at most `net.unix.max_dgram_qlen` + 1
+// packets there, 11 where nobody raised it, and some 270 here. A packet is a single write of a few bytes, which Linux
+// never splits, and its descriptors mark its end.
+import { privateEnd } from "../../ffi/event/doorbell.ts";
+import { IpcError } from "../../base/error.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
+import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
+import { systemError } from "../../ffi/libc/libc.ts";
+import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../../ffi/libc/platform.ts";
+import { descriptorLimit } from "../../ffi/file/resources.ts";
+import {
+  ensureRoomForFds,
+  isTableFull,
+  MAX_FDS_PER_MESSAGE,
+  peekBytes,
+  receiveMessage,
+  sendMessage,
+} from "../../ffi/socket/socket_message.ts";
+import { socketPair } from "../../ffi/socket/unix_socket.ts";
+
+const PACKET = 16;
+/** The descriptors of a message. */
+const KIND_MESSAGE = 1;
+/** The write end of a pipe that a sender wants rung when there is room again. */
+const KIND_SPACE_BELL = 2;
+/** The descriptors of a message with more than fit in a packet: a socket that holds them, in packets of its own. */
+const KIND_BUNDLE = 3;
+
+/** More than this in one message is refused: no process may have as many. */
+export const MAX_DESCRIPTORS = 1 << 16;
+
+const packet = new Uint8Array(128).subarray(0, PACKET);
+const fields = new DataView(packet.buffer);
+
+function writePacket(kind: number, slot: number, counter: number, count: number): void {
+  fields.setInt32(0, kind, true);
+  fields.setInt32(4, slot, true);
+  fields.setInt32(8, counter, true);
+  fields.setInt32(12, count, true);
+}
+
+/** Sends one packet; `false` if the queue is full, or for an error that the caller can do without. */
+function sendPacket(socket: number, fds: readonly number[], unless = EAGAIN): boolean {
+  const sent = sendMessage(socket, packet, fds);
+  if (sent >= 0) return true;
+  if (sent === -EAGAIN || sent === -unless) return false;
+  if (sent === -EPIPE || sent === -ECONNRESET) {
+    throw new IpcError("Disconnected", "Cannot send: the receiver is gone", { errno: -sent, syscall: "sendmsg" });
+  }
+  throw systemError(`Cannot send a message with ${fds.length} descriptors`, "sendmsg", -sent);
+}
+
+/**
+ * Sends the descriptors of a message, before its record is committed.
+ *
+ * @returns `false` if the queue is full; nothing was sent then.
+ */
+export function sendDescriptors(socket: number, slot: number, counter: number, fds: readonly number[]): boolean {
+  if (fds.length <= MAX_FDS_PER_MESSAGE) {
+    writePacket(KIND_MESSAGE, slot, counter, fds.length);
+    return sendPacket(socket, fds);
+  }
+  if (fds.length > MAX_DESCRIPTORS) {
+    throw new IpcError(
+      "TooLarge",
+      `Cannot send ${fds.length} descriptors in one message: the limit is ${MAX_DESCRIPTORS}`,
+    );
+  }
+  // All or nothing, in one packet: what is too many goes into a socket of its own, and that one is sent.
+  const [inner, outer] = socketPair("stream");
+  try {
+    for (let i = 0; i < fds.length; i += MAX_FDS_PER_MESSAGE) {
+      const part = fds.slice(i, i + MAX_FDS_PER_MESSAGE);
+      writePacket(KIND_MESSAGE, slot, counter, part.length);
+      if (!sendPacket(inner.fd, part)) {
+        throw new IpcError(
+          "TooLarge",
+          `Cannot send ${fds.length} descriptors in one message: a socket holds only ${i}`,
+        );
+      }
+    }
+    writePacket(KIND_BUNDLE, slot, counter, fds.length);
+    return sendPacket(socket, [outer.fd]);
+  } finally {
+    inner.close();
+    outer.close();
+  }
+}
+
+/**
+ * Registers the write end of a pipe with the receiver, to be rung when there is room.
+ *
+ * @returns `false` if the queue is full, or as many descriptors of this user are in flight as may be: whoever sends data
+ * alone must not fail because others send descriptors.
+ */
+export function sendSpaceBell(socket: number, bell: number): boolean {
+  writePacket(KIND_SPACE_BELL, 0, 0, 1);
+  return sendPacket(socket, [bell], ETOOMANYREFS);
+}
+
+/** Descriptors that came ahead of their record; not watched, as the queue is. */
+export interface Arrived {
+  readonly slot: number;
+  readonly counter: number;
+  /** The descriptors; of a bundle those that were taken out of it so far, and last the socket that holds the rest. */
+  readonly fds: IpcFd[];
+  /** Of a bundle: how many descriptors it is to hold. */
+  readonly bundled?: number | undefined;
+}
+
+/** What a ring's receiver needs of the other side of the descriptors: see {@linkcode DescriptorQueue}. */
+export interface DescriptorSource {
+  readonly socket: IpcFd;
+  /** Never throws: it is called after a message was received. */
+  spaceBells(): IpcFd[];
+  take(slot: number, counter: number, count: number): IpcFd[];
+  putBack(arrived: Arrived): void;
+  readAll(): boolean;
+  closeArrived(): void;
+  surrender(): readonly Arrived[];
+  adopt(arrived: readonly Arrived[]): void;
+  close(): void;
+}
+
+/** Of a named ring: no descriptors, and one bell for all who wait for room. */
+export class NoDescriptors implements DescriptorSource {
+  /** The FIFO that wakes senders; owned by the ring's file. */
+  readonly socket: IpcFd;
+
+  constructor(room: IpcFd) {
+    this.socket = room;
+  }
+
+  spaceBells(): IpcFd[] {
+    return [this.socket];
+  }
+
+  take(_slot: number, _counter: number, count: number): IpcFd[] {
+    throw new IpcError("Corrupt", `Cannot receive a message: it claims ${count} descriptors, on a channel without any`);
+  }
+
+  putBack(): void {}
+
+  readAll(): boolean {
+    return true;
+  }
+
+  closeArrived(): void {}
+
+  surrender(): readonly Arrived[] {
+    return [];
+  }
+
+  adopt(): void {}
+
+  close(): void {}
+}
+
+/** Packets read in one call: a peer may send them all the time. */
+const MOST_PACKETS = 512;
+/** The same where somebody else's message was just received. */
+const MOST_PACKETS_FOR_BELLS = 32;
+/** Space bells that a receiver keeps. Senders whose bell is dropped look for room by the clock. */
+const MOST_BELLS = 256;
+
+/**
+ * Descriptors that may wait for their records in one channel: part of what this process may have, so that a peer cannot
+ * take all of them. What is beyond stays in the socket.
+ */
+function mostEarly(): number {
+  return Math.max(2 * MAX_FDS_PER_MESSAGE, Math.floor(descriptorLimit().soft / 4));
+}
+
+/** The receiving end: finds the descriptors of a record, keeps what came early, closes what nobody will claim. */
+export class DescriptorQueue implements DescriptorSource {
+  readonly #socket: IpcFd;
+  /** By slot, each in the order of their counters. */
+  readonly #arrived = new Map<number, Arrived[]>();
+  /** Descriptors in there. */
+  #held = 0;
+  readonly #spaceBells: IpcFd[] = [];
+  /** What was wrong with a packet that was read while nobody could be told. */
+  #problem: unknown;
+
+  /** Takes ownership of the receiving end of the socket. */
+  constructor(socket: IpcFd) {
+    this.#socket = socket;
+  }
+
+  /** The socket, still owned by the queue. */
+  get socket(): IpcFd {
+    return this.#socket;
+  }
+
+  /**
+   * The pipes to ring when room is made, those that just arrived among them. Broken ones are the caller's to drop.
+   *
+   * What cannot be read now stays where it is, and a packet that is none is reported with the next message that has
+   * descriptors: this is called after a message was received, which must not be lost.
+   */
+  spaceBells(): IpcFd[] {
+    try {
+      this.#read(MOST_PACKETS_FOR_BELLS);
+    } catch (error) {
+      if (!isTableFull(error)) this.#problem = error;
+    }
+    return this.#spaceBells;
+  }
+
+  /**
+   * Takes the descriptors of a record. They are not watched (see {@linkcode IpcFd.watch}): the caller closes them.
+   *
+   * @throws {IpcError} `Corrupt` if they are not there: a sender sends them before it commits. `System` if this process has
+   * no room for them: nothing is lost then.
+   */
+  take(slot: number, counter: number, count: number): IpcFd[] {
+    for (let packets = 0;; packets++) {
+      const found = this.#find(slot, counter);
+      if (found !== undefined) return this.#unpack(found, count);
+      if (packets >= MOST_PACKETS || (packets > 1 && this.#held > 2 * mostEarly())) {
+        throw damaged(`${this.#held} descriptors of other messages came ahead of its own`);
+      }
+      if (this.#readPacket()) continue;
+      const problem = this.#problem;
+      this.#problem = undefined;
+      throw problem ?? damaged(`its ${count} descriptors did not come with it`);
+    }
+  }
+
+  /** Puts back what {@linkcode take} returned: its record stays the next one. */
+  putBack(arrived: Arrived): void {
+    const queue = this.#arrived.get(arrived.slot);
+    if (queue === undefined) this.#arrived.set(arrived.slot, [arrived]);
+    else queue.unshift(arrived);
+    this.#held += arrived.fds.length;
+  }
+
+  /** Reads what is there. `false` if there may be more, as this process may have no room for it; nothing is lost then. */
+  readAll(): boolean {
+    try {
+      return this.#read(MOST_PACKETS);
+    } catch (error) {
+      if (isTableFull(error)) return false;
+      this.#problem = error;
+      return true;
+    }
+  }
+
+  /** Closes what was read and not taken. */
+  closeArrived(): void {
+    for (const { fds } of this.surrender()) closeAllForeign(fds);
+  }
+
+  /** What arrived early, to be handed to the next receiver with the channel. Empties the queue. */
+  surrender(): Arrived[] {
+    const all = [...this.#arrived.values()].flat();
+    this.#arrived.clear();
+    this.#held = 0;
+    return all;
+  }
+
+  /** Takes over what {@linkcode surrender} handed on. */
+  adopt(arrived: readonly Arrived[]): void {
+    for (const item of arrived) this.#push(item);
+  }
+
+  /** Closes everything. */
+  close(): void {
+    this.closeArrived();
+    closeAll(this.#spaceBells.splice(0));
+    this.#socket.close();
+  }
+
+  #push(item: Arrived): void {
+    const queue = this.#arrived.get(item.slot);
+    if (queue === undefined) this.#arrived.set(item.slot, [item]);
+    else queue.push(item);
+    this.#held += item.fds.length;
+  }
+
+  #find(slot: number, counter: number): Arrived | undefined {
+    const queue = this.#arrived.get(slot);
+    if (queue === undefined) return undefined;
+    let old = 0;
+    while (old < queue.length && ((queue[old]!.counter - counter) | 0) < 0) old++; // a slot's packets come in order
+    const found = queue[old]?.counter === counter ? queue[old] : undefined;
+    // Older ones are of records that never came: their sender died before the commit.
+    for (const item of queue.splice(0, found === undefined ? old : old + 1)) {
+      this.#held -= item.fds.length;
+      if (item !== found) closeAllForeign(item.fds);
+    }
+    if (queue.length === 0) this.#arrived.delete(slot);
+    return found;
+  }
+
+  #unpack(found: Arrived, count: number): IpcFd[] {
+    const { slot, counter, bundled } = found;
+    const fds = found.fds;
+    if (bundled !== undefined) {
+      const bundle = fds.pop()!;
+      try {
+        const { soft } = descriptorLimit();
+        if (bundled >= soft) {
+          throw new IpcError(
+            "TooLarge",
+            `Cannot receive a message with ${bundled} descriptors: this process may have ${soft}, see \`ulimit -n\``,
+          );
+        }
+        unbundle(bundle, fds, bundled);
+      } catch (error) {
+        if (isTableFull(error)) {
+          fds.push(bundle);
+          this.putBack({ slot, counter, fds, bundled }); // for another try
+        } else closeAllForeign([...fds, bundle]);
+        throw error;
+      }
+      bundle.close();
+    }
+    if (fds.length === count) return fds;
+    closeAllForeign(fds);
+    throw damaged(`${fds.length} descriptors came with it, it claims ${count}`);
+  }
+
+  /** Reads so many packets at most; `false` if there may be more. */
+  #read(most: number): boolean {
+    const room = mostEarly();
+    for (let i = 0; i < most && this.#held < room; i++) if (!this.#readPacket()) return true;
+    return false;
+  }
+
+  /**
+   * Reads one packet, if one is there.
+   *
+   * @throws {IpcError} `System` if this process has no room for its descriptors: it was not read then. `Corrupt`.
+   */
+  #readPacket(): boolean {
+    const socket = this.#socket.fd;
+    // A look at it first: descriptors that do not fit into the table would be lost. One more is for a bell's new open file.
+    const there = peekBytes(socket, packet);
+    if (there === -EAGAIN || there === -ECONNRESET || there === 0) return false; // 0: no sender is left
+    if (there < 0) throw systemError("Cannot receive descriptors", "recvmsg", -there);
+    const claimed = fields.getInt32(0, true) === KIND_BUNDLE ? 1 : fields.getInt32(12, true);
+    const most = claimed >= 0 && claimed <= MAX_FDS_PER_MESSAGE ? claimed : MAX_FDS_PER_MESSAGE;
+    ensureRoomForFds(socket, most + 1, `Cannot receive ${most} descriptors`);
+    const received = receiveMessage(socket, packet, MAX_FDS_PER_MESSAGE, false);
+    if (typeof received === "number") {
+      if (received === -EAGAIN || received === -ECONNRESET) return false;
+      throw systemError("Cannot receive descriptors", "recvmsg", -received);
+    }
+    const { length, fds } = received;
+    if (length === 0) return false;
+    const kind = fields.getInt32(0, true), slot = fields.getInt32(4, true), counter = fields.getInt32(8, true);
+    const count = fields.getInt32(12, true);
+    if (length === PACKET && kind === KIND_SPACE_BELL && fds.length === 1) {
+      this.#addBell(fds[0]!);
+    } else if (length === PACKET && kind === KIND_MESSAGE && count > 0 && fds.length === count) {
+      this.#push({ slot, counter, fds });
+    } else if (
+      length === PACKET && kind === KIND_BUNDLE && fds.length === 1 && count > 0 && count <= MAX_DESCRIPTORS
+    ) {
+      this.#push({ slot, counter, fds, bundled: count });
+    } else {
+      closeAllForeign(fds);
+      throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a packet that is none");
+    }
+    return true;
+  }
+
+  #addBell(fd: IpcFd): void {
+    const bells = this.#spaceBells;
+    // The oldest: its sender learns of it, and gives another, if it still waits.
+    if (bells.length >= MOST_BELLS) bells.shift()!.close();
+    bells.push(privateEnd(fd, O_WRONLY));
+  }
+}
+
+/** Takes the rest of a bundle's descriptors out of its socket. */
+function unbundle(bundle: IpcFd, fds: IpcFd[], count: number): void {
+  while (fds.length < count) {
+    const expected = Math.min(count - fds.length, MAX_FDS_PER_MESSAGE); // all but the last are full
+    ensureRoomForFds(bundle.fd, expected + 1, `Cannot receive a message with ${count} descriptors`);
+    const received = receiveMessage(bundle.fd, packet, MAX_FDS_PER_MESSAGE, false);
+    if (typeof received === "number") return; // the caller compares their number
+    fds.push(...received.fds);
+    if (received.length !== PACKET || received.fds.length !== expected) return;
+  }
+}
+
+function damaged(what: string): IpcError {
+  return new IpcError("Corrupt", `Cannot receive a message: ${what}`);
+}
+
+/** Closes every descriptor of a list. */
+export function closeAll(fds: readonly IpcFd[]): void {
+  for (const fd of fds) fd.close();
+}

@@ -1,0 +1,136 @@
+// What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
+import { createDoorbell, privateEnd } from "../../ffi/event/doorbell.ts";
+import { IpcError } from "../../base/error.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
+import { socketPair } from "../../ffi/socket/unix_socket.ts";
+import { PackedSender } from "./packed_sender.ts";
+import { RingMemory } from "./memory.ts";
+import type { Arrivals, Luggage } from "../message/attachments.ts";
+
+/** The descriptors of one end: enough to use it, or to hand it to another process. */
+export interface Handle {
+  /** The ring's memory file. */
+  readonly memory: IpcFd;
+  /** The doorbell: senders have the write end, the receiver the read end. */
+  readonly bell: IpcFd;
+  /** The socket for descriptors. */
+  readonly descriptors: IpcFd;
+}
+
+/** Descriptors a handle has. */
+export const HANDLE_FDS = 3;
+
+/** The descriptors of a handle, in the order in which they travel. */
+export function handleFds(handle: Handle): IpcFd[] {
+  return [handle.memory, handle.bell, handle.descriptors];
+}
+
+/** A handle from descriptors in that order. */
+export function handleFrom(fds: readonly IpcFd[]): Handle {
+  return { memory: fds[0]!, bell: fds[1]!, descriptors: fds[2]! };
+}
+
+/** A sender's end, packed or not. */
+export type SenderHandle = Handle | PackedSender;
+
+/** Whether something is an end of a channel, packed or not: objects that a program made are none. */
+export function isSenderHandle(value: unknown): value is SenderHandle {
+  return value instanceof PackedSender || isHandle(value);
+}
+
+/** Whether something is an end of a channel that is not packed. */
+export function isHandle(value: unknown): value is Handle {
+  return typeof value === "object" && value !== null && (value as Handle).memory instanceof IpcFd;
+}
+
+/** Among the details of a sender in a message: it is packed, and has one descriptor. */
+const PACKED = 1;
+
+/** Puts a sender's end into a message; returns the details that the other side must know. */
+export function packHandle(handle: SenderHandle, luggage: Luggage): unknown[] {
+  if (handle instanceof PackedSender) {
+    luggage.add([handle.socket]);
+    return [PACKED];
+  }
+  luggage.add(handleFds(handle));
+  return [];
+}
+
+/** How many descriptors a sender with these details has, and how many of the details are about that. */
+export function senderShape(details: readonly unknown[]): { fds: number; details: number } {
+  return details[0] === PACKED ? { fds: 1, details: 1 } : { fds: HANDLE_FDS, details: 0 };
+}
+
+/** Takes a sender's end out of a message. */
+export function claimSender(arrivals: Arrivals, first: unknown, details: readonly unknown[]): SenderHandle {
+  const fds = arrivals.claim(first, senderShape(details).fds);
+  return fds.length === 1 ? new PackedSender(fds[0]!) : handleFrom(fds);
+}
+
+/** Closes a sender's end that nobody uses. */
+export function closeSenderHandle(handle: SenderHandle): void {
+  if (handle instanceof PackedSender) closeForeign(handle.socket, "socket");
+  else closeHandle(handle);
+}
+
+/** Closes a handle that nobody uses. */
+export function closeHandle(handle: Handle): void {
+  closeForeign(handle.memory, "memory");
+  closeForeign(handle.bell, "pipe");
+  closeForeign(handle.descriptors, "socket");
+}
+
+/** Whether a handle was refused, or closed; one that is in use has given its descriptors away. */
+export function isClosed(handle: SenderHandle): boolean {
+  return handle instanceof PackedSender ? handle.socket.closed : handle.memory.closed;
+}
+
+/**
+ * Puts an end that came from a peer to use: maps the ring, and makes the doorbell this process's own.
+ *
+ * @param handle Its descriptors belong to what is returned. Closed as a whole if it is refused; where it is the system
+ * that has no memory left, it is as it was, for another try.
+ * @param flags `O_RDONLY` for the receiver's bell, `O_WRONLY` for a sender's.
+ */
+export function openHandle(handle: Handle, flags: number): { memory: RingMemory; bell: IpcFd; descriptors: IpcFd } {
+  const { descriptors } = handle;
+  let memory: RingMemory | undefined;
+  try {
+    memory = RingMemory.attach(handle.memory);
+    if (!isUnixSocket(descriptors.fd)) {
+      throw new IpcError("Corrupt", "Cannot use the end of a channel that a peer sent: it comes without its socket");
+    }
+    return { memory, bell: privateEnd(handle.bell, flags), descriptors };
+  } catch (error) {
+    memory?.release();
+    const another = memory === undefined && error instanceof IpcError && error.code === "System";
+    if (!another) closeHandle(handle); // what was closed on the way is not closed twice
+    throw error;
+  }
+}
+
+/** The parts of a new channel. The memory is used by two: release it once an end. */
+export interface NewChannel {
+  readonly memory: RingMemory;
+  readonly ring: IpcFd;
+  readonly listen: IpcFd;
+  readonly sendDescriptors: IpcFd;
+  readonly receiveDescriptors: IpcFd;
+}
+
+/** Makes everything a channel needs, or nothing. */
+export function createChannel(capacity: number | undefined): NewChannel {
+  const memory = RingMemory.create(capacity);
+  const made: IpcFd[] = [];
+  try {
+    const [listen, ring] = createDoorbell();
+    made.push(listen, ring);
+    const [sendDescriptors, receiveDescriptors] = socketPair("stream");
+    return { memory: memory.retain(), ring, listen, sendDescriptors, receiveDescriptors };
+  } catch (error) {
+    for (const fd of made) fd.close();
+    memory.release();
+    throw error;
+  }
+}

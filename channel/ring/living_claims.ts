@@ -1,0 +1,63 @@
+// Which part of a gap in a ring certainly belongs to nobody that lives.
+import { isIdentityAlive } from "./owner.ts";
+import { O_CELLS, O_POSITION, O_START, O_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
+import type { RingMemory } from "./memory.ts";
+
+/** Milliseconds that one look may take: finding out about an owner takes up to 20 µs, and a peer may name many. */
+const MOST_TIME = 1;
+
+/** A note of a claim inside the gap. */
+interface Note {
+  readonly slot: number;
+  /** Cells from the head on. */
+  readonly from: number;
+  /** Who owned the slot when it was looked at. */
+  readonly owner: string;
+}
+
+/** The claims that living senders have noted, as the receiver of a ring needs them. */
+export class LivingClaims {
+  readonly #memory: RingMemory;
+  /** Owners that are dead, as was found out for the gap at one head. */
+  readonly #dead = new Set<string>();
+  #head = 0;
+
+  constructor(memory: RingMemory) {
+    this.#memory = memory;
+  }
+
+  /**
+   * Cells from the head on that no living thread has claimed, of a gap of so many.
+   *
+   * The notes are looked at in the order of their positions, until one is a living owner's. If the time is over before, the
+   * next one counts as living, and the next call goes on behind it.
+   */
+  before(head: number, gap: number): number {
+    if (head !== this.#head) this.#dead.clear();
+    this.#head = head;
+    const { words, fd } = this.#memory;
+    const until = performance.now() + MOST_TIME;
+    for (const { slot, from, owner } of this.#notes(head, gap)) {
+      if (this.#dead.has(owner)) continue;
+      if (performance.now() >= until || isIdentityAlive(words, slot, fd)) return from;
+      this.#dead.add(owner);
+    }
+    return gap;
+  }
+
+  #notes(head: number, gap: number): Note[] {
+    const { words } = this.#memory;
+    const notes: Note[] = [];
+    for (let i = 0; i < SLOTS; i++) {
+      const slot = W_SLOTS + i * SLOT_WORDS;
+      const tid = Atomics.load(words, slot + O_TID);
+      if (tid <= 0) continue; // who is just taking it has claimed nothing yet
+      if (Atomics.load(words, slot + O_CELLS) <= 0) continue;
+      // A claim that began before the head is not in the gap.
+      const from = (Atomics.load(words, slot + O_POSITION) - head) | 0;
+      if (from < 0 || from >= gap) continue;
+      notes.push({ slot, from, owner: `${slot} ${tid} ${words[slot + O_START]}` });
+    }
+    return notes.sort((a, b) => a.from - b.from);
+  }
+}

@@ -1,0 +1,175 @@
+// The mapped memory of a ring: made, or taken over from a peer and checked.
+import { integerOf } from "../../base/arguments.ts";
+import { IpcError } from "../../base/error.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
+import { ownThread } from "../../ffi/process/liveness.ts";
+import { checkSealed, fileSize, Mapping, sealedMemory } from "../../ffi/memory/mapping.ts";
+import {
+  CELL,
+  dataOffset,
+  DEFAULT_CAPACITY,
+  FORMAT_VERSION,
+  MAGIC_HIGH,
+  MAGIC_LOW,
+  MAX_CAPACITY,
+  MIN_CAPACITY,
+  ringSize,
+  W_CELLS,
+  W_MAGIC,
+  W_NAMESPACE,
+  W_VERSION,
+} from "./layout.ts";
+
+/** The capacity in bytes that an option asks for: the next power of two within the limits. */
+export function capacityOf(capacity: number | undefined): number {
+  if (capacity === undefined) return DEFAULT_CAPACITY;
+  integerOf(capacity, 1, MAX_CAPACITY, "Cannot make a channel with the capacity");
+  return Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(capacity)));
+}
+
+/** One ring's memory in this process, shared by the endpoints of the isolate that use it. */
+export class RingMemory {
+  /** The memory file, for passing it on. */
+  readonly fd: IpcFd;
+  readonly #mapping: Mapping;
+  #users = 1;
+  /** Everything before the data, as words. */
+  readonly words: Int32Array<ArrayBuffer>;
+  /** The data, twice in a row, so that every record is contiguous. */
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** The same as words, for headers. */
+  readonly dataWords: Int32Array<ArrayBuffer>;
+  /** The same eight bytes at a time, for copies of a few cells. */
+  readonly dataLongs: BigInt64Array<ArrayBuffer>;
+  /** Cells of the ring, a power of two. */
+  readonly cells: number;
+
+  private constructor(fd: IpcFd, cells: number) {
+    this.fd = fd;
+    this.cells = cells;
+    const offset = dataOffset(cells);
+    this.#mapping = Mapping.mirrored(fd.fd, offset, cells * CELL);
+    const { buffer } = this.#mapping;
+    this.words = new Int32Array(buffer, 0, offset / 4);
+    this.data = new Uint8Array(buffer, offset);
+    this.dataWords = new Int32Array(buffer, offset);
+    this.dataLongs = new BigInt64Array(buffer, offset);
+  }
+
+  /** A new ring. */
+  static create(capacity: number | undefined): RingMemory {
+    const cells = capacityOf(capacity) / CELL;
+    const fd = sealedMemory("isthmus-ring", ringSize(cells));
+    try {
+      const memory = new RingMemory(fd, cells);
+      writeHeader(memory.words, cells, ownThread().namespace);
+      return memory;
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  /**
+   * A ring that came from a peer. Nothing in it is believed: the size decides the layout, and the header must agree.
+   *
+   * @param fd The memory file; owned by the ring from now on, and still the caller's if this throws.
+   */
+  static attach(fd: IpcFd): RingMemory {
+    return RingMemory.#attachSized(fd, () => checkSealed(fd.fd), "Cannot attach to a channel");
+  }
+
+  /**
+   * A ring in a file that has a name, and cannot be sealed: whoever may write to it can cut it short under its users.
+   *
+   * @param fd The file; owned by the ring from now on, and still the caller's if this throws.
+   * @param what Begins the messages of errors.
+   */
+  static attachFile(fd: IpcFd, what: string): RingMemory {
+    try {
+      return RingMemory.#attachSized(fd, () => fileSize(fd.fd), what);
+    } catch (error) {
+      if (!(error instanceof IpcError) || error.code !== "Corrupt") throw error;
+      throw new IpcError("Incompatible", error.message, { cause: error });
+    }
+  }
+
+  /** Writes the header of a ring into a file that nobody else sees yet. */
+  static format(fd: number, cells: number, headerBytes: number): void {
+    const mapping = Mapping.shared(fd, headerBytes);
+    writeHeader(new Int32Array(mapping.buffer), cells, 0);
+    mapping.unmap();
+  }
+
+  static #attachSized(fd: IpcFd, sizeOf: () => number, what: string): RingMemory {
+    const size = sizeOf();
+    for (let cells = MIN_CAPACITY / CELL; cells <= MAX_CAPACITY / CELL; cells *= 2) {
+      if (ringSize(cells) !== size) continue;
+      const memory = new RingMemory(fd, cells);
+      const problem = problemOf(memory.words, cells);
+      if (problem !== undefined) {
+        memory.#mapping.unmap();
+        throw problem;
+      }
+      // Whoever looks at this from now on holds locks, see sender_slots.ts.
+      if (memory.words[W_NAMESPACE] !== ownThread().namespace) Atomics.store(memory.words, W_NAMESPACE, 0);
+      return memory;
+    }
+    throw new IpcError(
+      "Corrupt",
+      `${what}: its memory of ${size} bytes has not the size of a ring`,
+    );
+  }
+
+  /** One more endpoint uses this memory. */
+  retain(): RingMemory {
+    this.#users++;
+    return this;
+  }
+
+  /** One endpoint less; the last one unmaps. */
+  release(): void {
+    if (--this.#users > 0) return;
+    this.#mapping.unmap();
+    this.fd.close();
+  }
+
+  /** A view on part of the data, to be lent to the program; offsets as in {@linkcode data}. */
+  window(offset: number, length: number): ArrayBuffer {
+    return this.#mapping.window(dataOffset(this.cells) + offset, length);
+  }
+
+  /** Empties a window, whatever the program has done with it. */
+  endWindow(window: ArrayBuffer): void {
+    this.#mapping.endWindow(window);
+  }
+}
+
+function writeHeader(words: Int32Array, cells: number, namespace: number): void {
+  words[W_MAGIC] = MAGIC_LOW;
+  words[W_MAGIC + 1] = MAGIC_HIGH;
+  words[W_VERSION] = FORMAT_VERSION;
+  words[W_CELLS] = cells;
+  words[W_NAMESPACE] = namespace;
+}
+
+/** What is wrong with the header of a ring of that many cells, if anything. */
+function problemOf(words: Int32Array, cells: number): IpcError | undefined {
+  if (words[W_MAGIC] !== MAGIC_LOW || words[W_MAGIC + 1] !== MAGIC_HIGH) {
+    return new IpcError("Corrupt", "Cannot attach to a channel: its memory does not begin as a ring does");
+  }
+  if (words[W_VERSION] !== FORMAT_VERSION) {
+    return new IpcError(
+      "Incompatible",
+      `Cannot attach to a channel of format ${words[W_VERSION]}: this version of the package speaks format ` +
+        `${FORMAT_VERSION}; use the same version on both sides`,
+    );
+  }
+  if (words[W_CELLS] !== cells) {
+    return new IpcError(
+      "Corrupt",
+      `Cannot attach to a channel: its header says ${words[W_CELLS]} cells, its size says ${cells}`,
+    );
+  }
+  return undefined;
+}

@@ -1,0 +1,90 @@
+// Room for the data of a named ring. Its file takes memory, or disk, only as it is used: a page that is written to for the
+// first time when there is none left is a SIGBUS, which no program survives. So a sender allocates before it claims.
+//
+// What was allocated stays so, until the receiver gives memory back. It counts that in the header, after it has made the
+// holes and before anybody can claim what they are in; so a sender that sees room there sees that number as well.
+import { IpcError } from "../../base/error.ts";
+import { allocate } from "../../ffi/memory/mapping.ts";
+import { ENOSPC } from "../../ffi/libc/platform.ts";
+import { CELL, dataOffset, W_TRIMS } from "./layout.ts";
+import type { RingMemory } from "./memory.ts";
+
+/** Cells that are allocated at a time: 64 KiB of data. */
+const CHUNK = (64 << 10) / CELL;
+
+/** What a sender knows to be allocated. */
+export class RingRoom {
+  readonly #memory: RingMemory;
+  readonly #path: string;
+  readonly #known: Uint8Array;
+  #trims: number;
+
+  constructor(memory: RingMemory, path: string) {
+    this.#memory = memory;
+    this.#path = path;
+    this.#known = new Uint8Array(Math.ceil(memory.cells / CHUNK));
+    this.#trims = Atomics.load(memory.words, W_TRIMS);
+  }
+
+  /**
+   * Allocates cells that are free, from a position on. TAIL and HEAD were loaded before this.
+   *
+   * @param most How many at most.
+   * @param needed How many at least. More are not taken than the same chunk has.
+   * @returns How many there are now.
+   * @throws {IpcError} `System` with ENOSPC if there is no room for those that are needed.
+   */
+  allocate(position: number, most: number, needed: number): number {
+    const { cells, words } = this.#memory;
+    const trims = Atomics.load(words, W_TRIMS);
+    if (trims !== this.#trims) {
+      this.#known.fill(0);
+      this.#trims = trims;
+    }
+    const first = position & (cells - 1);
+    const wanted = Math.min(most, Math.ceil((first + needed) / CHUNK) * CHUNK - first);
+    for (let at = first; at < first + wanted;) {
+      const chunk = Math.floor((at & (cells - 1)) / CHUNK);
+      if (this.#known[chunk] === 0) {
+        try {
+          this.#have(chunk * CHUNK, Math.min(CHUNK, cells));
+          this.#known[chunk] = 1;
+        } catch (error) {
+          if (!isFull(error)) throw error;
+          if (at - first >= needed) return at - first;
+          this.#justThese(first, needed, error);
+          return needed;
+        }
+      }
+      at = (Math.floor(at / CHUNK) + 1) * CHUNK;
+    }
+    return wanted;
+  }
+
+  /** There is no room for whole chunks: perhaps there is for the pages of one message. */
+  #justThese(first: number, needed: number, cause: unknown): void {
+    const { cells } = this.#memory;
+    const before = Math.min(needed, cells - first);
+    try {
+      this.#have(first, before);
+      if (before < needed) this.#have(0, needed - before);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      throw new IpcError(
+        "System",
+        `Cannot send through "${this.#path}": its file system has no room for ${needed * CELL} bytes more (ENOSPC); ` +
+          "free some, or enlarge it; nothing was sent, and what waits in the channel still arrives",
+        { errno: ENOSPC, syscall: "fallocate", cause },
+      );
+    }
+  }
+
+  #have(index: number, count: number): void {
+    const { fd, cells } = this.#memory;
+    allocate(fd.fd, dataOffset(cells) + index * CELL, count * CELL, `Cannot send through "${this.#path}"`);
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof IpcError && error.errno === ENOSPC;
+}
