@@ -11,12 +11,12 @@ import { type Trust, Trusted } from "../ffi/file/trust.ts";
 import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../base/wait.ts";
 import { type AtomicCell, atomicCell } from "./atomic.ts";
 import { Attachment, Cell, type LockWaiter } from "./cell.ts";
-import { cellPath } from "./cell_name.ts";
+import { cellPath } from "./segment/cell_name.ts";
 import { createGuard, type IpcArcGuard, isHeld } from "./guard.ts";
 import { holdOf } from "./hold.ts";
-import { fingerprint, type Layout, type PodLayout, podLayout } from "./layout.ts";
-import { isScalar } from "./layout_scalar.ts";
-import { createSegment, openSegment, type SegmentFile } from "./segment_file.ts";
+import { fingerprint, type Layout, type PodLayout, podLayout } from "./layout/layout.ts";
+import { isScalar } from "./layout/scalar.ts";
+import { createSegment, openSegment, type SegmentFile } from "./segment/file.ts";
 import {
   alignUp,
   BUFFER_OFFSET,
@@ -44,7 +44,7 @@ import {
   VALUES_OFFSET,
   VERSION,
   WRITERS,
-} from "./segment_layout.ts";
+} from "./segment/header.ts";
 import { decodeValue, encodeValue } from "./value_codec.ts";
 import { Watch } from "./watch.ts";
 import { cannotTravel } from "../base/pack.ts";

@@ -2,8 +2,8 @@
 import { printAs, stateOf } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
 import { Attachment } from "./cell.ts";
-import { type Layout, podLayout } from "./layout.ts";
-import { i32, i64, u32, u64 } from "./layout_scalar.ts";
+import { type Layout, podLayout } from "./layout/layout.ts";
+import { i32, i64, u32, u64 } from "./layout/scalar.ts";
 import { cannotTravel } from "../base/pack.ts";
 
 type AtomicWords =

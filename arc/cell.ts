@@ -8,8 +8,8 @@ import type { Mapping } from "../ffi/memory/mapping.ts";
 import { type LockResult, RobustMutex } from "../ffi/memory/robust_mutex.ts";
 import { step } from "../base/step_hook.ts";
 import { timeoutError } from "../base/wait.ts";
-import { Bells, WANTS_CHANGE, WANTS_LOCK } from "./bells.ts";
-import type { SegmentFile } from "./segment_file.ts";
+import { Bells, WANTS_CHANGE, WANTS_LOCK } from "./segment/bells.ts";
+import type { SegmentFile } from "./segment/file.ts";
 import {
   MUTEX_OFFSET,
   NAMESPACE,
@@ -20,8 +20,8 @@ import {
   VALUES_OFFSET,
   WAITERS,
   WATCHERS,
-} from "./segment_layout.ts";
-import { ValueStore } from "./value_store.ts";
+} from "./segment/header.ts";
+import { ValueStore } from "./segment/value_store.ts";
 
 /** How often, in milliseconds, a waiter looks for what no bell tells: a holder that died. */
 const LOOK_EVERY = 75;

@@ -4,8 +4,8 @@ import { printAs } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
 import type { Attachment } from "./cell.ts";
 import { type Hold, holdOf } from "./hold.ts";
-import type { PodLayout } from "./layout.ts";
-import { isScalar } from "./layout_scalar.ts";
+import type { PodLayout } from "./layout/layout.ts";
+import { isScalar } from "./layout/scalar.ts";
 import { encodeValue } from "./value_codec.ts";
 import { cannotTravel } from "../base/pack.ts";
 

@@ -7,8 +7,8 @@
 // never gave it back.
 import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import type { Attachment, Cell, Holder } from "./cell.ts";
-import type { PodLayout } from "./layout.ts";
-import { LiveScope } from "./live_scope.ts";
+import type { PodLayout } from "./layout/layout.ts";
+import { LiveScope } from "./layout/live_scope.ts";
 import { encodeValue } from "./value_codec.ts";
 
 /** Which turn a canary was handed out for. */

@@ -118,8 +118,8 @@ export { IpcArcGuard } from "./guard.ts";
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";
 export type { Trust } from "../ffi/file/trust.ts";
 export type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";
-export type { Layout, LayoutValue } from "./layout.ts";
-export { array, bytes } from "./layout_array.ts";
+export type { Layout, LayoutValue } from "./layout/layout.ts";
+export { array, bytes } from "./layout/array.ts";
 export {
   bool,
   f32,
@@ -134,5 +134,5 @@ export {
   u32,
   u64,
   u8,
-} from "./layout_scalar.ts";
-export { struct, type StructValue } from "./layout_struct.ts";
+} from "./layout/scalar.ts";
+export { struct, type StructValue } from "./layout/struct.ts";

@@ -1,7 +1,7 @@
 // How the value of a cell becomes bytes, and back: by CBOR, or by a layout.
 import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import { IpcError } from "../base/error.ts";
-import type { PodLayout } from "./layout.ts";
+import type { PodLayout } from "./layout/layout.ts";
 
 /** Bytes of a value that is about to be stored. Valid until the next encoding. */
 export function encodeValue(value: unknown, capacity: number, name: string): Uint8Array {

@@ -1,7 +1,7 @@
 // Following the value of a cell.
 import { giveWay, mustGiveWay } from "../base/event_loop.ts";
 import type { Attachment } from "./cell.ts";
-import type { PodLayout } from "./layout.ts";
+import type { PodLayout } from "./layout/layout.ts";
 import { decodeValue } from "./value_codec.ts";
 
 /** The changes of a cell from the moment it is made: the iterator behind `IpcArc.watch`. */

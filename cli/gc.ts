@@ -1,5 +1,5 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
-import { collectStaleCells, listCells } from "../arc/registry.ts";
+import { collectStaleCells, listCells } from "../arc/inspect/registry.ts";
 import { removeEmptyRingFile } from "../channel/named/file.ts";
 import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/named/list.ts";
 import { IpcError } from "../base/error.ts";

@@ -1,6 +1,6 @@
 // `isthmus rm`: removes a shared cell or a named channel.
-import { CellPeek } from "../arc/cell_peek.ts";
-import { removeCell } from "../arc/registry.ts";
+import { CellPeek } from "../arc/inspect/peek.ts";
+import { removeCell } from "../arc/inspect/registry.ts";
 import { IpcReceiver } from "../channel/endpoint/receiver.ts";
 import { RingPeek } from "../channel/named/peek.ts";
 import { type Command, Refused } from "./command.ts";

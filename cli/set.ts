@@ -1,8 +1,8 @@
 // `isthmus set`: gives a shared cell another value.
 import { IpcArc } from "../arc/arc.ts";
-import { CellPeek } from "../arc/cell_peek.ts";
-import type { ReadLayout } from "../arc/layout_text.ts";
-import type { CellInfo } from "../arc/registry.ts";
+import { CellPeek } from "../arc/inspect/peek.ts";
+import type { ReadLayout } from "../arc/layout/text.ts";
+import type { CellInfo } from "../arc/inspect/registry.ts";
 import { IpcError } from "../base/error.ts";
 import { millisecondsOf } from "./arguments.ts";
 import { type Command, Refused, UsageError } from "./command.ts";

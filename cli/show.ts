@@ -1,6 +1,6 @@
 // `isthmus show`: one shared cell or named channel, with its header and what is in it.
-import { type CellHeader, CellPeek, DECODED_LIMIT } from "../arc/cell_peek.ts";
-import type { CellInfo } from "../arc/registry.ts";
+import { type CellHeader, CellPeek, DECODED_LIMIT } from "../arc/inspect/peek.ts";
+import type { CellInfo } from "../arc/inspect/registry.ts";
 import { describe, type NamedChannelInfo } from "../channel/named/list.ts";
 import { FORMAT_VERSION } from "../channel/ring/layout.ts";
 import { type Backlog, RingPeek, type WaitingMessage } from "../channel/named/peek.ts";

@@ -1,5 +1,5 @@
 // `isthmus watch`: the value of a cell, or the backlog of a named channel, whenever it changes.
-import { FollowedCell } from "../arc/follow.ts";
+import { FollowedCell } from "../arc/inspect/follow.ts";
 import { RingPeek } from "../channel/named/peek.ts";
 import { CELL } from "../channel/ring/layout.ts";
 import { isSameFile } from "../ffi/file/file_status.ts";

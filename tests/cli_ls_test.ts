@@ -1,7 +1,7 @@
 // `isthmus ls`, run as a process.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { IpcArc, IpcReceiver, IpcSender, struct, u32 } from "../mod.ts";
-import { MAGIC } from "../arc/segment_layout.ts";
+import { MAGIC } from "../arc/segment/header.ts";
 import { folderTest } from "./support/folder.ts";
 import { isthmus, killed, onTerminal } from "./support/isthmus.ts";
 import { processTest } from "./support/test.ts";

@@ -1,7 +1,7 @@
 // `isthmus show`, run as a process.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { array, f64, IpcArc, IpcBytesReceiver, IpcBytesSender, IpcReceiver, IpcSender, struct, u64 } from "../mod.ts";
-import { FINGERPRINT_LOW, KIND, LENGTHS } from "../arc/segment_layout.ts";
+import { FINGERPRINT_LOW, KIND, LENGTHS } from "../arc/segment/header.ts";
 import { folderTest } from "./support/folder.ts";
 import { isthmus } from "./support/isthmus.ts";
 import { processTest } from "./support/test.ts";

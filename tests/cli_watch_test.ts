@@ -1,8 +1,8 @@
 // `isthmus watch`, run as a process.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { IpcArc, IpcReceiver, IpcSender, struct, u32 } from "../mod.ts";
-import { cellInfo, removeCell } from "../arc/registry.ts";
-import { FINGERPRINT_LOW } from "../arc/segment_layout.ts";
+import { cellInfo, removeCell } from "../arc/inspect/registry.ts";
+import { FINGERPRINT_LOW } from "../arc/segment/header.ts";
 import { folderTest } from "./support/folder.ts";
 import { isthmus, isthmusArguments, killed, Running } from "./support/isthmus.ts";
 import { processTest } from "./support/test.ts";

@@ -1,7 +1,7 @@
 // Cells and named channels that belong to other users, or that others may write to.
 import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { IpcArc, IpcBytesReceiver, IpcBytesSender, IpcError, IpcReceiver, IpcSender, type Trust } from "../mod.ts";
-import { cellInfo, collectStaleCells, removeCell } from "../arc/registry.ts";
+import { cellInfo, collectStaleCells, removeCell } from "../arc/inspect/registry.ts";
 import { isthmus } from "./support/isthmus.ts";
 import { isRoot, OtherUser } from "./support/users.ts";
 

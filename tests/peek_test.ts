@@ -1,9 +1,9 @@
 // Looking at cells and named channels without attaching, while others are at work and when the memory is damaged.
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { array, bool, bytes, f64, IpcArc, IpcError, IpcReceiver, IpcSender, struct, u32, u64, u8 } from "../mod.ts";
-import { CellPeek } from "../arc/cell_peek.ts";
-import { fingerprint, type Layout } from "../arc/layout.ts";
-import { readLayout } from "../arc/layout_text.ts";
+import { CellPeek } from "../arc/inspect/peek.ts";
+import { fingerprint, type Layout } from "../arc/layout/layout.ts";
+import { readLayout } from "../arc/layout/text.ts";
 import { openRingFile } from "../channel/named/file.ts";
 import { W_COMMIT, W_TAIL } from "../channel/ring/layout.ts";
 import { RingPeek } from "../channel/named/peek.ts";

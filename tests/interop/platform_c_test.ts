@@ -1,6 +1,6 @@
 // A C compiler agrees with the tables of numbers and structures, for each processor that it can compile for. Nothing is
 // run: the compiler refuses to compile a wrong number, so the tables of another processor are checked as well.
-import { MUTEX_OFFSET, WATCHERS } from "../../arc/segment_layout.ts";
+import { MUTEX_OFFSET, WATCHERS } from "../../arc/segment/header.ts";
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAIT, FUTEX_WAITERS } from "../../ffi/memory/robust_mutex.ts";
 import { PLATFORMS } from "../../ffi/libc/platform.ts";
 import * as platformModule from "../../ffi/libc/platform.ts";

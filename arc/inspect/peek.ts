@@ -1,13 +1,13 @@
 // Looks into a cell without attaching to it: no lock, not counted as a holder, nothing written.
-import { decodeCbor } from "../cbor/mod.ts";
-import { IpcError } from "../base/error.ts";
-import type { IpcFd } from "../ffi/file/fd.ts";
-import type { FileStatus } from "../ffi/file/file_status.ts";
-import { O_RDONLY } from "../ffi/libc/platform.ts";
-import { readAt } from "../ffi/file/read_at.ts";
-import { type ReadLayout, readLayout } from "./layout_text.ts";
+import { decodeCbor } from "../../cbor/mod.ts";
+import { IpcError } from "../../base/error.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
+import type { FileStatus } from "../../ffi/file/file_status.ts";
+import { O_RDONLY } from "../../ffi/libc/platform.ts";
+import { readAt } from "../../ffi/file/read_at.ts";
+import { type ReadLayout, readLayout } from "../layout/text.ts";
 import { type CellInfo, describeCell } from "./registry.ts";
-import { checkHeader, openCellFile, readHeader } from "./segment_file.ts";
+import { checkHeader, openCellFile, readHeader } from "../segment/file.ts";
 import {
   BELLS_IN_USE,
   BUFFER_OFFSET,
@@ -24,7 +24,7 @@ import {
   VERSION,
   WAITERS,
   WATCHERS,
-} from "./segment_layout.ts";
+} from "../segment/header.ts";
 
 /** How often a value is read again that was overwritten while it was read. */
 const ATTEMPTS = 1000;

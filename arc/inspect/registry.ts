@@ -1,15 +1,15 @@
 // All cells of this machine, as files show them: for the command line.
-import { listDirectory } from "../ffi/file/directory.ts";
-import { type FileStatus, fileStatus } from "../ffi/file/file_status.ts";
-import { lockHolders } from "../ffi/file/lock_holders.ts";
-import { processOfThread } from "../ffi/process/liveness.ts";
-import { O_RDONLY } from "../ffi/libc/platform.ts";
-import { readAt } from "../ffi/file/read_at.ts";
-import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../ffi/memory/robust_mutex.ts";
-import { unlinkFile } from "../ffi/file/unlink.ts";
-import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "./cell_name.ts";
-import { countOthers } from "./holders.ts";
-import { checkHeader, openCellFile, readHeader, removeByForce, removeDead } from "./segment_file.ts";
+import { listDirectory } from "../../ffi/file/directory.ts";
+import { type FileStatus, fileStatus } from "../../ffi/file/file_status.ts";
+import { lockHolders } from "../../ffi/file/lock_holders.ts";
+import { processOfThread } from "../../ffi/process/liveness.ts";
+import { O_RDONLY } from "../../ffi/libc/platform.ts";
+import { readAt } from "../../ffi/file/read_at.ts";
+import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../../ffi/memory/robust_mutex.ts";
+import { unlinkFile } from "../../ffi/file/unlink.ts";
+import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "../segment/cell_name.ts";
+import { countOthers } from "../segment/holders.ts";
+import { checkHeader, openCellFile, readHeader, removeByForce, removeDead } from "../segment/file.ts";
 import {
   CAPACITY,
   COUNTER,
@@ -20,7 +20,7 @@ import {
   NAMESPACE,
   TEXT_LENGTH,
   TEXT_OFFSET,
-} from "./segment_layout.ts";
+} from "../segment/header.ts";
 
 /** What can be told of a cell without attaching to it. */
 export interface CellInfo {

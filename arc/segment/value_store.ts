@@ -2,13 +2,13 @@
 //
 // A writer fills the place that is not current and switches by one store, so that whoever dies while writing leaves the
 // last value untouched. A reader copies without a lock and then looks whether a writer has come round to its place.
-import { IpcError } from "../base/error.ts";
-import { libc } from "../ffi/libc/libc.ts";
-import { step } from "../base/step_hook.ts";
-import type { Mapping } from "../ffi/memory/mapping.ts";
-import { fence } from "../base/fence.ts";
-import type { NumericArray, ScalarLayout } from "./layout_scalar.ts";
-import { BUFFER_OFFSET, BUFFER_STRIDE, CAPACITY, COUNTER, LENGTHS, WRITERS } from "./segment_layout.ts";
+import { IpcError } from "../../base/error.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { step } from "../../base/step_hook.ts";
+import type { Mapping } from "../../ffi/memory/mapping.ts";
+import { fence } from "../../base/fence.ts";
+import type { NumericArray, ScalarLayout } from "../layout/scalar.ts";
+import { BUFFER_OFFSET, BUFFER_STRIDE, CAPACITY, COUNTER, LENGTHS, WRITERS } from "./header.ts";
 
 /** Buffers above this are not kept from one reading to the next. */
 const KEEP = 1 << 20;

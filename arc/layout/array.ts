@@ -1,6 +1,6 @@
 // Arrays of a fixed length: of numbers, as typed arrays; of anything else, as arrays.
 import { at, type Layout, PodLayout, podLayout, show } from "./layout.ts";
-import { isPrimitive, isScalar, type NumericArray, type ScalarLayout, u8 } from "./layout_scalar.ts";
+import { isPrimitive, isScalar, type NumericArray, type ScalarLayout, u8 } from "./scalar.ts";
 import type { LiveSlot } from "./live_slot.ts";
 
 function checkLength(

@@ -1,14 +1,14 @@
 // Follows a cell of which nothing is known but its name: for the command line.
-import { IpcError } from "../base/error.ts";
-import type { Trusted } from "../ffi/file/trust.ts";
-import { type Attachment, Cell } from "./cell.ts";
-import type { PodLayout } from "./layout.ts";
-import { rawLayout, readLayout } from "./layout_text.ts";
+import { IpcError } from "../../base/error.ts";
+import type { Trusted } from "../../ffi/file/trust.ts";
+import { type Attachment, Cell } from "../cell.ts";
+import type { PodLayout } from "../layout/layout.ts";
+import { rawLayout, readLayout } from "../layout/text.ts";
 import { describeCell } from "./registry.ts";
-import { openCellFile, openSegment } from "./segment_file.ts";
-import { FINGERPRINT_HIGH, FINGERPRINT_LOW, KIND, KIND_CBOR } from "./segment_layout.ts";
-import { decodeValue } from "./value_codec.ts";
-import { Watch } from "./watch.ts";
+import { openCellFile, openSegment } from "../segment/file.ts";
+import { FINGERPRINT_HIGH, FINGERPRINT_LOW, KIND, KIND_CBOR } from "../segment/header.ts";
+import { decodeValue } from "../value_codec.ts";
+import { Watch } from "../watch.ts";
 
 /** A cell that is held and watched. */
 export class FollowedCell implements Disposable {

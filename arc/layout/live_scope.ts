@@ -1,6 +1,6 @@
 // How long views on shared memory live: as long as the guard that gave them.
-import { IpcError } from "../base/error.ts";
-import type { Mapping } from "../ffi/memory/mapping.ts";
+import { IpcError } from "../../base/error.ts";
+import type { Mapping } from "../../ffi/memory/mapping.ts";
 import type { PodLayout } from "./layout.ts";
 import { LiveSlot } from "./live_slot.ts";
 

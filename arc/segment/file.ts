@@ -3,13 +3,13 @@
 // Every attachment has an open file description of its own with two locks, both of which the kernel drops when the
 // process dies: a shared `flock`, which says "somebody holds the cell", and one byte, by which the holders can be counted
 // (see `holders.ts`). Whoever gets the `flock` alone knows that nobody else holds the cell, and may remove it.
-import { IpcError } from "../base/error.ts";
-import { IpcFd } from "../ffi/file/fd.ts";
-import { tryLockFile } from "../ffi/file/file_lock.ts";
-import { type FileStatus, fileStatus, isSameFile } from "../ffi/file/file_status.ts";
-import { check, cString, libc, systemError } from "../ffi/libc/libc.ts";
-import { allocate, Mapping } from "../ffi/memory/mapping.ts";
-import { unlinkFile } from "../ffi/file/unlink.ts";
+import { IpcError } from "../../base/error.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { tryLockFile } from "../../ffi/file/file_lock.ts";
+import { type FileStatus, fileStatus, isSameFile } from "../../ffi/file/file_status.ts";
+import { check, cString, libc, systemError } from "../../ffi/libc/libc.ts";
+import { allocate, Mapping } from "../../ffi/memory/mapping.ts";
+import { unlinkFile } from "../../ffi/file/unlink.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_FOLLOW,
@@ -23,10 +23,10 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   O_RDWR,
-} from "../ffi/libc/platform.ts";
-import { mutexMark } from "../ffi/memory/robust_mutex.ts";
-import { step } from "../base/step_hook.ts";
-import { type Trusted, userText } from "../ffi/file/trust.ts";
+} from "../../ffi/libc/platform.ts";
+import { mutexMark } from "../../ffi/memory/robust_mutex.ts";
+import { step } from "../../base/step_hook.ts";
+import { type Trusted, userText } from "../../ffi/file/trust.ts";
 import { removeBells } from "./bells.ts";
 import { closeForDeadThreads, countOthers, join } from "./holders.ts";
 import { cellPath, SHM_FOLDER } from "./cell_name.ts";
@@ -44,7 +44,7 @@ import {
   SIZE_LOW,
   VALUES_OFFSET,
   VERSION,
-} from "./segment_layout.ts";
+} from "./header.ts";
 
 /** How often a name is looked up again when its file is just being removed, 1 ms apart. */
 const ATTEMPTS = 2000;

@@ -2,16 +2,16 @@
 //
 // An isolate takes one bell when it first has to wait. The FIFO lies beside the cell, so that it works wherever the cell
 // does: across containers and users, in C and Python. The event loop reads it, without a thread.
-import { BellListener, ring } from "../ffi/event/doorbell.ts";
-import { listDirectory } from "../ffi/file/directory.ts";
-import { IpcFd } from "../ffi/file/fd.ts";
-import { fileStatus } from "../ffi/file/file_status.ts";
-import { cString, libc } from "../ffi/libc/libc.ts";
-import { isAlive, ownThread } from "../ffi/process/liveness.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR, O_WRONLY } from "../ffi/libc/platform.ts";
-import { pollUntil } from "../ffi/event/poll.ts";
-import type { Trusted } from "../ffi/file/trust.ts";
-import { unlinkFile } from "../ffi/file/unlink.ts";
+import { BellListener, ring } from "../../ffi/event/doorbell.ts";
+import { listDirectory } from "../../ffi/file/directory.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
+import { fileStatus } from "../../ffi/file/file_status.ts";
+import { cString, libc } from "../../ffi/libc/libc.ts";
+import { isAlive, ownThread } from "../../ffi/process/liveness.ts";
+import { O_CLOEXEC, O_NONBLOCK, O_RDWR, O_WRONLY } from "../../ffi/libc/platform.ts";
+import { pollUntil } from "../../ffi/event/poll.ts";
+import type { Trusted } from "../../ffi/file/trust.ts";
+import { unlinkFile } from "../../ffi/file/unlink.ts";
 import { BELL_PREFIX, bellPath, SHM_FOLDER } from "./cell_name.ts";
 import {
   BELL_COUNT,
@@ -22,7 +22,7 @@ import {
   STARVING,
   WAITERS,
   WATCHERS,
-} from "./segment_layout.ts";
+} from "./header.ts";
 
 /**
  * ```text

@@ -1,7 +1,7 @@
 // Structs, laid out by the rules of C: fields in their order, each at a multiple of its alignment, the whole padded to a
 // multiple of the largest.
 import { at, type Layout, type LayoutValue, PodLayout, podLayout, show } from "./layout.ts";
-import { isPrimitive } from "./layout_scalar.ts";
+import { isPrimitive } from "./scalar.ts";
 import type { LiveSlot } from "./live_slot.ts";
 
 /**
