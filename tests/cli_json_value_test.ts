@@ -1,6 +1,6 @@
 // Values that JSON lacks, as the command line writes and reads them.
 import { assertEquals, assertInstanceOf, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { jsonLine, jsonOf, valueOfJson } from "../cli/json_value.ts";
+import { jsonLine, jsonOf, valueOfJson } from "../cli/format/json_value.ts";
 import { IpcError } from "../base/error.ts";
 import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import { test } from "./support/test.ts";

@@ -1,6 +1,6 @@
 // The `isthmus` command, run as a process.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { distance, nearest } from "../cli/nearest.ts";
+import { distance, nearest } from "../cli/program/nearest.ts";
 import config from "../deno.json" with { type: "json" };
 import { onTerminal } from "./support/isthmus.ts";
 import { processTest, test } from "./support/test.ts";

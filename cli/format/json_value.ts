@@ -23,8 +23,8 @@
 // ```
 //
 // No value is written twice, as one that holds another a thousand times over would be a message that fills the disk.
-import { IpcError } from "../base/error.ts";
-import { STANDARD_ERRORS } from "../cbor/kinds.ts";
+import { IpcError } from "../../base/error.ts";
+import { STANDARD_ERRORS } from "../../cbor/kinds.ts";
 
 /** What `JSON.stringify` writes without loss. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };

@@ -1,17 +1,17 @@
 // `isthmus recv`: receives from a named channel, and prints.
-import { IpcBytesReceiver } from "../channel/endpoint/bytes_receiver.ts";
-import { IpcReceiver } from "../channel/endpoint/receiver.ts";
-import { IpcError } from "../base/error.ts";
-import { integerOf, millisecondsOf } from "./arguments.ts";
-import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";
-import { type Command, Refused } from "./command.ts";
-import { jsonLine } from "./json_value.ts";
-import { type Format, formatFlags, formatOf } from "./message_format.ts";
-import { MessageOutput } from "./message_output.ts";
-import { checkChannel } from "./operand_name.ts";
-import { Output, ReaderGone } from "./output.ts";
-import { Interrupted, Stop } from "./stop.ts";
-import { counted, printable } from "./text.ts";
+import { IpcBytesReceiver } from "../../channel/endpoint/bytes_receiver.ts";
+import { IpcReceiver } from "../../channel/endpoint/receiver.ts";
+import { IpcError } from "../../base/error.ts";
+import { integerOf, millisecondsOf } from "../program/arguments.ts";
+import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
+import { type Command, Refused } from "../program/command.ts";
+import { jsonLine } from "../format/json_value.ts";
+import { type Format, formatFlags, formatOf } from "../format/message_format.ts";
+import { MessageOutput } from "../program/message_output.ts";
+import { checkChannel } from "../program/operand_name.ts";
+import { Output, ReaderGone } from "../program/output.ts";
+import { Interrupted, Stop } from "../program/stop.ts";
+import { counted, printable } from "../format/text.ts";
 
 /** The command. */
 export const recv: Command = {

@@ -1,12 +1,12 @@
 // What `isthmus doctor` looks at, one function each.
 
-import { IpcArc, u32 } from "../arc/mod.ts";
-import { channel } from "../channel/mod.ts";
-import { listDirectory, readTextFile } from "../ffi/file/directory.ts";
-import { libc } from "../ffi/libc/libc.ts";
-import { checkSealed, Mapping, sealedMemory } from "../ffi/memory/mapping.ts";
-import { platform } from "../ffi/libc/platform.ts";
-import { descriptorLimit, fileSystemSpace } from "../ffi/file/resources.ts";
+import { IpcArc, u32 } from "../../arc/mod.ts";
+import { channel } from "../../channel/mod.ts";
+import { listDirectory, readTextFile } from "../../ffi/file/directory.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { checkSealed, Mapping, sealedMemory } from "../../ffi/memory/mapping.ts";
+import { platform } from "../../ffi/libc/platform.ts";
+import { descriptorLimit, fileSystemSpace } from "../../ffi/file/resources.ts";
 import { ADDITIONS, runPeer } from "./doctor_peer.ts";
 
 /** What a check has found. */

@@ -1,21 +1,21 @@
 // `isthmus watch`: the value of a cell, or the backlog of a named channel, whenever it changes.
-import { FollowedCell } from "../arc/inspect/follow.ts";
-import { RingPeek } from "../channel/named/peek.ts";
-import { CELL } from "../channel/ring/layout.ts";
-import { isSameFile } from "../ffi/file/file_status.ts";
-import { millisecondsOf } from "./arguments.ts";
-import { type Call, type Command, UsageError } from "./command.ts";
-import { jsonOf } from "./json_value.ts";
-import { LiveText } from "./live_text.ts";
+import { FollowedCell } from "../../arc/inspect/follow.ts";
+import { RingPeek } from "../../channel/named/peek.ts";
+import { CELL } from "../../channel/ring/layout.ts";
+import { isSameFile } from "../../ffi/file/file_status.ts";
+import { millisecondsOf } from "../program/arguments.ts";
+import { type Call, type Command, UsageError } from "../program/command.ts";
+import { jsonOf } from "../format/json_value.ts";
+import { LiveText } from "../format/live_text.ts";
 import { processDocument, processesText } from "./ls.ts";
-import { MessageOutput } from "./message_output.ts";
-import type { Output } from "./output.ts";
-import { checkName, isPath } from "./operand_name.ts";
+import { MessageOutput } from "../program/message_output.ts";
+import type { Output } from "../program/output.ts";
+import { checkName, isPath } from "../program/operand_name.ts";
 import { noChannel } from "./show.ts";
-import { Stop } from "./stop.ts";
-import { TRUST_FLAG, trustedOf } from "./trust.ts";
-import { bytesText, counted, printable } from "./text.ts";
-import { dumpLines, valueLine, valueLines } from "./value_text.ts";
+import { Stop } from "../program/stop.ts";
+import { TRUST_FLAG, trustedOf } from "../program/trust.ts";
+import { bytesText, counted, printable } from "../format/text.ts";
+import { dumpLines, valueLine, valueLines } from "../format/value_text.ts";
 
 /** Milliseconds between two looks at a channel unless told, and at least. */
 const DEFAULT_INTERVAL = 500, MIN_INTERVAL = 20;

@@ -1,18 +1,18 @@
 // `isthmus show`: one shared cell or named channel, with its header and what is in it.
-import { type CellHeader, CellPeek, DECODED_LIMIT } from "../arc/inspect/peek.ts";
-import type { CellInfo } from "../arc/inspect/registry.ts";
-import { describe, type NamedChannelInfo } from "../channel/named/list.ts";
-import { FORMAT_VERSION } from "../channel/ring/layout.ts";
-import { type Backlog, RingPeek, type WaitingMessage } from "../channel/named/peek.ts";
-import { decodeCbor } from "../cbor/mod.ts";
-import { openFiles } from "../ffi/file/open_files.ts";
-import { type Call, type Command, Refused, UsageError } from "./command.ts";
-import { type Json, jsonOf } from "./json_value.ts";
+import { type CellHeader, CellPeek, DECODED_LIMIT } from "../../arc/inspect/peek.ts";
+import type { CellInfo } from "../../arc/inspect/registry.ts";
+import { describe, type NamedChannelInfo } from "../../channel/named/list.ts";
+import { FORMAT_VERSION } from "../../channel/ring/layout.ts";
+import { type Backlog, RingPeek, type WaitingMessage } from "../../channel/named/peek.ts";
+import { decodeCbor } from "../../cbor/mod.ts";
+import { openFiles } from "../../ffi/file/open_files.ts";
+import { type Call, type Command, Refused, UsageError } from "../program/command.ts";
+import { type Json, jsonOf } from "../format/json_value.ts";
 import { cellDocument, channelDocument, holdersText, lockedText, processesText, stateText } from "./ls.ts";
-import { checkName, isPath } from "./operand_name.ts";
-import type { Output } from "./output.ts";
-import { bytesText, counted, cut, printable } from "./text.ts";
-import { dumpLines, hexText, valueLine, valueLines } from "./value_text.ts";
+import { checkName, isPath } from "../program/operand_name.ts";
+import type { Output } from "../program/output.ts";
+import { bytesText, counted, cut, printable } from "../format/text.ts";
+import { dumpLines, hexText, valueLine, valueLines } from "../format/value_text.ts";
 
 /** Messages that are shown unless told. */
 const DEFAULT_LIMIT = 20;

@@ -1,9 +1,9 @@
 // What an operand names: one rule for all commands. With a slash it is the path of a channel, or of a folder ("." and ".."
 // are paths as well); without one it is the name of a cell.
-import { cellPath } from "../arc/segment/cell_name.ts";
-import { checkPath } from "../channel/named/file.ts";
+import { cellPath } from "../../arc/segment/cell_name.ts";
+import { checkPath } from "../../channel/named/file.ts";
 import { UsageError } from "./command.ts";
-import { printable } from "./text.ts";
+import { printable } from "../format/text.ts";
 
 /** Whether an operand is a path. */
 export function isPath(operand: string): boolean {

@@ -1,5 +1,5 @@
 // The standard input, piece by piece and line by line: read only as fast as the pieces are used.
-import { IpcError } from "../base/error.ts";
+import { IpcError } from "../../base/error.ts";
 import type { Stop } from "./stop.ts";
 
 const NEWLINE = 0x0a;

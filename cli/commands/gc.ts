@@ -1,12 +1,12 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
-import { collectStaleCells, listCells } from "../arc/inspect/registry.ts";
-import { removeEmptyRingFile } from "../channel/named/file.ts";
-import { isUnused, listNamedChannels, type NamedChannelInfo } from "../channel/named/list.ts";
-import { IpcError } from "../base/error.ts";
-import { fileStatus } from "../ffi/file/file_status.ts";
-import { type Command, Refused } from "./command.ts";
-import { checkIsPath } from "./operand_name.ts";
-import { printable } from "./text.ts";
+import { collectStaleCells, listCells } from "../../arc/inspect/registry.ts";
+import { removeEmptyRingFile } from "../../channel/named/file.ts";
+import { isUnused, listNamedChannels, type NamedChannelInfo } from "../../channel/named/list.ts";
+import { IpcError } from "../../base/error.ts";
+import { fileStatus } from "../../ffi/file/file_status.ts";
+import { type Command, Refused } from "../program/command.ts";
+import { checkIsPath } from "../program/operand_name.ts";
+import { printable } from "../format/text.ts";
 
 /** Where named channels are looked for if no folder is named. */
 const DEFAULT_FOLDER = "/dev/shm";

@@ -1,5 +1,5 @@
 // The second process of a command that tries something between two: this same program, called otherwise.
-import { IpcError } from "../base/error.ts";
+import { IpcError } from "../../base/error.ts";
 
 /**
  * Starts this program once more.

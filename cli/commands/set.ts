@@ -1,19 +1,19 @@
 // `isthmus set`: gives a shared cell another value.
-import { IpcArc } from "../arc/arc.ts";
-import { CellPeek } from "../arc/inspect/peek.ts";
-import type { ReadLayout } from "../arc/layout/text.ts";
-import type { CellInfo } from "../arc/inspect/registry.ts";
-import { IpcError } from "../base/error.ts";
-import { millisecondsOf } from "./arguments.ts";
-import { type Command, Refused, UsageError } from "./command.ts";
-import { jsonOf } from "./json_value.ts";
+import { IpcArc } from "../../arc/arc.ts";
+import { CellPeek } from "../../arc/inspect/peek.ts";
+import type { ReadLayout } from "../../arc/layout/text.ts";
+import type { CellInfo } from "../../arc/inspect/registry.ts";
+import { IpcError } from "../../base/error.ts";
+import { millisecondsOf } from "../program/arguments.ts";
+import { type Command, Refused, UsageError } from "../program/command.ts";
+import { jsonOf } from "../format/json_value.ts";
 import { processesText } from "./ls.ts";
-import { checkName, isPath } from "./operand_name.ts";
+import { checkName, isPath } from "../program/operand_name.ts";
 import { noCell } from "./show.ts";
-import { inputPieces } from "./standard_input.ts";
-import { Stop } from "./stop.ts";
-import { TRUST_FLAG, trustOf } from "./trust.ts";
-import { valueOfArgument } from "./value_argument.ts";
+import { inputPieces } from "../program/standard_input.ts";
+import { Stop } from "../program/stop.ts";
+import { TRUST_FLAG, trustOf } from "../program/trust.ts";
+import { valueOfArgument } from "../format/value_argument.ts";
 
 /** Stands for the standard input. */
 const INPUT = "-";

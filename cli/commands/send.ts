@@ -1,20 +1,20 @@
 // `isthmus send`: sends what it reads, or what it is given, to a named channel.
-import { IpcBytesSender } from "../channel/endpoint/bytes_sender.ts";
-import { removeEmptyRingFile } from "../channel/named/file.ts";
-import { DEFAULT_CAPACITY } from "../channel/ring/layout.ts";
-import { RingPeek } from "../channel/named/peek.ts";
-import { IpcSender } from "../channel/endpoint/sender.ts";
-import { IpcError } from "../base/error.ts";
-import { millisecondsOf } from "./arguments.ts";
-import { CHANNEL_FLAGS, channelOptionsOf } from "./channel_options.ts";
-import { type Command, Refused } from "./command.ts";
-import { valueOfJson } from "./json_value.ts";
-import { type Format, formatFlags, formatOf } from "./message_format.ts";
-import { checkChannel } from "./operand_name.ts";
-import { inputPieces, linesOf } from "./standard_input.ts";
-import { Interrupted, Stop } from "./stop.ts";
-import { counted } from "./text.ts";
-import { messageOfArgument } from "./value_argument.ts";
+import { IpcBytesSender } from "../../channel/endpoint/bytes_sender.ts";
+import { removeEmptyRingFile } from "../../channel/named/file.ts";
+import { DEFAULT_CAPACITY } from "../../channel/ring/layout.ts";
+import { RingPeek } from "../../channel/named/peek.ts";
+import { IpcSender } from "../../channel/endpoint/sender.ts";
+import { IpcError } from "../../base/error.ts";
+import { millisecondsOf } from "../program/arguments.ts";
+import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
+import { type Command, Refused } from "../program/command.ts";
+import { valueOfJson } from "../format/json_value.ts";
+import { type Format, formatFlags, formatOf } from "../format/message_format.ts";
+import { checkChannel } from "../program/operand_name.ts";
+import { inputPieces, linesOf } from "../program/standard_input.ts";
+import { Interrupted, Stop } from "../program/stop.ts";
+import { counted } from "../format/text.ts";
+import { messageOfArgument } from "../format/value_argument.ts";
 
 /** Bytes read at a time. */
 const PIECE = 65_536;

@@ -1,12 +1,17 @@
 // `isthmus ls`: the shared cells and named channels there are, and who uses them.
-import { type CellInfo, listCells } from "../arc/inspect/registry.ts";
-import { listHeldChannels, listNamedChannels, type NamedChannelInfo, namedChannelInfo } from "../channel/named/list.ts";
-import { fileStatus } from "../ffi/file/file_status.ts";
-import { type OpenFiles, openFiles, processName } from "../ffi/file/open_files.ts";
-import { type Command, Refused } from "./command.ts";
-import { checkName, isPath } from "./operand_name.ts";
-import { type TableCell, writeTable } from "./table.ts";
-import { bytesText, printable } from "./text.ts";
+import { type CellInfo, listCells } from "../../arc/inspect/registry.ts";
+import {
+  listHeldChannels,
+  listNamedChannels,
+  type NamedChannelInfo,
+  namedChannelInfo,
+} from "../../channel/named/list.ts";
+import { fileStatus } from "../../ffi/file/file_status.ts";
+import { type OpenFiles, openFiles, processName } from "../../ffi/file/open_files.ts";
+import { type Command, Refused } from "../program/command.ts";
+import { checkName, isPath } from "../program/operand_name.ts";
+import { type TableCell, writeTable } from "../format/table.ts";
+import { bytesText, printable } from "../format/text.ts";
 
 /** Where named channels are looked for in any case, as `gc` does. */
 const DEFAULT_FOLDER = "/dev/shm";

@@ -1,6 +1,6 @@
 // The flag that says whose cells and channels a command uses.
-import { readTextFile } from "../ffi/file/directory.ts";
-import { type Trust, Trusted } from "../ffi/file/trust.ts";
+import { readTextFile } from "../../ffi/file/directory.ts";
+import { type Trust, Trusted } from "../../ffi/file/trust.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
 
 /** For commands that attach to what another user may have made. Those that only look, or remove, need none. */
