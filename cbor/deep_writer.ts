@@ -1,5 +1,5 @@
 // Writes what lies deep within a value without the stack: there is room on it for some thousand levels only, for fewer the
-// deeper the program is that sends. Up to SHALLOW levels the functions of `cbor_write.ts` call each other, which is faster.
+// deeper the program is that sends. Up to SHALLOW levels the functions of `writer.ts` call each other, which is faster.
 import { propertyStep, refuse, REFUSED, refusedAt } from "./limits.ts";
 import type { Writer } from "./special_writer.ts";
 

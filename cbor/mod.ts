@@ -4,8 +4,8 @@
 // tags: 1 Date, 2/3 big integers, 27 objects of a class, 28/29 shared references and cycles, 64 to 86 typed arrays,
 // 258 Set, 259 Map, 273 text that is no UTF-8.
 //
-// One walk writes all of it (`cbor_write.ts`, `cbor_special.ts`). Two readers read it, by the same rules: one for plain
-// values (`cbor_read.ts`), which is the hot path, and one for everything (`cbor_decode.ts`). What came from a peer is read
+// One walk writes all of it (`writer.ts`, `special_writer.ts`). Two readers read it, by the same rules: one for plain
+// values (`plain_reader.ts`), which is the hot path, and one for everything (`strict_reader.ts`). What came from a peer is read
 // by these alone.
 import { decode, type Revive } from "./strict_reader.ts";
 import { refusal } from "./limits.ts";

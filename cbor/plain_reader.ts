@@ -1,4 +1,4 @@
-// Reads plain CBOR, by the same rules as `cbor_decode.ts`, which is for everything else.
+// Reads plain CBOR, by the same rules as `strict_reader.ts`, which is for everything else.
 //
 // It reads from shared memory as well, where a peer may change every byte at any moment: no place and no length is read
 // a second time after it was checked against the end, text is copied before it is converted, and whatever the bytes say,

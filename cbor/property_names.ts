@@ -1,6 +1,6 @@
 // The names of properties as they stand in messages, and which follow which. A program's messages have few shapes, so
 // what comes next is known before it is looked at: one comparison a name, instead of a search or a conversion. (Measured,
-// with the rows of `cbor_build.ts`: a frame of eight properties takes 160 ns to write and 200 to read, not 270 and 430.)
+// with the rows of `build.ts`: a frame of eight properties takes 160 ns to write and 200 to read, not 270 and 430.)
 //
 // Whoever writes and whoever reads have one {@linkcode Names} each, for all messages of the isolate. Imports nothing.
 
@@ -22,7 +22,7 @@ const SEEN_ONCE = 8;
 
 const TEXT = 0x60;
 
-/** Stores up to eight values in an object, as many as there are from `at` on: see `cbor_build.ts`. */
+/** Stores up to eight values in an object, as many as there are from `at` on: see `build.ts`. */
 export type Row = (
   object: Record<string, unknown>,
   keys: readonly string[],
@@ -66,7 +66,7 @@ export class Shape {
   /** Those of the objects that came after one of these, the first one first; and how many there have been. */
   readonly next: Shape[] = [];
   #followed = 0;
-  /** How often such an object was put together without the rows, if it has any: see `cbor_build.ts`. */
+  /** How often such an object was put together without the rows, if it has any: see `build.ts`. */
   built = 0;
   row: Row | undefined;
   more: readonly Row[] = [];

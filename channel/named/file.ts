@@ -1,7 +1,7 @@
 // A ring that has a name: a file at a path, and two FIFOs beside it.
 //
 // ```text
-// PATH        the ring, as drawn in ring_layout.ts
+// PATH        the ring, as drawn in channel/ring/layout.ts
 // PATH.bell   rung by senders for the receiver
 // PATH.room   rung by the receiver for senders that wait for room
 // ```
@@ -198,7 +198,7 @@ function create(path: string, what: string, cells: number, mode: number, trusted
   const fd = new IpcFd(check(opened, errno, "open", `${what}: its folder must take unnamed files`));
   try {
     check(c.ftruncate(fd.fd, BigInt(ringSize(cells))), errnoCell[0]!, "ftruncate", what);
-    // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring_room.ts.
+    // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/room.ts.
     allocate(fd.fd, 0, dataOffset(cells), what);
     trusted.give(fd.fd, what);
     check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", what);

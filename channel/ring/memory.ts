@@ -111,7 +111,7 @@ export class RingMemory {
         memory.#mapping.unmap();
         throw problem;
       }
-      // Whoever looks at this from now on holds locks, see sender_slots.ts.
+      // Whoever looks at this from now on holds locks, see slots.ts.
       if (memory.words[W_NAMESPACE] !== ownThread().namespace) Atomics.store(memory.words, W_NAMESPACE, 0);
       return memory;
     }

@@ -20,7 +20,7 @@ import type { Handle } from "./handle.ts";
 const MOST_PACKED = 64;
 
 const PACKET = 16;
-/** Beside the kinds of packets in `descriptor_queue.ts`, although it goes the other way. */
+/** Beside the kinds of packets in `carrier.ts`, although it goes the other way. */
 const KIND_PACKED = 4;
 /** The memory file and the doorbell. */
 const PACKED_FDS = 2;

@@ -89,7 +89,7 @@ byte deaths;
 #endif
 bool finished;              /* the receiver has seen the end of all senders */
 
-/* ring_sender.ts: looks at BELL, and rings: the byte before the flag, and the flag of that very wait. */
+/* channel/ring/producer.ts: looks at BELL, and rings: the byte before the flag, and the flag of that very wait. */
 inline wake(s) {
   if
   :: d_step { BELL == 0 -> skip }
@@ -343,7 +343,7 @@ proctype Death() {
   od
 }
 
-/* ring_receiver.ts, #publish() */
+/* channel/ring/consumer.ts, #publish() */
 inline publish() {
 #ifdef SPACE_BEFORE_HEAD
   wanted = SPACE;
