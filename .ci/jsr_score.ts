@@ -30,7 +30,7 @@ interface Configuration {
 
 /** Files of the package besides its code; everything else that is published must be a module of these folders. */
 const FILES = ["README.md", "LICENSE", "CHANGELOG.md", "deno.json", "mod.ts"];
-const FOLDERS = ["ffi", "channel", "arc", "cli"];
+const FOLDERS = ["base", "cbor", "ffi", "channel", "arc", "cli"];
 
 let points = 0, broken = 0;
 

@@ -44,8 +44,10 @@ function terms(): string[] {
 }
 
 function sourcesIn(folder: string): string[] {
-  return [...Deno.readDirSync(new URL(folder, ROOT))]
-    .filter(({ isFile, name }) => isFile && name.endsWith(".ts")).map(({ name }) => `${folder}/${name}`).sort();
+  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ isDirectory, name }) => {
+    if (isDirectory) return sourcesIn(`${folder}/${name}`);
+    return name.endsWith(".ts") ? [`${folder}/${name}`] : [];
+  }).sort();
 }
 
 test("Every drawing of the page is the one in the source file that it names", () => {
@@ -88,7 +90,7 @@ function isFile(url: URL): boolean {
 }
 
 test("Every function that the page names exists", () => {
-  const sources = ["channel", "arc", "ffi"].flatMap(sourcesIn).map(read).join("\n");
+  const sources = ["channel", "arc", "cbor", "ffi", "base"].flatMap(sourcesIn).map(read).join("\n");
   const functions = terms().filter((term) => /^#?\w+\(\)$/.test(term));
   assert(functions.length > 0);
   for (const name of new Set(functions)) {

@@ -11,7 +11,7 @@ export function startPeer(call: readonly string[]): Deno.ChildProcess {
   // A compiled program has no `run`: it is the program itself that takes the arguments.
   const args = Deno.build.standalone
     ? [...call]
-    : ["run", "--no-prompt", "--allow-ffi", new URL("mod.ts", import.meta.url).href, ...call];
+    : ["run", "--no-prompt", "--allow-ffi", new URL("../mod.ts", import.meta.url).href, ...call];
   try {
     return new Deno.Command(Deno.execPath(), { args, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
   } catch (cause) {
