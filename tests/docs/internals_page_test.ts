@@ -1,0 +1,100 @@
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../../", import.meta.url);
+const PAGE = "docs/internals.md";
+/** Its drawing is that of the cell once more, with what programs in other languages need. */
+const REPEATS = new Set(["arc/mod.ts"]);
+/** The folders whose drawings the page must have. */
+const DRAWN = ["channel", "arc"];
+
+const mayRead = Deno.permissions.querySync({ name: "read", path: ROOT }).state === "granted";
+
+function test(name: string, body: () => void): void {
+  Deno.test({ name, ignore: !mayRead, fn: body });
+}
+
+function read(path: string): string {
+  return Deno.readTextFileSync(new URL(path, ROOT));
+}
+
+/** Without the indentation that all lines have: the formatter takes it out of a page. */
+function dedented(text: string): string {
+  const lines = text.split("\n");
+  const indent = Math.min(...lines.filter((line) => line !== "").map((line) => line.search(/\S/)));
+  return lines.map((line) => line.slice(indent)).join("\n");
+}
+
+/** The text between "```text" and "```" in the comments of a source file, without the signs of the comment. */
+function drawingsIn(path: string): string[] {
+  const lines = read(path).split("\n").map((line) => line.replace(/^\s*(\/\/|\*) ?/, ""));
+  return [...lines.join("\n").matchAll(/^```text\n(.*?)^```$/gms)].map((match) => dedented(match[1]!));
+}
+
+/** Every drawing of the page, and the file that it says it is from. */
+function quoted(): { from: string | undefined; drawing: string }[] {
+  const page = read(PAGE);
+  return [...page.matchAll(/(?:<!-- from (\S+) -->\s*)?^```text\n(.*?)^```$/gms)]
+    .map((match) => ({ from: match[1], drawing: dedented(match[2]!) }));
+}
+
+/** What the page says outside of its drawings, in backquotes. */
+function terms(): string[] {
+  const prose = read(PAGE).replaceAll(/^```text\n.*?^```$/gms, "");
+  return [...prose.matchAll(/`([^`\n]+)`/g)].map((match) => match[1]!);
+}
+
+function sourcesIn(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ isDirectory, name }) => {
+    if (isDirectory) return sourcesIn(`${folder}/${name}`);
+    return name.endsWith(".ts") ? [`${folder}/${name}`] : [];
+  }).sort();
+}
+
+test("Every drawing of the page is the one in the source file that it names", () => {
+  const drawings = quoted();
+  assert(drawings.length > 0);
+  for (const { from, drawing } of drawings) {
+    assert(from !== undefined, `No marker says which file this drawing of ${PAGE} is from:\n${drawing}`);
+    const originals = drawingsIn(from);
+    // The first one, so that a difference is shown.
+    if (!originals.includes(drawing)) assertEquals(drawing, originals[0], `${PAGE} quotes ${from}, which has changed`);
+  }
+});
+
+test("Every drawing of the memory and of the messages is on the page", () => {
+  const found = new Set(quoted().map(({ drawing }) => drawing));
+  for (const path of DRAWN.flatMap(sourcesIn)) {
+    if (REPEATS.has(path)) continue;
+    for (const drawing of drawingsIn(path)) {
+      assert(found.has(drawing), `${PAGE} lacks a drawing of ${path}:\n${drawing}`);
+    }
+  }
+});
+
+test("Every file that the page names exists", () => {
+  const files = terms().filter((term) => /^[\w./-]+\.(ts|pml|c|py|md)$/.test(term));
+  assert(files.length > 0);
+  for (const file of files) {
+    const url = new URL(file, ROOT);
+    assert(isFile(url), `${PAGE} names "${file}", which does not exist; name files from the root of the repository`);
+  }
+});
+
+function isFile(url: URL): boolean {
+  try {
+    return Deno.statSync(url).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+test("Every function that the page names exists", () => {
+  const sources = ["channel", "arc", "cbor", "ffi", "base"].flatMap(sourcesIn).map(read).join("\n");
+  const functions = terms().filter((term) => /^#?\w+\(\)$/.test(term));
+  assert(functions.length > 0);
+  for (const name of new Set(functions)) {
+    const declared = new RegExp(`^\\s*(export )?((static|async|function|get) )*${name.slice(0, -2)}(<.*>)?\\(.*$`, "m");
+    assert(declared.test(sources), `${PAGE} names ${name}, which is in no source file`);
+  }
+});

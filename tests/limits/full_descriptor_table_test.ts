@@ -1,0 +1,18 @@
+// No descriptor is free: every call says so, takes nothing from its owner, and works when there is room again.
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { processTest } from "../support/test.ts";
+
+const MAIN = new URL("../support/full_table.ts", import.meta.url).pathname;
+
+for (const what of ["create", "send", "receive", "wait", "accept"]) {
+  processTest(`With a full descriptor table it fails to ${what}, loses nothing, and succeeds later`, async () => {
+    const { code, stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", `ulimit -n 128; exec "$0" run --quiet -A "$1" ${what}`, Deno.execPath(), MAIN],
+      // Nor does Deno itself look for a newer one, for which it needs descriptors.
+      env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    }).output();
+    const out = new TextDecoder().decode(stdout);
+    assertEquals(code, 0, out + new TextDecoder().decode(stderr));
+    assertStringIncludes(out, "done");
+  });
+}
