@@ -1,7 +1,6 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
 import { collectStaleCells, listCells } from "../../arc/inspect/registry.ts";
-import { removeEmptyRingFile } from "../../channel/named/file.ts";
-import { isUnused, listNamedChannels, type NamedChannelInfo } from "../../channel/named/list.ts";
+import { isUnused, listNamedChannels, type NamedChannelInfo, removeEmptyRingFile } from "../../channel/inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
 import { type Command, Refused } from "../program/command.ts";

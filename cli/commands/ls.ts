@@ -1,11 +1,6 @@
 // `isthmus ls`: the shared cells and named channels there are, and who uses them.
 import { type CellInfo, listCells } from "../../arc/inspect/registry.ts";
-import {
-  listHeldChannels,
-  listNamedChannels,
-  type NamedChannelInfo,
-  namedChannelInfo,
-} from "../../channel/named/list.ts";
+import { listHeldChannels, listNamedChannels, type NamedChannelInfo, namedChannelInfo } from "../../channel/inspect.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
 import { type OpenFiles, openFiles, processName } from "../../ffi/file/open_files.ts";
 import { type Command, Refused } from "../program/command.ts";

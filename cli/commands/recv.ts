@@ -1,6 +1,5 @@
 // `isthmus recv`: receives from a named channel, and prints.
-import { IpcBytesReceiver } from "../../channel/endpoint/bytes_receiver.ts";
-import { IpcReceiver } from "../../channel/endpoint/receiver.ts";
+import { IpcBytesReceiver, IpcReceiver } from "../../channel/mod.ts";
 import { IpcError } from "../../base/error.ts";
 import { integerOf, millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";

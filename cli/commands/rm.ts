@@ -1,8 +1,8 @@
 // `isthmus rm`: removes a shared cell or a named channel.
 import { CellPeek } from "../../arc/inspect/peek.ts";
 import { removeCell } from "../../arc/inspect/registry.ts";
-import { IpcReceiver } from "../../channel/endpoint/receiver.ts";
-import { RingPeek } from "../../channel/named/peek.ts";
+import { IpcReceiver } from "../../channel/mod.ts";
+import { RingPeek } from "../../channel/inspect.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
 import { noCell, noChannel } from "./show.ts";

@@ -1,9 +1,6 @@
 // `isthmus send`: sends what it reads, or what it is given, to a named channel.
-import { IpcBytesSender } from "../../channel/endpoint/bytes_sender.ts";
-import { removeEmptyRingFile } from "../../channel/named/file.ts";
-import { DEFAULT_CAPACITY } from "../../channel/ring/layout.ts";
-import { RingPeek } from "../../channel/named/peek.ts";
-import { IpcSender } from "../../channel/endpoint/sender.ts";
+import { IpcBytesSender, IpcSender } from "../../channel/mod.ts";
+import { DEFAULT_CAPACITY, removeEmptyRingFile, RingPeek } from "../../channel/inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import { millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";

@@ -1,9 +1,14 @@
 // `isthmus show`: one shared cell or named channel, with its header and what is in it.
 import { type CellHeader, CellPeek, DECODED_LIMIT } from "../../arc/inspect/peek.ts";
 import type { CellInfo } from "../../arc/inspect/registry.ts";
-import { describe, type NamedChannelInfo } from "../../channel/named/list.ts";
-import { FORMAT_VERSION } from "../../channel/ring/layout.ts";
-import { type Backlog, RingPeek, type WaitingMessage } from "../../channel/named/peek.ts";
+import {
+  type Backlog,
+  describe,
+  FORMAT_VERSION,
+  type NamedChannelInfo,
+  RingPeek,
+  type WaitingMessage,
+} from "../../channel/inspect.ts";
 import { decodeCbor } from "../../cbor/mod.ts";
 import { openFiles } from "../../ffi/file/open_files.ts";
 import { type Call, type Command, Refused, UsageError } from "../program/command.ts";

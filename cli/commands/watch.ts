@@ -1,7 +1,6 @@
 // `isthmus watch`: the value of a cell, or the backlog of a named channel, whenever it changes.
 import { FollowedCell } from "../../arc/inspect/follow.ts";
-import { RingPeek } from "../../channel/named/peek.ts";
-import { CELL } from "../../channel/ring/layout.ts";
+import { CELL, RingPeek } from "../../channel/inspect.ts";
 import { isSameFile } from "../../ffi/file/file_status.ts";
 import { millisecondsOf } from "../program/arguments.ts";
 import { type Call, type Command, UsageError } from "../program/command.ts";

@@ -1,6 +1,6 @@
 // The flags for a named channel that may have to be made, or may be another user's.
-import type { NamedChannelOptions } from "../../channel/named/file.ts";
-import { MAX_CAPACITY } from "../../channel/ring/layout.ts";
+import type { NamedChannelOptions } from "../../channel/mod.ts";
+import { MAX_CAPACITY } from "../../channel/inspect.ts";
 import { integerOf } from "./arguments.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
 import { TRUST_FLAG, trustOf } from "./trust.ts";

@@ -1,7 +1,7 @@
 // What an operand names: one rule for all commands. With a slash it is the path of a channel, or of a folder ("." and ".."
 // are paths as well); without one it is the name of a cell.
 import { cellPath } from "../../arc/segment/cell_name.ts";
-import { checkPath } from "../../channel/named/file.ts";
+import { checkPath } from "../../channel/inspect.ts";
 import { UsageError } from "./command.ts";
 import { printable } from "../format/text.ts";
 

@@ -1,0 +1,13 @@
+// What the command line may know of channels besides the public API: finding named ones, looking into one without
+// attaching to it, and removing what is left over. Nothing else of `channel/` is for other rooms.
+export { checkPath, removeEmptyRingFile } from "./named/file.ts";
+export {
+  describe,
+  isUnused,
+  listHeldChannels,
+  listNamedChannels,
+  type NamedChannelInfo,
+  namedChannelInfo,
+} from "./named/list.ts";
+export { type Backlog, RingPeek, type WaitingMessage } from "./named/peek.ts";
+export { CELL, DEFAULT_CAPACITY, FORMAT_VERSION, MAX_CAPACITY } from "./ring/layout.ts";
