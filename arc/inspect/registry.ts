@@ -8,7 +8,7 @@ import { readAt } from "../../ffi/file/read_at.ts";
 import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../../ffi/memory/robust_mutex.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
 import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "../segment/cell_name.ts";
-import { countOthers } from "../segment/holders.ts";
+import { countOthers } from "../../ffi/file/presence.ts";
 import { checkHeader, openCellFile, readHeader, removeByForce, removeDead } from "../segment/file.ts";
 import {
   CAPACITY,

@@ -28,7 +28,7 @@ import { mutexMark } from "../../ffi/memory/robust_mutex.ts";
 import { step } from "../../base/step_hook.ts";
 import { type Trusted, userText } from "../../ffi/file/trust.ts";
 import { removeBells } from "./bells.ts";
-import { closeForDeadThreads, countOthers, join } from "./holders.ts";
+import { closeForDeadThreads, countOthers, join } from "../../ffi/file/presence.ts";
 import { cellPath, SHM_FOLDER } from "./cell_name.ts";
 import {
   BELL_TABLE,

@@ -7,11 +7,11 @@
 //
 // The number of the thread is there for one case the kernel does not help with: a Worker that was terminated leaves its
 // descriptors, and so its locks, to the process. Whoever comes next in that process closes them.
-import { listDirectory, readTextFile } from "../../ffi/file/directory.ts";
-import { countLockedBytes, tryLockByte } from "../../ffi/file/file_lock.ts";
-import { type FileStatus, fileStatus } from "../../ffi/file/file_status.ts";
-import { libc } from "../../ffi/libc/libc.ts";
-import { ownThread } from "../../ffi/process/liveness.ts";
+import { listDirectory, readTextFile } from "./directory.ts";
+import { countLockedBytes, tryLockByte } from "./file_lock.ts";
+import { type FileStatus, fileStatus } from "./file_status.ts";
+import { libc } from "../libc/libc.ts";
+import { ownThread } from "../process/liveness.ts";
 
 const BYTES_A_THREAD = 64;
 /** First byte of attachments that are of no thread; as many as there can be threads lie before it. */
