@@ -1,4 +1,4 @@
-// Cells without contention: `deno bench --allow-ffi bench/arc_bench.ts`. The goals stand beside what they are for.
+// Cells without contention: `deno bench --allow-ffi bench/cells_bench.ts`. The goals stand beside what they are for.
 import { array, f64, i32, IpcArc, struct, u32, u64 } from "../arc/mod.ts";
 
 const id = crypto.randomUUID();

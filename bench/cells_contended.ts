@@ -1,4 +1,4 @@
-// Cells under contention, between processes: `deno run --allow-all bench/arc_contended.ts`.
+// Cells under contention, between processes: `deno run --allow-all bench/cells_contended.ts`.
 //
 // - hand-over: two processes take turns under one lock, and the same loop in C (goal: at most twice as long)
 // - waking: how long after a release elsewhere, or a change, an `await` goes on

@@ -1,0 +1,236 @@
+// What is compared. Each row is one loop; most run in one process, where two revisions can be told apart by a few percent.
+import {
+  bytesChannel,
+  channel,
+  f64,
+  IpcArc,
+  type IpcBytesReceiver,
+  type IpcBytesSender,
+  type IpcReceiver,
+  type IpcSender,
+  struct,
+  u32,
+} from "../../mod.ts";
+import { type SmallObject, smallObject, yuvFrame } from "../harness/payloads.ts";
+
+/** A sender or a receiver, typed or of bytes. */
+export type Sender = IpcSender<unknown> | IpcBytesSender;
+export type Receiver = IpcReceiver<unknown> | IpcBytesReceiver;
+
+/** What the other process of a row gets. */
+export interface Setup {
+  readonly to: Sender;
+  readonly from?: Receiver;
+}
+
+/** One loop, ready to run. */
+export interface Loop {
+  /** Runs `count` operations and returns the milliseconds that count. */
+  run(count: number): number | Promise<number>;
+  /** What another process must be given first, if the row has one. */
+  readonly setup?: Setup;
+}
+
+/** What the other process does, until it is killed. */
+export type Partner = (setup: Setup) => void | Promise<void>;
+
+/** One row of the comparison. */
+export interface Row {
+  prepare(): Loop;
+  readonly partner?: Partner;
+}
+
+const SIZE = 64;
+/** Messages that are sent before they are received, in rows that measure only one of the two. */
+const BATCH = 256;
+/** What was received, so that no compiler can leave the reading out. */
+let sum = 0;
+
+function timed(operation: () => void): Loop {
+  return {
+    run(count) {
+      const begin = performance.now();
+      for (let i = 0; i < count; i++) operation();
+      return performance.now() - begin;
+    },
+  };
+}
+
+function look(bytes: Uint8Array): void {
+  sum += bytes[0]! + bytes[bytes.length - 1]!;
+}
+
+function lookAtObject({ id, pos }: SmallObject): void {
+  sum += id + pos[0] + pos[1];
+}
+
+/** Sends and receives in turns in one process, and counts the time of one of the two. */
+function half<Value>(
+  [sender, receiver]: [IpcSender<Value>, IpcReceiver<Value>],
+  make: (n: number) => Value,
+  counted: "send" | "receive",
+  see: (value: Value) => void,
+): Loop {
+  return {
+    run(count) {
+      let took = 0;
+      for (let done = 0; done < count; done += BATCH) {
+        const size = Math.min(BATCH, count - done);
+        const begin = performance.now();
+        for (let i = 0; i < size; i++) sender.sendSync(make(i));
+        const middle = performance.now();
+        for (let i = 0; i < size; i++) see(receiver.recvSync());
+        took += counted === "send" ? middle - begin : performance.now() - middle;
+      }
+      return took;
+    },
+  };
+}
+
+function oneWaySync(): Loop {
+  const [to, from] = bytesChannel();
+  return { ...timed(() => look(from.recvSync())), setup: { to } };
+}
+
+function oneWayAwait(): Loop {
+  const [to, from] = bytesChannel();
+  return {
+    setup: { to },
+    async run(count) {
+      const begin = performance.now();
+      for (let i = 0; i < count; i++) look(await from.recv());
+      return performance.now() - begin;
+    },
+  };
+}
+
+function oneWayObject(): Loop {
+  const [to, from] = channel<unknown>();
+  return { ...timed(() => lookAtObject(from.recvSync() as SmallObject)), setup: { to } };
+}
+
+function roundTripSync(): Loop {
+  const [to, theirs] = bytesChannel(), [back, from] = bytesChannel();
+  const bytes = new Uint8Array(SIZE);
+  return {
+    ...timed(() => {
+      bytes[0]!++;
+      to.sendSync(bytes);
+      look(from.recvSync());
+    }),
+    setup: { to: back, from: theirs },
+  };
+}
+
+function roundTripAwait(): Loop {
+  const [to, theirs] = bytesChannel(), [back, from] = bytesChannel();
+  const bytes = new Uint8Array(SIZE);
+  return {
+    setup: { to: back, from: theirs },
+    async run(count) {
+      const begin = performance.now();
+      for (let i = 0; i < count; i++) {
+        bytes[0]!++;
+        await to.send(bytes);
+        look(await from.recv());
+      }
+      return performance.now() - begin;
+    },
+  };
+}
+
+function roundTripObject(): Loop {
+  const [to, theirs] = channel<unknown>(), [back, from] = channel<unknown>();
+  let id = 0;
+  return {
+    ...timed(() => {
+      to.sendSync(smallObject(++id & 0xffff));
+      lookAtObject(from.recvSync() as SmallObject);
+    }),
+    setup: { to: back, from: theirs },
+  };
+}
+
+function sendBytes({ to }: Setup): void {
+  const bytes = new Uint8Array(SIZE), sender = to as IpcBytesSender;
+  for (;;) {
+    bytes[0]!++;
+    sender.sendSync(bytes);
+  }
+}
+
+async function sendBytesAwait({ to }: Setup): Promise<void> {
+  const bytes = new Uint8Array(SIZE), sender = to as IpcBytesSender;
+  for (;;) {
+    bytes[0]!++;
+    await sender.send(bytes);
+  }
+}
+
+function sendObjects({ to }: Setup): void {
+  const sender = to as IpcSender<unknown>;
+  for (let id = 0;; id++) sender.sendSync(smallObject(id & 0xffff));
+}
+
+function echo({ to, from }: Setup): void {
+  const sender = to as IpcSender<unknown>, receiver = from as IpcReceiver<unknown>;
+  for (;;) sender.sendSync(receiver.recvSync());
+}
+
+async function echoAwait({ to, from }: Setup): Promise<void> {
+  const sender = to as IpcSender<unknown>, receiver = from as IpcReceiver<unknown>;
+  for (;;) await sender.send(await receiver.recv());
+}
+
+const cellName = () => `bench-${crypto.randomUUID()}`;
+
+/** All rows, by what they are called. */
+export const ROWS: Readonly<Record<string, Row>> = {
+  "one way, 64 B, sync": { prepare: oneWaySync, partner: sendBytes },
+  "one way, 64 B, await": { prepare: oneWayAwait, partner: sendBytesAwait },
+  "round trip, 64 B, sync": { prepare: roundTripSync, partner: echo },
+  "round trip, 64 B, await": { prepare: roundTripAwait, partner: echoAwait },
+  "one process, 64 B, send and receive": {
+    prepare() {
+      const [sender, receiver] = bytesChannel();
+      const bytes = new Uint8Array(SIZE);
+      return timed(() => {
+        sender.sendSync(bytes);
+        look(receiver.recvSync());
+      });
+    },
+  },
+  "one way, object, sync": { prepare: oneWayObject, partner: sendObjects },
+  "round trip, object, sync": { prepare: roundTripObject, partner: echo },
+  "one process, object, send": { prepare: () => half(channel<SmallObject>(), smallObject, "send", lookAtObject) },
+  "one process, object, receive": { prepare: () => half(channel<SmallObject>(), smallObject, "receive", lookAtObject) },
+  "one process, small frame, send": { prepare: () => frames("send") },
+  "one process, small frame, receive": { prepare: () => frames("receive") },
+  "cell: lock and unlock": {
+    prepare() {
+      const arc = IpcArc.create<unknown>(cellName(), null);
+      return timed(() => arc.acquireSync().release());
+    },
+  },
+  "cell: read a small object": {
+    prepare() {
+      const arc = IpcArc.create(cellName(), smallObject(1));
+      return timed(() => lookAtObject(arc.read()));
+    },
+  },
+  "cell: lock, write a field, unlock": {
+    prepare() {
+      const arc = IpcArc.create(cellName(), { n: 0, x: 0, y: 0 }, { layout: struct({ n: u32, x: f64, y: f64 }) });
+      return timed(() => {
+        const guard = arc.acquireSync();
+        guard.value.x++;
+        guard.release();
+      });
+    },
+  },
+};
+
+function frames(counted: "send" | "receive"): Loop {
+  const frame = yuvFrame(6);
+  return half(channel<typeof frame>(), () => frame, counted, ({ width, vPixels }) => sum += width + vPixels[0]!);
+}
