@@ -10,4 +10,4 @@ export {
   namedChannelInfo,
 } from "./named/list.ts";
 export { type Backlog, RingPeek, type WaitingMessage } from "./named/peek.ts";
-export { CELL, DEFAULT_CAPACITY, FORMAT_VERSION, MAX_CAPACITY } from "./ring/layout.ts";
+export { BLOCK, DEFAULT_CAPACITY, FORMAT_VERSION, MAX_CAPACITY } from "./ring/layout.ts";

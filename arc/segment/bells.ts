@@ -2,7 +2,7 @@
 //
 // An isolate takes one bell when it first has to wait. The FIFO lies beside the cell, so that it works wherever the cell
 // does: across containers and users, in C and Python. The event loop reads it, without a thread.
-import { BellListener, ring } from "../../ffi/event/doorbell.ts";
+import { BellListener, ringBell } from "../../ffi/event/doorbell.ts";
 import { listDirectory } from "../../ffi/file/directory.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
@@ -200,7 +200,7 @@ export class Bells {
       if (chosen < 0) return;
       if (wanting > 1) Atomics.store(words, WAITERS, 1);
       if ((Atomics.and(words, this.#at(chosen, WANTS), ~WANTS_LOCK) & WANTS_LOCK) === 0) continue; // rung by another
-      if (this.#ring(chosen)) return;
+      if (this.#ringBell(chosen)) return;
       if (chosen === starving) Atomics.compareExchange(words, STARVING, chosen + 1, 0);
     }
   }
@@ -211,19 +211,19 @@ export class Bells {
     if (Atomics.load(words, WATCHERS) === 0) return;
     Atomics.store(words, WATCHERS, 0);
     for (let bell = this.#inUse - 1; bell >= 0; bell--) {
-      if ((Atomics.and(words, this.#at(bell, WANTS), ~WANTS_CHANGE) & WANTS_CHANGE) !== 0) this.#ring(bell);
+      if ((Atomics.and(words, this.#at(bell, WANTS), ~WANTS_CHANGE) & WANTS_CHANGE) !== 0) this.#ringBell(bell);
     }
   }
 
   /** Rings one bell; `false` if its owner is dead. */
-  #ring(bell: number): boolean {
+  #ringBell(bell: number): boolean {
     if (bell === this.#own) {
       queueMicrotask(this.#onRing);
       return true;
     }
     const known = this.#ringing.get(bell);
     if (known !== undefined) {
-      if (ring(known.fd)) return true;
+      if (ringBell(known.fd)) return true;
       known.close();
       this.#ringing.delete(bell);
     }
@@ -233,7 +233,7 @@ export class Bells {
     if (fd < 0) return false; // nobody reads: ENXIO
     const opened = new IpcFd(fd);
     // Anybody may have put something else there, and it is about to be written to.
-    if (fileStatus(fd)?.pipe !== true || !ring(fd)) {
+    if (fileStatus(fd)?.pipe !== true || !ringBell(fd)) {
       opened.close();
       return false;
     }

@@ -10,8 +10,8 @@ import { closeAll } from "../ring/carrier.ts";
 import { ReadAhead } from "../message/read_ahead.ts";
 import { claimedLength, openExtended } from "../message/record.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
-import { RingReceiver } from "../ring/consumer.ts";
-import { type Kind, type Luggage, onArrival, PACK } from "../message/attachments.ts";
+import { RingConsumer } from "../ring/consumer.ts";
+import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
 
 /**
  * Receives byte strings from {@linkcode IpcBytesSender}s.
@@ -46,7 +46,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static create(path: string, options: NamedChannelOptions = {}): IpcBytesReceiver {
-    return new IpcBytesReceiver(RingReceiver.open(openRingFile(path, options)));
+    return new IpcBytesReceiver(RingConsumer.open(openRingFile(path, options)));
   }
 
   /**
@@ -64,7 +64,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
     } catch (error) {
       return afterOthers(Promise.reject(error));
     }
-    return this.receive((ring) => this.#into(ring as RingReceiver, target), options);
+    return this.receive((ring) => this.#into(ring as RingConsumer, target), options);
   }
 
   /**
@@ -77,17 +77,17 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
    */
   recvIntoSync(target: Uint8Array, options?: SyncWaitOptions): number {
     checkTarget(target);
-    return this.receiveSync((ring) => this.#into(ring as RingReceiver, target), options);
+    return this.receiveSync((ring) => this.#into(ring as RingConsumer, target), options);
   }
 
-  #into(ring: RingReceiver, target: Uint8Array): number {
+  #into(ring: RingConsumer, target: Uint8Array): number {
     this.#ahead.pass();
     return copyInto(ring, target);
   }
 
   /** @ignore */
   protected override take(from: unknown): Uint8Array<ArrayBuffer> {
-    const ring = from as RingReceiver;
+    const ring = from as RingConsumer;
     if (ring.extended) {
       this.#ahead.pass();
       return outOfLine(ring);
@@ -99,7 +99,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
 
   /** @ignore */
   protected override lend(from: unknown): Borrowed<Uint8Array<ArrayBuffer>> {
-    const ring = from as RingReceiver;
+    const ring = from as RingConsumer;
     this.#ahead.pass();
     if (ring.extended) {
       const bytes = outOfLine(ring);
@@ -110,8 +110,8 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return ["bytes-receiver", ...this.pack(luggage)];
+  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
+    return ["bytes-receiver", ...this.pack(attachments)];
   }
 }
 
@@ -122,7 +122,7 @@ function checkTarget(target: Uint8Array): void {
 }
 
 /** Copies the message that the ring has found, and releases it; one that is too long stays. */
-function copyInto(ring: RingReceiver, target: Uint8Array): number {
+function copyInto(ring: RingConsumer, target: Uint8Array): number {
   const length = ring.extended ? claimedLength(ring) : ring.length;
   if (length > target.length) throw tooLong(length, target.length);
   if (ring.extended) {
@@ -143,7 +143,7 @@ function tooLong(length: number, room: number): IpcError {
 }
 
 /** The body of a message that was too large for the ring. */
-function outOfLine(ring: RingReceiver): Uint8Array<ArrayBuffer> {
+function outOfLine(ring: RingConsumer): Uint8Array<ArrayBuffer> {
   const { body, fds } = openExtended(ring);
   ring.release();
   if (body !== undefined && fds.length === 0) return body;
@@ -153,5 +153,5 @@ function outOfLine(ring: RingReceiver): Uint8Array<ArrayBuffer> {
 
 onArrival(
   "bytes-receiver",
-  (arrivals, first, details) => new IpcBytesReceiver(claimReceiver(arrivals, first, details)),
+  (attachments, first, details) => new IpcBytesReceiver(claimReceiver(attachments, first, details)),
 );

@@ -8,7 +8,7 @@ import { outgoing } from "../message/outgoing.ts";
 import { SenderBase } from "./sender_base.ts";
 import { SenderPort } from "./sender_port.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
-import { type Kind, type Luggage, onArrival, PACK } from "../message/attachments.ts";
+import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
 
 /**
  * Sends byte strings, without an encoding: the fastest way through a channel.
@@ -116,9 +116,12 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return ["bytes-sender", ...this.pack(luggage)];
+  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
+    return ["bytes-sender", ...this.pack(attachments)];
   }
 }
 
-onArrival("bytes-sender", (arrivals, first, details) => new IpcBytesSender(claimSender(arrivals, first, details)));
+onArrival(
+  "bytes-sender",
+  (attachments, first, details) => new IpcBytesSender(claimSender(attachments, first, details)),
+);

@@ -4,7 +4,7 @@ import { IpcBytesReceiver } from "./bytes_receiver.ts";
 import { IpcBytesSender } from "./bytes_sender.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { IpcSender } from "./sender.ts";
-import { UnusedChannel } from "./lazy_channel.ts";
+import { LazyChannel } from "./lazy_channel.ts";
 
 /**
  * Options of a new channel.
@@ -68,9 +68,9 @@ const MAKE = "Cannot make a channel";
  */
 export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const unused = new UnusedChannel(capacity), receiver = new IpcReceiver<T>(unused);
+  const lazy = new LazyChannel(capacity), receiver = new IpcReceiver<T>(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
-  return [new IpcSender<T>(unused), receiver];
+  return [new IpcSender<T>(lazy), receiver];
 }
 
 /**
@@ -93,7 +93,7 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
  */
 export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const unused = new UnusedChannel(capacity), receiver = new IpcBytesReceiver(unused);
+  const lazy = new LazyChannel(capacity), receiver = new IpcBytesReceiver(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
-  return [new IpcBytesSender(unused), receiver];
+  return [new IpcBytesSender(lazy), receiver];
 }

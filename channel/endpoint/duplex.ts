@@ -12,7 +12,7 @@ import { claimSender, senderShape } from "../ring/handle.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { claimReceiver, type TryRecvResult } from "./receiver_base.ts";
 import { IpcSender } from "./sender.ts";
-import { type Kind, type Luggage, onArrival, PACK } from "../message/attachments.ts";
+import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
 
 /**
  * Options of {@linkcode IpcDuplex.run}.
@@ -390,19 +390,19 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    const [, ...ofSender] = this.#sender[PACK](luggage);
-    const [, ...ofReceiver] = this.#receiver[PACK](luggage);
-    luggage.moves(() => this.#sender.close(), () => {});
+  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
+    const [, ...ofSender] = this.#sender[PACK](attachments);
+    const [, ...ofReceiver] = this.#receiver[PACK](attachments);
+    attachments.moves(() => this.#sender.close(), () => {});
     return ["duplex", ...ofSender, ...ofReceiver];
   }
 }
 
-onArrival("duplex", (arrivals, first, details) => {
-  const sender = new IpcSender<unknown>(claimSender(arrivals, first, details));
+onArrival("duplex", (attachments, first, details) => {
+  const sender = new IpcSender<unknown>(claimSender(attachments, first, details));
   const shape = senderShape(details);
   try {
-    const arrival = claimReceiver(arrivals, (first as number) + shape.fds, details.slice(shape.details));
+    const arrival = claimReceiver(attachments, (first as number) + shape.fds, details.slice(shape.details));
     return new IpcDuplex(sender, new IpcReceiver<unknown>(arrival));
   } catch (error) {
     sender.close();

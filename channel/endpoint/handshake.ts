@@ -16,8 +16,8 @@ import { ensureRoomForFds, receiveMessage, sendMessage } from "../../ffi/socket/
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "../ring/handle.ts";
 import { FORMAT_VERSION } from "../ring/layout.ts";
-import { RingReceiver } from "../ring/consumer.ts";
-import { RingSender } from "../ring/producer.ts";
+import { RingConsumer } from "../ring/consumer.ts";
+import { RingProducer } from "../ring/producer.ts";
 import { SenderPort } from "./sender_port.ts";
 import { MANY, MOST_CHANNELS, ONE_SHOT, requireKind, type ServerKind, wrongKind } from "./server_kind.ts";
 
@@ -140,22 +140,22 @@ export function connectChannel(serverName: string): SenderPort {
   requireKind(serverName, ONE_SHOT);
   const parts = createChannel(undefined);
   try {
-    sendHello(serverName, [{ memory: parts.memory.fd, bell: parts.listen, descriptors: parts.receiveDescriptors }]);
+    sendHello(serverName, [{ memory: parts.memory.fd, bell: parts.receiverBell, descriptors: parts.receiverSocket }]);
   } catch (error) {
     parts.memory.release();
-    parts.ring.close();
-    parts.sendDescriptors.close();
+    parts.senderBell.close();
+    parts.senderSocket.close();
     throw error;
   } finally {
     parts.memory.release();
-    parts.listen.close();
-    parts.receiveDescriptors.close();
+    parts.receiverBell.close();
+    parts.receiverSocket.close();
   }
-  return SenderPort.of(RingSender.create(parts.memory, parts.ring, parts.sendDescriptors));
+  return SenderPort.of(RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket));
 }
 
 /** Makes a channel each way and hands the far ends to a server. */
-export function connectDuplex(serverName: string, capacity: number | undefined): [SenderPort, RingReceiver] {
+export function connectDuplex(serverName: string, capacity: number | undefined): [SenderPort, RingConsumer] {
   requireKind(serverName, MANY);
   const there = createChannel(capacity);
   let back: NewChannel;
@@ -167,8 +167,8 @@ export function connectDuplex(serverName: string, capacity: number | undefined):
   }
   try {
     sendHello(serverName, [
-      { memory: there.memory.fd, bell: there.listen, descriptors: there.receiveDescriptors },
-      { memory: back.memory.fd, bell: back.ring, descriptors: back.sendDescriptors },
+      { memory: there.memory.fd, bell: there.receiverBell, descriptors: there.receiverSocket },
+      { memory: back.memory.fd, bell: back.senderBell, descriptors: back.senderSocket },
     ]);
   } catch (error) {
     closeParts(there);
@@ -176,14 +176,14 @@ export function connectDuplex(serverName: string, capacity: number | undefined):
     throw error;
   }
   for (const { memory } of [there, back]) memory.release(); // the far ends' share
-  for (const fd of [there.listen, there.receiveDescriptors, back.ring, back.sendDescriptors]) fd.close();
-  const receiver = RingReceiver.create(back.memory, back.listen, back.receiveDescriptors);
-  return [SenderPort.of(RingSender.create(there.memory, there.ring, there.sendDescriptors)), receiver];
+  for (const fd of [there.receiverBell, there.receiverSocket, back.senderBell, back.senderSocket]) fd.close();
+  const receiver = RingConsumer.create(back.memory, back.receiverBell, back.receiverSocket);
+  return [SenderPort.of(RingProducer.create(there.memory, there.senderBell, there.senderSocket)), receiver];
 }
 
 /** Closes a channel that nobody uses. */
 function closeParts(parts: NewChannel): void {
   parts.memory.release();
   parts.memory.release();
-  for (const fd of [parts.ring, parts.listen, parts.sendDescriptors, parts.receiveDescriptors]) fd.close();
+  for (const fd of [parts.senderBell, parts.receiverBell, parts.senderSocket, parts.receiverSocket]) fd.close();
 }

@@ -4,18 +4,18 @@ import { libc } from "../../ffi/libc/libc.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import { createChannel } from "../ring/handle.ts";
 import { capacityOf } from "../ring/memory.ts";
-import { RingReceiver } from "../ring/consumer.ts";
-import { RingSender } from "../ring/producer.ts";
+import { RingConsumer } from "../ring/consumer.ts";
+import { RingProducer } from "../ring/producer.ts";
 import { SenderPort } from "./sender_port.ts";
 
 /** One end of a channel that was made, as long as nobody took it; or closed before. */
 type End<T> = T | "not made" | "taken" | "closed";
 
 /** What the two ends of a new channel share until the first of them is used. */
-export class UnusedChannel extends OpenThing {
+export class LazyChannel extends OpenThing {
   readonly #capacity: number;
   #sender: End<SenderPort> = "not made";
-  #receiver: End<RingReceiver> = "not made";
+  #receiver: End<RingConsumer> = "not made";
 
   /**
    * @throws {RangeError} If the capacity is none.
@@ -41,9 +41,9 @@ export class UnusedChannel extends OpenThing {
   }
 
   /** The receiving end, likewise. */
-  takeReceiver(): RingReceiver {
+  takeReceiver(): RingConsumer {
     if (this.#receiver === "not made") this.#make();
-    const ring = this.#receiver as RingReceiver;
+    const ring = this.#receiver as RingConsumer;
     this.#receiver = "taken";
     this.#endIfEmpty();
     return ring;
@@ -55,8 +55,8 @@ export class UnusedChannel extends OpenThing {
   }
 
   /** The receiving end, likewise. */
-  get receiver(): RingReceiver | undefined {
-    return this.#receiver instanceof RingReceiver ? this.#receiver : undefined;
+  get receiver(): RingConsumer | undefined {
+    return this.#receiver instanceof RingConsumer ? this.#receiver : undefined;
   }
 
   /** Closes the sending end, which was not taken. */
@@ -68,7 +68,7 @@ export class UnusedChannel extends OpenThing {
 
   /** Closes the receiving end, which was not taken. */
   closeReceiver(): void {
-    if (this.#receiver instanceof RingReceiver) this.#receiver.close();
+    if (this.#receiver instanceof RingConsumer) this.#receiver.close();
     this.#receiver = "closed";
     this.#endIfEmpty();
   }
@@ -76,11 +76,11 @@ export class UnusedChannel extends OpenThing {
   /** The end that was not taken, if the channel was made. */
   override letGo(): void {
     if (this.#sender instanceof SenderPort) this.closeSender();
-    if (this.#receiver instanceof RingReceiver) this.closeReceiver();
+    if (this.#receiver instanceof RingConsumer) this.closeReceiver();
   }
 
   #endIfEmpty(): void {
-    if (!(this.#sender instanceof SenderPort) && !(this.#receiver instanceof RingReceiver)) this.ended();
+    if (!(this.#sender instanceof SenderPort) && !(this.#receiver instanceof RingConsumer)) this.ended();
   }
 
   /** Makes both ends at the first use of one. The other learns by the usual means if its peer was closed before. */
@@ -96,16 +96,16 @@ export class UnusedChannel extends OpenThing {
 }
 
 /** Both ends of a new ring, in this isolate. */
-function createEnds(capacity: number): [SenderPort, RingReceiver] {
+function createEnds(capacity: number): [SenderPort, RingConsumer] {
   const parts = createChannel(capacity);
-  let ring: RingSender;
+  let ring: RingProducer;
   try {
-    ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors, parts.receiveDescriptors);
+    ring = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket, parts.receiverSocket);
   } catch (error) {
     parts.memory.release();
-    parts.listen.close();
-    parts.receiveDescriptors.close();
+    parts.receiverBell.close();
+    parts.receiverSocket.close();
     throw error;
   }
-  return [SenderPort.of(ring), RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors)];
+  return [SenderPort.of(ring), RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket)];
 }

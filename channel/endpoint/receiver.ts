@@ -8,8 +8,8 @@ import { borrowMessage, decodeMessage } from "../message/codec.ts";
 import { type EncodedMessage, takeEncoded } from "../message/encoded_message.ts";
 import { claimReceiver, MOVE_OUT, ReceiverBase, type TryRecvResult } from "./receiver_base.ts";
 import { type NamedChannelOptions, openRingFile, removeRingFile } from "../named/file.ts";
-import { RingReceiver } from "../ring/consumer.ts";
-import { type Kind, type Luggage, onArrival, PACK, packAs } from "../message/attachments.ts";
+import { RingConsumer } from "../ring/consumer.ts";
+import { type Attachments, type Kind, onArrival, PACK, packAs } from "../message/attachments.ts";
 
 /**
  * Receives the values that senders put into a channel, each sender's in order, each exactly once. A channel has one
@@ -51,7 +51,7 @@ export class IpcReceiver<out T> extends ReceiverBase<T> {
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static create<T>(path: string, options: NamedChannelOptions = {}): IpcReceiver<T> {
-    return new IpcReceiver<T>(RingReceiver.open(openRingFile(path, options)));
+    return new IpcReceiver<T>(RingConsumer.open(openRingFile(path, options)));
   }
 
   /**
@@ -120,7 +120,7 @@ export class IpcReceiver<out T> extends ReceiverBase<T> {
    * @throws {IpcError} As {@linkcode recv}, but `Serialization`.
    */
   recvEncoded(options?: WaitOptions): Promise<EncodedMessage> {
-    return this.receive((ring) => takeEncoded(ring as RingReceiver), options);
+    return this.receive((ring) => takeEncoded(ring as RingConsumer), options);
   }
 
   /**
@@ -131,7 +131,7 @@ export class IpcReceiver<out T> extends ReceiverBase<T> {
    * @throws {IpcError} As {@linkcode recvEncoded}.
    */
   recvEncodedSync(options?: SyncWaitOptions): EncodedMessage {
-    return this.receiveSync((ring) => takeEncoded(ring as RingReceiver), options);
+    return this.receiveSync((ring) => takeEncoded(ring as RingConsumer), options);
   }
 
   /**
@@ -152,17 +152,17 @@ export class IpcReceiver<out T> extends ReceiverBase<T> {
 
   /** @ignore */
   protected override take(ring: unknown): T {
-    return decodeMessage(ring as RingReceiver) as T;
+    return decodeMessage(ring as RingConsumer) as T;
   }
 
   /** @ignore */
   protected override lend(ring: unknown): Borrowed<T> {
-    return borrowMessage(ring as RingReceiver) as Borrowed<T>;
+    return borrowMessage(ring as RingConsumer) as Borrowed<T>;
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return ["receiver", ...this.pack(luggage)];
+  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
+    return ["receiver", ...this.pack(attachments)];
   }
 
   /** @ignore */
@@ -233,16 +233,16 @@ export class OpaqueIpcReceiver implements Disposable {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return packAs("opaque-receiver", this.#receiver, luggage);
+  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
+    return packAs("opaque-receiver", this.#receiver, attachments);
   }
 }
 
 onArrival(
   "receiver",
-  (arrivals, first, details) => new IpcReceiver(claimReceiver(arrivals, first, details)),
+  (attachments, first, details) => new IpcReceiver(claimReceiver(attachments, first, details)),
 );
 onArrival(
   "opaque-receiver",
-  (arrivals, first, details) => new OpaqueIpcReceiver(new IpcReceiver(claimReceiver(arrivals, first, details))),
+  (attachments, first, details) => new OpaqueIpcReceiver(new IpcReceiver(claimReceiver(attachments, first, details))),
 );

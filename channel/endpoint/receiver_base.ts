@@ -19,9 +19,9 @@ import { type Arrived, MAX_DESCRIPTORS } from "../ring/carrier.ts";
 import { ErrorBudget } from "../message/error_budget.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isClosed, isHandle } from "../ring/handle.ts";
 import { UNFINISHED } from "../message/record.ts";
-import { RingReceiver } from "../ring/consumer.ts";
-import type { Arrivals, Luggage } from "../message/attachments.ts";
-import { UnusedChannel } from "./lazy_channel.ts";
+import { RingConsumer } from "../ring/consumer.ts";
+import type { Attachments, ReceivedAttachments } from "../message/attachments.ts";
+import { LazyChannel } from "./lazy_channel.ts";
 
 /**
  * What {@linkcode IpcReceiver.tryRecv} found: a message, nothing yet, or nothing ever again as every sender is gone.
@@ -60,7 +60,7 @@ export const MOVE_OUT: unique symbol = Symbol("isthmus.moveOut");
 
 /** A receiver as a receiver set uses it. */
 export interface SetMember {
-  readonly ring: RingReceiver;
+  readonly ring: RingConsumer;
   /** Decodes and releases the message that the ring has found. */
   take(): unknown;
   close(): void;
@@ -75,28 +75,28 @@ const forgotten = new FinalizationRegistry<ReceiverSeat>((seat) => seat.leave())
 /** Somebody who waits for a message, and how it is got out of the ring for them. */
 interface Waiting {
   readonly wait: PendingWait<unknown>;
-  readonly get: (ring: RingReceiver) => unknown;
+  readonly get: (ring: RingConsumer) => unknown;
   /** Milliseconds until it gives up, from when it begins to wait: not before the event loop had its turn. */
   timeout: number;
 }
 
 /** The connection of a receiver object to its channel, apart from the object; attached at first use. */
 class ReceiverSeat extends OpenThing {
-  #ring: RingReceiver | undefined;
-  #unused: UnusedChannel | undefined;
+  #ring: RingConsumer | undefined;
+  #lazy: LazyChannel | undefined;
   #handle: Handle | undefined;
   #early: EarlyDescriptors = [];
   #mostBytes: number | undefined;
   /** Why it cannot be used, if so. */
   state: "open" | "in transit" | "closed" = "open";
 
-  constructor(from: RingReceiver | UnusedChannel | Handle, early: EarlyDescriptors) {
+  constructor(from: RingConsumer | LazyChannel | Handle, early: EarlyDescriptors) {
     super();
-    if (from instanceof UnusedChannel) this.#unused = from;
-    else if (from instanceof RingReceiver) this.#ring = from;
+    if (from instanceof LazyChannel) this.#lazy = from;
+    else if (from instanceof RingConsumer) this.#ring = from;
     else this.#handle = from;
     this.#early = early;
-    if (this.#unused === undefined) this.opened(); // there is nothing to let go of yet
+    if (this.#lazy === undefined) this.opened(); // there is nothing to let go of yet
   }
 
   override letGo(): void {
@@ -109,7 +109,7 @@ class ReceiverSeat extends OpenThing {
     this.ended();
   }
 
-  ring(): RingReceiver {
+  ring(): RingConsumer {
     if (this.#ring !== undefined && this.state === "open") return this.#ring;
     if (this.state !== "open") {
       throw new IpcError(
@@ -119,15 +119,15 @@ class ReceiverSeat extends OpenThing {
           : "Cannot receive: this receiver is on its way in a message that waits for room",
       );
     }
-    if (this.#unused !== undefined) {
-      this.#ring = this.#unused.takeReceiver();
+    if (this.#lazy !== undefined) {
+      this.#ring = this.#lazy.takeReceiver();
       this.opened();
-      this.#unused = undefined;
+      this.#lazy = undefined;
       return this.#limited(this.#ring);
     }
     const handle = this.#handle!;
     try {
-      this.#ring = RingReceiver.attach(handle);
+      this.#ring = RingConsumer.attach(handle);
     } catch (error) {
       if (!isClosed(handle)) throw error; // there is no memory for it now
       this.#handle = undefined;
@@ -141,7 +141,7 @@ class ReceiverSeat extends OpenThing {
     return this.#limited(this.#ring);
   }
 
-  #limited(ring: RingReceiver): RingReceiver {
+  #limited(ring: RingConsumer): RingConsumer {
     if (this.#mostBytes !== undefined) ring.limitMessages(this.#mostBytes);
     return ring;
   }
@@ -152,13 +152,13 @@ class ReceiverSeat extends OpenThing {
   }
 
   /** The ring, if it was ever used. */
-  get attached(): RingReceiver | undefined {
+  get attached(): RingConsumer | undefined {
     return this.#ring;
   }
 
   /** What it looks like, without attaching. */
   look(): Record<string, unknown> {
-    const ring = this.#ring ?? this.#unused?.receiver;
+    const ring = this.#ring ?? this.#lazy?.receiver;
     return { path: ring?.path, state: this.state, backlog: this.state === "open" ? ring?.waiting ?? 0 : undefined };
   }
 
@@ -170,16 +170,16 @@ class ReceiverSeat extends OpenThing {
   }
 
   #closeAll(): void {
-    this.#unused?.closeReceiver();
-    this.#unused = undefined;
+    this.#lazy?.closeReceiver();
+    this.#lazy = undefined;
     this.#ring?.close();
     if (this.#handle !== undefined) closeHandle(this.#handle);
     for (const { fds } of this.#early) closeAllForeign(fds);
   }
 
   /** Puts the receiving end into a message: it moves, once the message is sent. */
-  pack(luggage: Luggage, sent: () => void, kept: () => void): unknown[] {
-    if (this.state !== "open" || this.#unused !== undefined) this.ring(); // throws, or makes the channel
+  pack(attachments: Attachments, sent: () => void, kept: () => void): unknown[] {
+    if (this.state !== "open" || this.#lazy !== undefined) this.ring(); // throws, or makes the channel
     const ring = this.#ring;
     if (ring?.named) {
       throw new IpcError(
@@ -192,13 +192,13 @@ class ReceiverSeat extends OpenThing {
     }
     const handle = this.#handle ??
       { memory: ring!.memory.fd, bell: ring!.bell.fd, descriptors: ring!.descriptors.socket };
-    luggage.add(handleFds(handle));
+    attachments.add(handleFds(handle));
     // Descriptors that were read ahead of their messages go along, behind the handle.
     const early = ring === undefined ? this.#early : ring.descriptors.surrender();
-    for (const { fds } of early) luggage.add(fds);
+    for (const { fds } of early) attachments.add(fds);
     ring?.detach();
     this.state = "in transit";
-    luggage.moves(
+    attachments.moves(
       () => {
         this.gone();
         ring?.finishDetach();
@@ -235,8 +235,12 @@ export interface ReceiverArrival {
 }
 
 /** Takes a receiver's descriptors out of a message. */
-export function claimReceiver(arrivals: Arrivals, first: unknown, details: readonly unknown[]): ReceiverArrival {
-  const handle = handleFrom(arrivals.claim(first, HANDLE_FDS));
+export function claimReceiver(
+  attachments: ReceivedAttachments,
+  first: unknown,
+  details: readonly unknown[],
+): ReceiverArrival {
+  const handle = handleFrom(attachments.claim(first, HANDLE_FDS));
   const early: Arrived[] = [];
   let at = (first as number) + HANDLE_FDS;
   try {
@@ -244,7 +248,7 @@ export function claimReceiver(arrivals: Arrivals, first: unknown, details: reado
       if (!Array.isArray(item) || item.length < 3 || item.length > 4 || !item.every(Number.isInteger)) break;
       const [slot, counter, count, bundled] = item as [number, number, number, number?];
       if (bundled !== undefined && (bundled < count || bundled > MAX_DESCRIPTORS)) break;
-      early.push({ slot, counter, fds: arrivals.claim(at, count), bundled });
+      early.push({ slot, counter, fds: attachments.claim(at, count), bundled });
       at += count;
     }
   } catch (error) {
@@ -287,14 +291,14 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   #deferred: unknown;
   readonly #onRing = () => this.#pump(true);
   #errors: ErrorBudget | undefined;
-  readonly #take = (ring: RingReceiver) => {
+  readonly #take = (ring: RingConsumer) => {
     try {
       return this.take(ring);
     } catch (error) {
       throw this.#counted(error);
     }
   };
-  readonly #lend = (ring: RingReceiver) => {
+  readonly #lend = (ring: RingConsumer) => {
     try {
       const borrowed = this.lend(ring);
       if (borrowed instanceof BorrowedMessage) borrowed.lender = this;
@@ -311,7 +315,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
    */
   constructor(from: unknown) {
     if (from instanceof ReceiverSeat) this.#seat = from;
-    else if (from instanceof RingReceiver || from instanceof UnusedChannel) this.#seat = new ReceiverSeat(from, []);
+    else if (from instanceof RingConsumer || from instanceof LazyChannel) this.#seat = new ReceiverSeat(from, []);
     else if (isHandle((from as ReceiverArrival | undefined)?.handle)) {
       const { handle, early } = from as ReceiverArrival;
       this.#seat = new ReceiverSeat(handle, early);
@@ -424,7 +428,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   /** The next message, got out of the ring by `get`. */
-  #receive<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
+  #receive<R>(get: (ring: RingConsumer) => R, options: WaitOptions | undefined): Promise<R> {
     try {
       if (options !== undefined) {
         timeoutOf(options);
@@ -462,7 +466,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
    * The same once the event loop had its turn. Until then the message stays where it is, so that a caller who does not want it
    * any more by then has not lost it.
    */
-  #later<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
+  #later<R>(get: (ring: RingConsumer) => R, options: WaitOptions | undefined): Promise<R> {
     if (options?.timeout === 0) return giveWay().then(() => this.#now(get));
     const { promise } = this.#enqueue(get, options, true);
     this.#hold();
@@ -470,14 +474,14 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   /** The outcome without a wait. */
-  #now<R>(get: (ring: RingReceiver) => R): R {
+  #now<R>(get: (ring: RingConsumer) => R): R {
     const ring = this.#open();
     const state = ring.poll();
     if (state === "message") return get(ring);
     throw state === "empty" ? timeoutError(RECEIVE, 0) : disconnected();
   }
 
-  #wait<R>(get: (ring: RingReceiver) => R, options: WaitOptions | undefined): Promise<R> {
+  #wait<R>(get: (ring: RingConsumer) => R, options: WaitOptions | undefined): Promise<R> {
     const ring = this.#seat.ring();
     if (options?.timeout === 0) return afterOthers(Promise.resolve(this.#now(get)));
     ring.bell.listen(this.#onRing); // may find no room for a descriptor: nobody waits then
@@ -489,7 +493,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   #enqueue<R>(
-    get: (ring: RingReceiver) => R,
+    get: (ring: RingConsumer) => R,
     options: WaitOptions | undefined,
     later: boolean,
   ): PendingWait<R> {
@@ -550,7 +554,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   /** Hands a message, or what is wrong with it, to the one who has waited longest; `false` if there is none. */
-  #handOut(ring: RingReceiver): boolean {
+  #handOut(ring: RingConsumer): boolean {
     try {
       if (!ring.next()) return false;
     } catch (error) {
@@ -640,7 +644,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   /** The next message, got out of the ring by `get`, within the time, which is also that of reading a large one. */
-  #getSync<R>(get: (ring: RingReceiver) => R, options: SyncWaitOptions | undefined): R {
+  #getSync<R>(get: (ring: RingConsumer) => R, options: SyncWaitOptions | undefined): R {
     if (options !== undefined) timeoutOf(options);
     const ring = this.#open();
     if (options === undefined || options.timeout === undefined || options.timeout === 0) {
@@ -661,7 +665,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   /** Blocks until the ring has found a message. */
-  #waitSync(ring: RingReceiver, options: SyncWaitOptions | undefined): void {
+  #waitSync(ring: RingConsumer, options: SyncWaitOptions | undefined): void {
     const timeout = timeoutOf(options), deadline = deadlineAfter(timeout);
     const state = timeout === 0 ? ring.poll() : ring.waitSync(deadline);
     if (this.#waits.length > 0) this.#rearm(ring);
@@ -670,7 +674,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
   }
 
   /** A blocking wait has taken the flag down that an asynchronous one had put up. */
-  #rearm(ring: RingReceiver): void {
+  #rearm(ring: RingConsumer): void {
     ring.arm();
     queueMicrotask(this.#onRing);
   }
@@ -846,10 +850,10 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
     this.close();
   }
 
-  /** Decodes and releases the message that the `RingReceiver` has found. @ignore */
+  /** Decodes and releases the message that the `RingConsumer` has found. @ignore */
   protected abstract take(ring: unknown): T;
 
-  /** The next message, got out of the `RingReceiver` by `get`. @ignore */
+  /** The next message, got out of the `RingConsumer` by `get`. @ignore */
   protected receive<R>(get: (ring: unknown) => R, options: WaitOptions | undefined): Promise<R> {
     return this.#receive(get, options);
   }
@@ -859,15 +863,15 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
     return this.#getSync(get, options);
   }
 
-  /** Decodes the message that the `RingReceiver` has found, in place. @ignore */
+  /** Decodes the message that the `RingConsumer` has found, in place. @ignore */
   protected abstract lend(ring: unknown): Borrowed<T>;
 
-  /** The `RingReceiver`, attached. @ignore */
+  /** The `RingConsumer`, attached. @ignore */
   protected ring(): unknown {
     return this.#open();
   }
 
-  #open(): RingReceiver {
+  #open(): RingConsumer {
     if (this.#deferred !== undefined) {
       const error = this.#deferred;
       this.#deferred = undefined;
@@ -902,9 +906,9 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
     return seat;
   }
 
-  /** Puts this receiver into the `Luggage` of a message, and returns what the other side must know. @ignore */
-  protected pack(luggage: object): unknown[] {
-    return this.#seat.pack(luggage as Luggage, () => {
+  /** Puts this receiver into the `Attachments` of a message, and returns what the other side must know. @ignore */
+  protected pack(attachments: object): unknown[] {
+    return this.#seat.pack(attachments as Attachments, () => {
       forgotten.unregister(this);
       const reason = new IpcError("Closed", "Cannot receive: the receiver was sent away while it was awaited");
       for (const { wait } of this.#waits.splice(0)) wait.reject(reason);
@@ -917,7 +921,7 @@ export abstract class ReceiverBase<out T> implements Disposable, AsyncIterable<T
 }
 
 /** Gives somebody who waits the message that the ring has found. `false` if more of its body is to be read. */
-function handOver(item: Waiting, ring: RingReceiver): boolean {
+function handOver(item: Waiting, ring: RingConsumer): boolean {
   try {
     const value = ring.extended ? inTurns(item.get, ring) : item.get(ring);
     if (value === UNFINISHED) return false;
@@ -929,7 +933,7 @@ function handOver(item: Waiting, ring: RingReceiver): boolean {
 }
 
 /** What `get` returns for the message that the ring has found, or `UNFINISHED` if its body takes longer to read. */
-function inTurns<R>(get: (ring: RingReceiver) => R, ring: RingReceiver): R | Error {
+function inTurns<R>(get: (ring: RingConsumer) => R, ring: RingConsumer): R | Error {
   ring.readUntil = performance.now() + BODY_TURN;
   try {
     return get(ring);

@@ -1,8 +1,8 @@
-// Cells of the ring lent to the program, to be filled in place.
+// Blocks of the ring lent to the program, to be filled in place.
 import { integerOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
-import { cellsFor, paddingWord } from "../ring/layout.ts";
+import { blocksFor, paddingWord } from "../ring/layout.ts";
 import { FULL } from "../ring/producer.ts";
 import type { SenderPort } from "./sender_port.ts";
 import { cannotTravel } from "../../base/pack.ts";
@@ -48,17 +48,17 @@ class Claim extends OpenThing {
   readonly #owner = {};
   readonly #slot: number;
   readonly #index: number;
-  readonly #cells: number;
+  readonly #blocks: number;
   readonly window: ArrayBuffer;
   #isOpen = true;
 
-  constructor(port: SenderPort, slot: number, index: number, cells: number) {
+  constructor(port: SenderPort, slot: number, index: number, blocks: number) {
     super();
     this.#port = port.retain();
     this.#slot = slot;
     this.#index = index;
-    this.#cells = cells;
-    this.window = port.ring.window(index, cells);
+    this.#blocks = blocks;
+    this.window = port.ring.window(index, blocks);
     this.opened();
   }
 
@@ -68,18 +68,18 @@ class Claim extends OpenThing {
   }
 
   override letGo(): void {
-    this.end(paddingWord(this.#cells), this.#cells);
+    this.end(paddingWord(this.#blocks), this.#blocks);
   }
 
   /** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
-  end(word: number, cells: number): void {
+  end(word: number, blocks: number): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.ended();
     const { ring } = this.#port;
     ring.endWindow(this.window);
     // What was reserved and not used becomes padding, before the word that makes the receiver look there.
-    if (cells < this.#cells) ring.pad(this.#index + cells, this.#cells - cells);
+    if (blocks < this.#blocks) ring.pad(this.#index + blocks, this.#blocks - blocks);
     ring.commit(this.#index, word);
     ring.returnSlot(this.#slot);
     this.#port.release(this.#owner);
@@ -111,7 +111,7 @@ class RingLoan implements Loan {
       integerOf(length, 0, this.#length, `Cannot commit, of ${this.#length} bytes that were reserved,`);
     }
     forgotten.unregister(this);
-    this.#claim.end(length + 1, cellsFor(length));
+    this.#claim.end(length + 1, blocksFor(length));
   }
 
   [Symbol.dispose](): void {
@@ -134,14 +134,14 @@ export function tryLoan(port: SenderPort, length: number): { value: Loan } | und
       `Cannot reserve ${length} bytes: the ring holds ${ring.capacity}; send it, or make the channel larger`,
     );
   }
-  const cells = cellsFor(length);
+  const blocks = blocksFor(length);
   const slot = ring.borrowSlot();
   let index: number = FULL;
   try {
-    index = ring.tryClaim(cells, slot);
+    index = ring.tryClaim(blocks, slot);
   } finally {
     if (index === FULL) ring.returnSlot(slot);
   }
   if (index === FULL) return undefined;
-  return { value: new RingLoan(new Claim(port, slot, index, cells), length) };
+  return { value: new RingLoan(new Claim(port, slot, index, blocks), length) };
 }

@@ -9,7 +9,7 @@ import { connectChannel } from "./handshake.ts";
 import { SenderBase } from "./sender_base.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
 import { SenderPort } from "./sender_port.ts";
-import { type Kind, type Luggage, onArrival, PACK, packAs } from "../message/attachments.ts";
+import { type Attachments, type Kind, onArrival, PACK, packAs } from "../message/attachments.ts";
 
 /**
  * Sends values through a channel to the one receiver of it. Any number of senders, in any number of processes, may send
@@ -167,8 +167,8 @@ export class IpcSender<in T> extends SenderBase<T> {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return ["sender", ...this.pack(luggage)];
+  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
+    return ["sender", ...this.pack(attachments)];
   }
 }
 
@@ -177,7 +177,7 @@ function encoded(message: unknown): unknown {
   throw new TypeError("Cannot send a message on: it must be one that recvEncoded() returned");
 }
 
-onArrival("sender", (arrivals, first, details) => new IpcSender(claimSender(arrivals, first, details)));
+onArrival("sender", (attachments, first, details) => new IpcSender(claimSender(attachments, first, details)));
 
 /**
  * A sender whose type nobody knows at the moment: for registries, and for sending on what came from elsewhere.
@@ -254,12 +254,12 @@ export class OpaqueIpcSender implements Disposable {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind, ...unknown[]] {
-    return packAs("opaque-sender", this.#sender, luggage);
+  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
+    return packAs("opaque-sender", this.#sender, attachments);
   }
 }
 
 onArrival(
   "opaque-sender",
-  (arrivals, first, details) => new OpaqueIpcSender(new IpcSender(claimSender(arrivals, first, details))),
+  (attachments, first, details) => new OpaqueIpcSender(new IpcSender(claimSender(attachments, first, details))),
 );

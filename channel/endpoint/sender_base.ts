@@ -7,8 +7,8 @@ import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wa
 import { closeSenderHandle, isClosed, isSenderHandle, packHandle, type SenderHandle } from "../ring/handle.ts";
 import { outgoing } from "../message/outgoing.ts";
 import { SenderPort } from "./sender_port.ts";
-import type { Luggage } from "../message/attachments.ts";
-import { UnusedChannel } from "./lazy_channel.ts";
+import type { Attachments } from "../message/attachments.ts";
+import { LazyChannel } from "./lazy_channel.ts";
 
 // A backstop for senders that were forgotten: without it the receiver would never see the end of them.
 const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat));
@@ -19,19 +19,19 @@ const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat
  */
 class SenderSeat extends OpenThing {
   #port: SenderPort | undefined;
-  #unused: UnusedChannel | undefined;
+  #lazy: LazyChannel | undefined;
   #handle: SenderHandle | undefined;
   #left = false;
 
   constructor(from: unknown) {
     super();
-    if (from instanceof UnusedChannel) this.#unused = from;
+    if (from instanceof LazyChannel) this.#lazy = from;
     else if (from instanceof SenderPort) this.#port = from;
     else if (isSenderHandle(from)) this.#handle = from;
     else {throw new TypeError(
         "Cannot make a sender: senders come from channel(), connect(), open(), clone() and messages",
       );}
-    if (this.#unused === undefined) this.opened(); // there is nothing to let go of yet
+    if (this.#lazy === undefined) this.opened(); // there is nothing to let go of yet
   }
 
   override letGo(): void {
@@ -46,10 +46,10 @@ class SenderSeat extends OpenThing {
   port(): SenderPort {
     if (this.#port !== undefined) return this.#port;
     if (this.#left) throw new IpcError("Closed", "Cannot send: this sender was closed");
-    if (this.#unused !== undefined) {
-      this.#port = this.#unused.takeSender();
+    if (this.#lazy !== undefined) {
+      this.#port = this.#lazy.takeSender();
       this.opened();
-      this.#unused = undefined;
+      this.#lazy = undefined;
       return this.#port;
     }
     const handle = this.#handle!;
@@ -68,7 +68,7 @@ class SenderSeat extends OpenThing {
 
   /** What it looks like, without attaching. */
   look(): Record<string, unknown> {
-    const ring = (this.#port ?? this.#unused?.sender)?.ring;
+    const ring = (this.#port ?? this.#lazy?.sender)?.ring;
     return {
       path: ring?.path,
       state: this.#left ? "closed" : "open",
@@ -86,10 +86,10 @@ class SenderSeat extends OpenThing {
     if (this.#left) return;
     this.#left = true;
     this.ended();
-    this.#unused?.closeSender();
+    this.#lazy?.closeSender();
     this.#port?.release(owner);
     if (this.#handle !== undefined) closeSenderHandle(this.#handle);
-    this.#unused = this.#port = this.#handle = undefined;
+    this.#lazy = this.#port = this.#handle = undefined;
   }
 }
 
@@ -161,18 +161,18 @@ export abstract class SenderBase<in T> implements Disposable {
   }
 
   #send(value: T, options: WaitOptions | undefined, whenEmpty: boolean): Promise<void> {
-    let luggage: Luggage | undefined;
+    let attachments: Attachments | undefined;
     try {
       if (options !== undefined) {
         timeoutOf(options);
         options.signal?.throwIfAborted();
       }
       const port = this.#seat.port();
-      luggage = this.encode(value) as Luggage | undefined;
+      attachments = this.encode(value) as Attachments | undefined;
       // Not the seat: a sender must not be collected, and closed by that, while a message of it waits.
-      return port.send(this, outgoing, luggage, options, whenEmpty);
+      return port.send(this, outgoing, attachments, options, whenEmpty);
     } catch (error) {
-      luggage?.kept();
+      attachments?.kept();
       return afterOthers(Promise.reject(error));
     } finally {
       outgoing.forget();
@@ -204,16 +204,16 @@ export abstract class SenderBase<in T> implements Disposable {
   #sendSync(value: T, options: SyncWaitOptions | undefined, whenEmpty: boolean): void {
     if (options !== undefined) timeoutOf(options);
     const port = this.#seat.port();
-    const luggage = this.encode(value) as Luggage | undefined;
+    const attachments = this.encode(value) as Attachments | undefined;
     try {
-      port.sendSync(outgoing, luggage, options, whenEmpty);
+      port.sendSync(outgoing, attachments, options, whenEmpty);
     } catch (error) {
-      luggage?.kept();
+      attachments?.kept();
       throw error;
     } finally {
       outgoing.forget();
     }
-    luggage?.sent();
+    attachments?.sent();
   }
 
   /**
@@ -225,14 +225,14 @@ export abstract class SenderBase<in T> implements Disposable {
    */
   trySend(value: T): boolean {
     const port = this.#seat.port();
-    const luggage = this.encode(value) as Luggage | undefined;
+    const attachments = this.encode(value) as Attachments | undefined;
     let sent = false;
     try {
-      return sent = port.trySend(outgoing, luggage);
+      return sent = port.trySend(outgoing, attachments);
     } finally {
       outgoing.forget();
-      if (sent) luggage?.sent();
-      else luggage?.kept();
+      if (sent) attachments?.sent();
+      else attachments?.kept();
     }
   }
 
@@ -308,7 +308,7 @@ export abstract class SenderBase<in T> implements Disposable {
   }
 
   /**
-   * Leaves the message in `outgoing`, and returns the `Luggage` that travels with it, if any.
+   * Leaves the message in `outgoing`, and returns the `Attachments` that travels with it, if any.
    *
    * @ignore
    */
@@ -329,8 +329,8 @@ export abstract class SenderBase<in T> implements Disposable {
     return this;
   }
 
-  /** Puts a clone into the `Luggage` of a message, and returns what the other side must know. @ignore */
-  protected pack(luggage: object): unknown[] {
-    return packHandle(this.#seat.handle(), luggage as Luggage);
+  /** Puts a clone into the `Attachments` of a message, and returns what the other side must know. @ignore */
+  protected pack(attachments: object): unknown[] {
+    return packHandle(this.#seat.handle(), attachments as Attachments);
   }
 }

@@ -7,15 +7,15 @@ import { closeHandle, type Handle, type SenderHandle } from "../ring/handle.ts";
 import { PackedSender } from "../ring/packed_sender.ts";
 import { leaveRingFile, type RingFile } from "../named/file.ts";
 import type { Message } from "../message/outgoing.ts";
-import { RingSender } from "../ring/producer.ts";
-import type { Luggage } from "../message/attachments.ts";
+import { RingProducer } from "../ring/producer.ts";
+import type { Attachments } from "../message/attachments.ts";
 
 /** Milliseconds between two looks for room where the receiver could not be asked to ring, or others may hear it. */
 const BLIND_PAUSE = 4;
 /** The same where it was asked: it may have had no room for the bell. */
 const LONG_PAUSE = 100;
 
-/** A send, or a claim of cells to be filled in place, that waits for room. */
+/** A send, or a claim of blocks to be filled in place, that waits for room. */
 interface Waiting {
   readonly wait: PendingWait<unknown>;
   /** Tries it; the outcome, or `undefined` while there is no room. */
@@ -32,21 +32,21 @@ export class SenderPort {
   static readonly #ports = new Map<string, SenderPort>();
 
   readonly #key: string;
-  readonly #ring: RingSender;
+  readonly #ring: RingProducer;
   #users = 1;
   /** In the order of the calls: whatever comes later waits as well, so that order is kept. */
   readonly #waiting: Waiting[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #onSpaceBell = () => this.#spaceBellRang();
 
-  private constructor(key: string, ring: RingSender) {
+  private constructor(key: string, ring: RingProducer) {
     this.#key = key;
     this.#ring = ring;
     SenderPort.#ports.set(key, this);
   }
 
   /** The port of a ring that was made here. */
-  static of(ring: RingSender): SenderPort {
+  static of(ring: RingProducer): SenderPort {
     return new SenderPort(sameFileKey(ring.memoryFd.fd), ring);
   }
 
@@ -68,7 +68,7 @@ export class SenderPort {
   static #attach(handle: Handle, packed: boolean): SenderPort {
     const key = sameFileKey(handle.memory.fd);
     const known = SenderPort.#ports.get(key);
-    if (known === undefined) return new SenderPort(key, RingSender.attach(handle, packed));
+    if (known === undefined) return new SenderPort(key, RingProducer.attach(handle, packed));
     closeHandle(handle);
     return known.retain();
   }
@@ -77,7 +77,7 @@ export class SenderPort {
   static open(file: RingFile): SenderPort {
     const key = sameFileKey(file.memory.fd.fd);
     const known = SenderPort.#ports.get(key);
-    if (known === undefined) return new SenderPort(key, RingSender.open(file));
+    if (known === undefined) return new SenderPort(key, RingProducer.open(file));
     file.memory.release();
     leaveRingFile(file);
     return known.retain();
@@ -102,31 +102,31 @@ export class SenderPort {
   }
 
   /** The ring. */
-  get ring(): RingSender {
+  get ring(): RingProducer {
     return this.#ring;
   }
 
   /** Sends if there is room and nobody waits. What is not sent still belongs to the caller. */
-  trySend(message: Message, luggage: Luggage | undefined): boolean {
+  trySend(message: Message, attachments: Attachments | undefined): boolean {
     if (this.#waiting.length > 0) {
       this.#flush();
       if (this.#waiting.length > 0) return false;
     }
-    return this.#ring.trySend(message, luggage?.fds);
+    return this.#ring.trySend(message, attachments?.fds);
   }
 
   /** Blocks while there is no room, or while earlier sends wait. */
   sendSync(
     message: Message,
-    luggage: Luggage | undefined,
+    attachments: Attachments | undefined,
     options: SyncWaitOptions | undefined,
     whenEmpty: boolean,
   ): void {
-    if ((!whenEmpty || this.#ring.empty) && this.trySend(message, luggage)) return;
+    if ((!whenEmpty || this.#ring.empty) && this.trySend(message, attachments)) return;
     const timeout = timeoutOf(options);
     if (timeout === 0) throw this.#fullError(timeout);
     const kept = message.keep(); // code of the program may run, and encode something else, while this waits
-    const attempt = () => (!whenEmpty || this.#ring.empty) && this.trySend(kept, luggage);
+    const attempt = () => (!whenEmpty || this.#ring.empty) && this.trySend(kept, attachments);
     const sent = this.#ring.waitSync(attempt, deadlineAfter(timeout));
     if (!sent) throw this.#fullError(timeout);
   }
@@ -147,24 +147,24 @@ export class SenderPort {
   send(
     owner: object,
     message: Message,
-    luggage: Luggage | undefined,
+    attachments: Attachments | undefined,
     options: WaitOptions | undefined,
     whenEmpty: boolean,
   ): Promise<void> {
-    if ((!whenEmpty || this.#ring.empty) && this.trySend(message, luggage)) {
-      luggage?.sent();
+    if ((!whenEmpty || this.#ring.empty) && this.trySend(message, attachments)) {
+      attachments?.sent();
       return mustGiveWay() ? giveWay() : SENT;
     }
     const copy = message.snapshot();
-    luggage?.hold();
+    attachments?.hold();
     return this.#enqueue<void>(owner, options, {
       attempt: () => {
         if (whenEmpty && !this.#ring.empty) return undefined;
-        if (!this.#ring.trySend(copy, luggage?.fds)) return undefined;
-        luggage?.sent();
+        if (!this.#ring.trySend(copy, attachments?.fds)) return undefined;
+        attachments?.sent();
         return { value: undefined };
       },
-      abandon: () => luggage?.kept(),
+      abandon: () => attachments?.kept(),
     });
   }
 

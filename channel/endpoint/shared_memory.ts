@@ -7,7 +7,7 @@ import { closeForeign } from "../../ffi/file/foreign_fd.ts";
 import { allocate, checkSealed, LastingMapping, sealedMemory } from "../../ffi/memory/mapping.ts";
 import { ENOMEM } from "../../ffi/libc/platform.ts";
 import { availableMemory } from "../../ffi/file/resources.ts";
-import { type Kind, type Luggage, onArrival, PACK } from "../message/attachments.ts";
+import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
 
 /** From so many bytes on it is worth asking whether there is as much. */
 const MUCH = 16 << 20;
@@ -190,8 +190,8 @@ export class IpcSharedMemory implements Disposable {
   }
 
   /** @ignore */
-  [PACK](luggage: Luggage): [Kind] {
-    luggage.add([this.#fd]);
+  [PACK](attachments: Attachments): [Kind] {
+    attachments.add([this.#fd]);
     return ["shared-memory"];
   }
 }
@@ -202,4 +202,4 @@ function requireMemory(length: number, what: string): void {
   throw new IpcError("System", `${what} of ${length} bytes: the machine has not as much left`, { errno: ENOMEM });
 }
 
-onArrival("shared-memory", (arrivals, first) => IpcSharedMemory.fromFd(arrivals.claimOne(first)));
+onArrival("shared-memory", (attachments, first) => IpcSharedMemory.fromFd(attachments.claimOne(first)));

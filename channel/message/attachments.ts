@@ -16,12 +16,12 @@ export { PACK };
 /** Something that can stand inside a value that is sent. */
 export interface Traveller {
   /** Returns the kind, and what else the receiving side needs to know. */
-  [PACK](luggage: Luggage): [kind: Kind, ...details: unknown[]];
+  [PACK](attachments: Attachments): [kind: Kind, ...details: unknown[]];
 }
 
 /** Packs a traveller as another kind: for a wrapper around it. */
-export function packAs(kind: Kind, inner: Traveller, luggage: Luggage): [kind: Kind, ...details: unknown[]] {
-  const [, ...details] = inner[PACK](luggage);
+export function packAs(kind: Kind, inner: Traveller, attachments: Attachments): [kind: Kind, ...details: unknown[]] {
+  const [, ...details] = inner[PACK](attachments);
   return [kind, ...details];
 }
 
@@ -38,7 +38,7 @@ export type Kind =
   | "fd";
 
 /** The descriptors of one message on its way out, and what to do when it is sent or is not. */
-export class Luggage {
+export class Attachments {
   /** Still owned by the travellers, unless {@linkcode hold} was called. */
   readonly fds: number[] = [];
   readonly #owners: IpcFd[] = [];
@@ -106,17 +106,17 @@ export class Luggage {
 }
 
 // Put aside while a getter sends something else, in the middle of the message.
-let current: Luggage | undefined;
+let current: Attachments | undefined;
 
 /** Called by the encoder for every object that is not plain. */
 export function collect(object: object): unknown[] | undefined {
   if (object instanceof IpcFd) {
     // Of a layer below, which knows no messages. Shared, not moved: the sender keeps its own.
-    return [MARK, "fd", (current ??= new Luggage()).add([object])];
+    return [MARK, "fd", (current ??= new Attachments()).add([object])];
   }
   const pack = (object as Partial<Traveller>)[PACK];
   if (typeof pack !== "function") return undefined;
-  current ??= new Luggage();
+  current ??= new Attachments();
   const at = current.fds.length;
   const packed = pack.call(object, current);
   const written: unknown[] = [MARK, packed[0], at];
@@ -129,16 +129,16 @@ export function collect(object: object): unknown[] | undefined {
  *
  * @returns What was collected; `undefined` for a message without travellers.
  */
-export function collecting<T>(encode: (value: T) => void, value: T): Luggage | undefined {
+export function collecting<T>(encode: (value: T) => void, value: T): Attachments | undefined {
   const outer = current;
   current = undefined;
   try {
     encode(value);
     // Assigned by `collect`, which the compiler cannot see.
-    (current as Luggage | undefined)?.checkOwners();
+    (current as Attachments | undefined)?.checkOwners();
     return current;
   } catch (error) {
-    (current as Luggage | undefined)?.kept();
+    (current as Attachments | undefined)?.kept();
     throw error;
   } finally {
     current = outer;
@@ -146,7 +146,7 @@ export function collecting<T>(encode: (value: T) => void, value: T): Luggage | u
 }
 
 /** The descriptors of one message that came in; each can be claimed once. */
-export class Arrivals {
+export class ReceivedAttachments {
   readonly #fds: (IpcFd | undefined)[];
 
   /** @param fds Owned by this object until they are claimed. */
@@ -181,7 +181,7 @@ export class Arrivals {
   }
 }
 
-type Unpack = (arrivals: Arrivals, first: unknown, details: readonly unknown[]) => Disposable;
+type Unpack = (attachments: ReceivedAttachments, first: unknown, details: readonly unknown[]) => Disposable;
 
 const unpackers = new Map<string, Unpack>();
 
@@ -190,16 +190,16 @@ export function onArrival(kind: Kind, unpack: Unpack): void {
   unpackers.set(kind, unpack);
 }
 
-onArrival("fd", (arrivals, first) => arrivals.claimOne(first));
+onArrival("fd", (attachments, first) => attachments.claimOne(first));
 
 /** Puts the travellers of one message together again. */
 export class Reviver {
-  readonly #arrivals: Arrivals;
+  readonly #attachments: ReceivedAttachments;
   readonly #revived: Disposable[] = [];
 
   /** @param fds The descriptors of the message. */
   constructor(fds: readonly IpcFd[]) {
-    this.#arrivals = new Arrivals(fds);
+    this.#attachments = new ReceivedAttachments(fds);
   }
 
   /** Called by the decoder with what {@linkcode collect} returned. */
@@ -217,19 +217,19 @@ export class Reviver {
         `Cannot decode a message: this version of the package knows no "${kind.slice(0, 40)}"`,
       );
     }
-    const traveller = unpack(this.#arrivals, first, details);
+    const traveller = unpack(this.#attachments, first, details);
     this.#revived.push(traveller);
     return traveller;
   };
 
   /** The message is decoded: closes the descriptors that nobody claimed. */
   finish(): void {
-    this.#arrivals.close();
+    this.#attachments.close();
   }
 
   /** The message could not be decoded: closes everything. */
   abandon(): void {
     for (const traveller of this.#revived) disposeForeign(traveller);
-    this.#arrivals.close();
+    this.#attachments.close();
   }
 }

@@ -2,7 +2,7 @@
 import { cannotTravel } from "../../base/pack.ts";
 
 /**
- * A message read in place: its byte strings are views on the ring. Release it soon: its cells, and all behind them,
+ * A message read in place: its byte strings are views on the ring. Release it soon: its blocks, and all behind them,
  * are not available to senders until then.
  *
  * Several may be borrowed at a time and released in any order. After the release the views are empty. (The byte strings
@@ -27,11 +27,11 @@ import { cannotTravel } from "../../base/pack.ts";
 export interface Borrowed<T> extends Disposable {
   /** The message. */
   readonly value: T;
-  /** Gives the cells back to the senders; the views in {@linkcode value} become empty. Twice is harmless. */
+  /** Gives the blocks back to the senders; the views in {@linkcode value} become empty. Twice is harmless. */
   release(): void;
 }
 
-// A backstop: the cells of a forgotten message would never be available again.
+// A backstop: the blocks of a forgotten message would never be available again.
 const forgotten = new FinalizationRegistry<() => unknown>((release) => release());
 
 /** A message that was small enough to be copied: there is nothing to give back. */
@@ -61,7 +61,7 @@ export class BorrowedMessage<T> implements Borrowed<T> {
 
   /**
    * @param value What was received.
-   * @param release Gives the cells back; harmless the second time. Must not refer to this object.
+   * @param release Gives the blocks back; harmless the second time. Must not refer to this object.
    */
   constructor(value: T, release: () => unknown) {
     this.value = value;

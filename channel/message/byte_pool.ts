@@ -32,7 +32,7 @@ class Pool {
 
   // The bytes are written into the slab, and the view is made then: the compiler knows less of what is just made.
 
-  /** Copies a record. It begins at a multiple of 64 and fills whole cells: the rest of its last eight bytes may go along. */
+  /** Copies a record. It begins at a multiple of 64 and fills whole blocks: the rest of its last eight bytes may go along. */
   copyRecord(source: Uint8Array, longs: BigInt64Array, offset: number, length: number): Uint8Array<ArrayBuffer> {
     const used = this.#reserve(length);
     if (length <= BY_LONGS) {

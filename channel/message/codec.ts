@@ -5,18 +5,18 @@ import { type Borrowed, BorrowedCopy, BorrowedMessage } from "./borrowed.ts";
 import { outgoing } from "./outgoing.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "../ring/layout.ts";
-import type { Loan, RingReceiver } from "../ring/consumer.ts";
-import { collect, collecting, type Luggage, MARK, Reviver } from "./attachments.ts";
+import type { LentRecord, RingConsumer } from "../ring/consumer.ts";
+import { type Attachments, collect, collecting, MARK, Reviver } from "./attachments.ts";
 
 const encode = (value: unknown) => outgoing.setWritten(encodeParts(value, true, collect));
 
 /** Encodes a value into {@linkcode outgoing}; returns what travels with it. */
-export function encodeMessage(value: unknown): Luggage | undefined {
+export function encodeMessage(value: unknown): Attachments | undefined {
   return collecting(encode, value);
 }
 
 /** Decodes the record that the ring has found, and releases it. */
-export function decodeMessage(ring: RingReceiver): unknown {
+export function decodeMessage(ring: RingConsumer): unknown {
   if (ring.extended) return decodeExtended(ring);
   try {
     return decodeParts(ring.memory.data, ring.offset, ring.length, true, undefined);
@@ -25,7 +25,7 @@ export function decodeMessage(ring: RingReceiver): unknown {
   }
 }
 
-function decodeExtended(ring: RingReceiver): unknown {
+function decodeExtended(ring: RingConsumer): unknown {
   const { body, fds } = openExtended(ring);
   const reviver = new Reviver(fds);
   try {
@@ -64,7 +64,7 @@ function viewOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): 
 const SMALL = 1024;
 
 /** Decodes the record that the ring has found, in place: its byte strings are views on the ring. */
-export function borrowMessage(ring: RingReceiver): Borrowed<unknown> {
+export function borrowMessage(ring: RingConsumer): Borrowed<unknown> {
   if (!ring.extended && ring.length <= SMALL) return new BorrowedCopy(decodeMessage(ring));
   if (ring.extended) {
     const { body, fds } = openExtended(ring);
@@ -75,7 +75,7 @@ export function borrowMessage(ring: RingReceiver): Borrowed<unknown> {
 }
 
 function borrowExtended(
-  ring: RingReceiver,
+  ring: RingConsumer,
   body: Uint8Array<ArrayBuffer> | undefined,
   reviver: Reviver,
 ): Borrowed<unknown> {
@@ -96,7 +96,7 @@ function borrowExtended(
   }
 }
 
-function lending(ring: RingReceiver, loan: Loan, reviver: Reviver | undefined): unknown {
+function lending(ring: RingConsumer, loan: LentRecord, reviver: Reviver | undefined): unknown {
   try {
     return decodeParts(loan.bytes, 0, loan.bytes.length, false, reviver);
   } catch (error) {

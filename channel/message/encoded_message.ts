@@ -6,8 +6,8 @@ import { copyBytes } from "./byte_pool.ts";
 import { outgoing } from "./outgoing.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "../ring/layout.ts";
-import type { RingReceiver } from "../ring/consumer.ts";
-import { Luggage } from "./attachments.ts";
+import type { RingConsumer } from "../ring/consumer.ts";
+import { Attachments } from "./attachments.ts";
 
 /** Whether there ever was one here: looking at each value that is sent costs 70 ns, and most programs relay nothing. */
 let any = false;
@@ -88,21 +88,21 @@ export class EncodedMessage implements Disposable {
   /**
    * Makes it the outgoing message.
    *
-   * @returns The `Luggage` that travels with it, if any.
+   * @returns The `Attachments` that travels with it, if any.
    * @ignore
    */
   load(): object | undefined {
     if (this.#closed) throw new IpcError("Closed", "Cannot send a message on: it was closed");
     outgoing.setBytes(this.bytes);
     if (this.#fds.length === 0) return undefined;
-    const luggage = new Luggage();
-    luggage.add(this.#fds);
-    return luggage;
+    const attachments = new Attachments();
+    attachments.add(this.#fds);
+    return attachments;
   }
 }
 
 /** Takes the message that the ring has found, as it is. */
-export function takeEncoded(ring: RingReceiver): EncodedMessage {
+export function takeEncoded(ring: RingConsumer): EncodedMessage {
   if (!ring.extended) {
     const bytes = copyBytes(ring.memory.data, ring.offset, ring.length);
     ring.release();

@@ -1,18 +1,18 @@
 // Messages that wait in a ring one behind the other, copied out of it together.
 import { copyOfItsOwn } from "./byte_pool.ts";
-import { CELL } from "../ring/layout.ts";
-import type { RingReceiver } from "../ring/consumer.ts";
+import { BLOCK } from "../ring/layout.ts";
+import type { RingConsumer } from "../ring/consumer.ts";
 
-/** Cells that are copied at most. No ring has fewer. */
-const SPAN = (64 << 10) / CELL;
+/** Blocks that are copied at most. No ring has fewer. */
+const SPAN = (64 << 10) / BLOCK;
 
-/** How many times the cells of the first message a copy for many must hold to be worth it. */
+/** How many times the blocks of the first message a copy for many must hold to be worth it. */
 const FEW = 4;
 
 /** Shorter messages cost little to copy by themselves. */
 const SHORTEST = 192;
 
-/** Cells of the longest message that goes along with others. */
+/** Blocks of the longest message that goes along with others. */
 const LONGEST = SPAN / FEW;
 
 /** After a message went another way, how many are copied by themselves: a copy for many would be in vain again. */
@@ -29,7 +29,7 @@ const NONE = new ArrayBuffer(0);
  */
 export class ReadAhead {
   #bytes = NONE;
-  /** Position of their first cell in the ring. */
+  /** Position of their first block in the ring. */
   #first = 0;
   /** How many messages are still copied by themselves. */
   #alone = 0;
@@ -39,9 +39,9 @@ export class ReadAhead {
    *
    * @returns Its bytes, whose memory is shared with others; `undefined` if a copy of it alone is better.
    */
-  take(ring: RingReceiver): Uint8Array<ArrayBuffer> | undefined {
+  take(ring: RingConsumer): Uint8Array<ArrayBuffer> | undefined {
     const { length, position } = ring;
-    const from = ((position - this.#first) | 0) * CELL, until = from + ring.cells * CELL;
+    const from = ((position - this.#first) | 0) * BLOCK, until = from + ring.blocks * BLOCK;
     const { byteLength } = this.#bytes; // 0 also if a program has detached them, with a message that it had
     if (from >= 0 && until <= byteLength) {
       const message = new Uint8Array(this.#bytes, from, length);
@@ -53,11 +53,11 @@ export class ReadAhead {
       this.#alone--;
       return undefined;
     }
-    if (length < SHORTEST || ring.cells > LONGEST) return undefined;
-    const cells = ring.committed(SPAN, LONGEST);
-    if (cells < FEW * ring.cells) return undefined;
+    if (length < SHORTEST || ring.blocks > LONGEST) return undefined;
+    const blocks = ring.committed(SPAN, LONGEST);
+    if (blocks < FEW * ring.blocks) return undefined;
     try {
-      this.#bytes = copyOfItsOwn(ring.memory.data, ring.offset, cells * CELL).buffer;
+      this.#bytes = copyOfItsOwn(ring.memory.data, ring.offset, blocks * BLOCK).buffer;
     } catch {
       return undefined; // no memory for as many: there may be for one
     }

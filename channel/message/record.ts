@@ -5,8 +5,8 @@ import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
 import { MemoryFileReader } from "../../ffi/memory/memory_file.ts";
 import { isTableFull } from "../../ffi/socket/socket_message.ts";
 import { MAX_DESCRIPTORS } from "../ring/carrier.ts";
-import { EXTENDED_HEADER, F_DESCRIPTORS, F_OUT_OF_LINE } from "../ring/layout.ts";
-import type { RingReceiver } from "../ring/consumer.ts";
+import { EXTENDED_HEADER, HAS_DESCRIPTORS, IS_OUT_OF_LINE } from "../ring/layout.ts";
+import type { RingConsumer } from "../ring/consumer.ts";
 
 /** An extended record, read. */
 export interface ExtendedRecord {
@@ -28,9 +28,9 @@ export const UNFINISHED: Error = new Error("The body of a message is not read ye
  * When this process has no room for the descriptors (`System`), the record stays where it is, for another try; when the
  * record is damaged it is released.
  *
- * @throws {Error} {@linkcode UNFINISHED} if the body could not be read until {@linkcode RingReceiver.readUntil}.
+ * @throws {Error} {@linkcode UNFINISHED} if the body could not be read until {@linkcode RingConsumer.readUntil}.
  */
-export function openExtended(ring: RingReceiver): ExtendedRecord {
+export function openExtended(ring: RingConsumer): ExtendedRecord {
   const { dataWords } = ring.memory;
   const h = ring.offset >>> 2;
   // Each field once, into a variable: a peer may change the memory under us.
@@ -38,11 +38,11 @@ export function openExtended(ring: RingReceiver): ExtendedRecord {
   const length = (dataWords[h + 4]! >>> 0) + dataWords[h + 5]! * 2 ** 32;
   let fds: IpcFd[] = [];
   try {
-    if ((flags & F_DESCRIPTORS) !== 0) {
+    if ((flags & HAS_DESCRIPTORS) !== 0) {
       if (count < 1 || count > MAX_DESCRIPTORS) throw damaged(`it claims ${count} descriptors`);
       fds = ring.descriptors.take(slot, counter, count);
     }
-    if ((flags & F_OUT_OF_LINE) === 0) {
+    if ((flags & IS_OUT_OF_LINE) === 0) {
       if (length !== ring.length - EXTENDED_HEADER) throw damaged(`it claims ${length} bytes`);
       return { body: undefined, fds };
     }
@@ -70,7 +70,7 @@ export function openExtended(ring: RingReceiver): ExtendedRecord {
 
 /** The body; `undefined` if the time was over before: the next call goes on. */
 function readBody(
-  ring: RingReceiver,
+  ring: RingConsumer,
   file: number,
   slot: number,
   counter: number,
@@ -87,7 +87,7 @@ function readBody(
 }
 
 /** Bytes that the extended record at hand claims to have, before it is opened. */
-export function claimedLength(ring: RingReceiver): number {
+export function claimedLength(ring: RingConsumer): number {
   const h = ring.offset >>> 2;
   return (ring.memory.dataWords[h + 4]! >>> 0) + ring.memory.dataWords[h + 5]! * 2 ** 32;
 }

@@ -28,7 +28,7 @@ import {
 } from "../../ffi/libc/platform.ts";
 import { type Trust, Trusted, userText } from "../../ffi/file/trust.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
-import { CELL, dataOffset, HEADER_BYTES, ringSize } from "../ring/layout.ts";
+import { BLOCK, dataOffset, HEADER_BYTES, ringSize } from "../ring/layout.ts";
 import { RingPeek } from "./peek.ts";
 import { capacityOf, RingMemory } from "../ring/memory.ts";
 
@@ -117,7 +117,7 @@ export function openRingFile(path: string, options: NamedChannelOptions): RingFi
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const found = attach(path, what, trusted);
     if (found !== undefined) return found;
-    create(path, what, capacity / CELL, mode, trusted);
+    create(path, what, capacity / BLOCK, mode, trusted);
   }
   throw new IpcError("System", `${what}: its files are removed and made again all the time`);
 }
@@ -167,7 +167,7 @@ function attach(path: string, what: string, trusted: Trusted): RingFile | undefi
     // that is something else must not get any.
     memory = RingMemory.attachFile(open(path)[0], `${what}: the file is not a channel`);
     // Made whole by this version. After a crash of the machine, or by another program, it may not be.
-    allocate(lock.fd, 0, dataOffset(memory.cells), what);
+    allocate(lock.fd, 0, dataOffset(memory.blocks), what);
     const [bell, bellStatus] = open(path + BELL), [room, roomStatus] = open(path + ROOM);
     if (!bellStatus.pipe || !roomStatus.pipe) {
       throw new IpcError("Incompatible", `${what}: "${path}${BELL}" and "${path}${ROOM}" must be FIFOs`);
@@ -184,7 +184,7 @@ function attach(path: string, what: string, trusted: Trusted): RingFile | undefi
 const NO_FDS = new Uint8Array(8);
 
 /** Makes a ring at a path, or what is missing beside one, unless somebody else does. */
-function create(path: string, what: string, cells: number, mode: number, trusted: Trusted): void {
+function create(path: string, what: string, blocks: number, mode: number, trusted: Trusted): void {
   const { c, errnoCell, platform } = libc();
   const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
   const opened = c.open(cString(folder), platform.O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
@@ -197,12 +197,12 @@ function create(path: string, what: string, cells: number, mode: number, trusted
   }
   const fd = new IpcFd(check(opened, errno, "open", `${what}: its folder must take unnamed files`));
   try {
-    check(c.ftruncate(fd.fd, BigInt(ringSize(cells))), errnoCell[0]!, "ftruncate", what);
+    check(c.ftruncate(fd.fd, BigInt(ringSize(blocks))), errnoCell[0]!, "ftruncate", what);
     // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/room.ts.
-    allocate(fd.fd, 0, dataOffset(cells), what);
+    allocate(fd.fd, 0, dataOffset(blocks), what);
     trusted.give(fd.fd, what);
     check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", what);
-    RingMemory.format(fd.fd, cells, HEADER_BYTES);
+    RingMemory.format(fd.fd, blocks, HEADER_BYTES);
     // Of a ring that has lost its FIFOs, those who may use it must get in.
     const theirs = lookAt(path, what)?.mode ?? mode;
     for (const suffix of [BELL, ROOM]) makeFifo(path + suffix, theirs & 0o777, what, trusted);

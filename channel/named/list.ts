@@ -6,7 +6,7 @@ import { cString, libc } from "../../ffi/libc/libc.ts";
 import { lockHolders } from "../../ffi/file/lock_holders.ts";
 import { openedBy, type OpenFiles, openFiles } from "../../ffi/file/open_files.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../../ffi/libc/platform.ts";
-import { CELL } from "../ring/layout.ts";
+import { BLOCK } from "../ring/layout.ts";
 import { RingPeek } from "./peek.ts";
 
 /** A named channel, as its file tells. */
@@ -17,7 +17,7 @@ export interface NamedChannelInfo {
   readonly size: number;
   /** Bytes that it can hold. */
   readonly capacity: number;
-  /** Bytes in it that no receiver has taken, rounded up to whole cells. */
+  /** Bytes in it that no receiver has taken, rounded up to whole blocks. */
   readonly waiting: number;
   /** Messages in it that no receiver has taken. */
   readonly messages: number;
@@ -88,7 +88,7 @@ export function describe(path: string, ring: RingPeek, opened: OpenFiles = new M
     path,
     size: ring.status.size,
     capacity: ring.capacity,
-    waiting: ((tail - head) | 0) * CELL,
+    waiting: ((tail - head) | 0) * BLOCK,
     messages: messages.length,
     holders,
     receiver,

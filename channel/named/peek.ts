@@ -11,26 +11,26 @@ import { ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY } from "../../ffi/libc/platform
 import { readAt, readWordsAt } from "../../ffi/file/read_at.ts";
 import {
   BELL_CLOSED,
-  CELL,
-  cellsFor,
+  BLOCK,
+  blocksFor,
   dataOffset,
   EXTENDED_HEADER,
-  F_OUT_OF_LINE,
   FORMAT_VERSION,
   HEADER_BYTES,
+  ID_NAMESPACE,
+  ID_PID,
+  ID_START,
+  ID_TID,
+  IS_OUT_OF_LINE,
   MAGIC_HIGH,
   MAGIC_LOW,
   MAX_CAPACITY,
   MIN_CAPACITY,
-  O_NAMESPACE,
-  O_PID,
-  O_START,
-  O_TID,
   ringSize,
   SLOT_WORDS,
   SLOTS,
   W_BELL,
-  W_CELLS,
+  W_BLOCKS,
   W_COMMIT,
   W_HEAD,
   W_MAGIC,
@@ -55,7 +55,7 @@ export interface RingCounters {
 
 /** One message that waits. */
 export interface WaitingMessage {
-  /** Where its record begins: positions count cells since the ring was made, in 32 bits. */
+  /** Where its record begins: positions count blocks since the ring was made, in 32 bits. */
   readonly position: number;
   /** Bytes of it. */
   readonly length: number;
@@ -67,7 +67,7 @@ export interface WaitingMessage {
 export interface Backlog {
   /** The messages, oldest first. */
   readonly messages: readonly WaitingMessage[];
-  /** Cells that are claimed by senders that have not finished, or never will. */
+  /** Blocks that are claimed by senders that have not finished, or never will. */
   readonly unfinished: number;
   /** What breaks the rules, if anything: then the messages are those before it. */
   readonly damage: string | undefined;
@@ -77,19 +77,19 @@ export interface Backlog {
 const ATTEMPTS = 100;
 
 /** Commit words that are read at a time. */
-const BLOCK = 1 << 16;
+const WORDS_AT_A_TIME = 1 << 16;
 
 /** A named ring, looked at. */
 export class RingPeek implements Disposable {
   readonly status: FileStatus;
-  /** Cells of the ring, a power of two. */
-  readonly cells: number;
+  /** Blocks of the ring, a power of two. */
+  readonly blocks: number;
   readonly #fd: IpcFd;
 
-  private constructor(fd: IpcFd, status: FileStatus, cells: number) {
+  private constructor(fd: IpcFd, status: FileStatus, blocks: number) {
     this.#fd = fd;
     this.status = status;
-    this.cells = cells;
+    this.blocks = blocks;
   }
 
   /**
@@ -112,12 +112,12 @@ export class RingPeek implements Disposable {
     try {
       const status = fileStatus(number);
       if (status?.regular !== true) throw noChannel(what, "not a regular file");
-      let cells = MIN_CAPACITY / CELL;
-      while (ringSize(cells) < status.size && cells < MAX_CAPACITY / CELL) cells *= 2;
-      if (ringSize(cells) !== status.size) {
+      let blocks = MIN_CAPACITY / BLOCK;
+      while (ringSize(blocks) < status.size && blocks < MAX_CAPACITY / BLOCK) blocks *= 2;
+      if (ringSize(blocks) !== status.size) {
         throw noChannel(what, `a file of ${status.size} bytes, not the size of a ring`);
       }
-      const words = readWordsAt(number, 0, W_CELLS + 1);
+      const words = readWordsAt(number, 0, W_BLOCKS + 1);
       if (words[W_MAGIC] !== MAGIC_LOW || words[W_MAGIC + 1] !== MAGIC_HIGH) {
         throw noChannel(what, "a file that does not begin as a ring does");
       }
@@ -127,10 +127,10 @@ export class RingPeek implements Disposable {
           `${what}: it has format ${words[W_VERSION]}, and this version of the package knows format ${FORMAT_VERSION}`,
         );
       }
-      if (words[W_CELLS] !== cells) {
-        throw noChannel(what, `damaged: its header says ${words[W_CELLS]} cells, its size says ${cells}`);
+      if (words[W_BLOCKS] !== blocks) {
+        throw noChannel(what, `damaged: its header says ${words[W_BLOCKS]} blocks, its size says ${blocks}`);
       }
-      return new RingPeek(fd, status, cells);
+      return new RingPeek(fd, status, blocks);
     } catch (error) {
       fd.close();
       throw error;
@@ -139,7 +139,7 @@ export class RingPeek implements Disposable {
 
   /** Bytes that it can hold. */
   get capacity(): number {
-    return this.cells * CELL;
+    return this.blocks * BLOCK;
   }
 
   /** What the header says now. */
@@ -166,10 +166,10 @@ export class RingPeek implements Disposable {
     return readWordsAt(this.#fd.fd, W_BELL * 4, 1)[0] === BELL_CLOSED;
   }
 
-  /** Cells from one position to another; below 0 if they cannot be those of this ring. */
+  /** Blocks from one position to another; below 0 if they cannot be those of this ring. */
   #used(head: number, tail: number): number {
     const used = (tail - head) | 0;
-    return used > this.cells ? -1 : used;
+    return used > this.blocks ? -1 : used;
   }
 
   /** Ids of the processes that can receive, and send, by this ring now; those of another PID namespace are left out. */
@@ -192,7 +192,7 @@ export class RingPeek implements Disposable {
       return {
         messages: [],
         unfinished: 0,
-        damage: `its head is ${head} and its tail ${tail}, of ${this.cells} cells`,
+        damage: `its head is ${head} and its tail ${tail}, of ${this.blocks} blocks`,
       };
     }
     const commits = this.#commitWords(read, (tail - read) | 0);
@@ -211,9 +211,9 @@ export class RingPeek implements Disposable {
       const padding = word < 0 && (word & 1) !== 0;
       const extended = word < 0 && !padding;
       const length = word > 0 ? word - 1 : extended ? -(word >> 1) : 0;
-      const cells = padding ? (-word - 1) >>> 1 : cellsFor(length);
-      if (cells < 1 || at + cells > commits.length || (extended && length < EXTENDED_HEADER)) {
-        damage = `the record at position ${(read + at) >>> 0} claims ${cells} cells, and ${
+      const blocks = padding ? (-word - 1) >>> 1 : blocksFor(length);
+      if (blocks < 1 || at + blocks > commits.length || (extended && length < EXTENDED_HEADER)) {
+        damage = `the record at position ${(read + at) >>> 0} claims ${blocks} blocks, and ${
           commits.length - at
         } are left`;
         break;
@@ -222,7 +222,7 @@ export class RingPeek implements Disposable {
         const header = extended ? EXTENDED_HEADER : 0;
         messages.push({ position: (read + at) | 0, length: length - header, extended });
       }
-      at += cells;
+      at += blocks;
     }
     return { messages, unfinished, damage };
   }
@@ -230,8 +230,8 @@ export class RingPeek implements Disposable {
   #commitWords(from: number, count: number): Int32Array {
     const words = new Int32Array(count);
     for (let done = 0; done < count;) {
-      const index = (from + done) & (this.cells - 1);
-      const part = Math.min(count - done, this.cells - index, BLOCK);
+      const index = (from + done) & (this.blocks - 1);
+      const part = Math.min(count - done, this.blocks - index, WORDS_AT_A_TIME);
       words.set(readWordsAt(this.#fd.fd, (W_COMMIT + index) * 4, part), done);
       done += part;
     }
@@ -244,17 +244,17 @@ export class RingPeek implements Disposable {
    * @returns `undefined` if it was received meanwhile, or does not lie in the ring.
    */
   read({ position, length, extended }: WaitingMessage): Uint8Array<ArrayBuffer> | undefined {
-    const start = position & (this.cells - 1);
+    const start = position & (this.blocks - 1);
     const header = extended ? EXTENDED_HEADER : 0;
-    const all = this.#data(start * CELL, header + length);
+    const all = this.#data(start * BLOCK, header + length);
     if (((position - this.counters().read) | 0) < 0) return undefined;
-    if (extended && (new Int32Array(all.buffer, 0, 1)[0]! & F_OUT_OF_LINE) !== 0) return undefined;
+    if (extended && (new Int32Array(all.buffer, 0, 1)[0]! & IS_OUT_OF_LINE) !== 0) return undefined;
     return all.subarray(header);
   }
 
   /** Part of the data, which goes on at its beginning behind its end. */
   #data(offset: number, length: number): Uint8Array<ArrayBuffer> {
-    const begin = dataOffset(this.cells);
+    const begin = dataOffset(this.blocks);
     const first = Math.min(length, this.capacity - offset);
     if (first === length) return readAt(this.#fd.fd, begin + offset, length);
     const bytes = new Uint8Array(length);
@@ -280,7 +280,7 @@ function noChannel(what: string, found: string): IpcError {
 
 /** The process of an identity, if its thread lives and its numbers mean something here. */
 function pidOf(words: Int32Array, at: number): number | undefined {
-  const tid = words[at + O_TID]!, pid = words[at + O_PID]!, namespace = words[at + O_NAMESPACE]!;
+  const tid = words[at + ID_TID]!, pid = words[at + ID_PID]!, namespace = words[at + ID_NAMESPACE]!;
   if (tid <= 0 || pid <= 0 || namespace === 0 || namespace !== ownThread().namespace) return undefined;
-  return isAlive({ tid, start: words[at + O_START]!, namespace }) ? pid : undefined;
+  return isAlive({ tid, start: words[at + ID_START]!, namespace }) ? pid : undefined;
 }

@@ -1,5 +1,5 @@
-// The receiving side of a ring: find the next whole record, release its cells, and step over what the dead left.
-import { BellListener, ringEnd } from "../../ffi/event/doorbell.ts";
+// The receiving side of a ring: find the next whole record, release its blocks, and step over what the dead left.
+import { BellListener, ringAnyBell } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";
@@ -14,8 +14,8 @@ import { claimIdentity, clearIdentity } from "./owner.ts";
 import { LivingClaims } from "./living_claims.ts";
 import {
   BELL_CLOSED,
-  CELL_SHIFT,
-  cellsFor,
+  BLOCK_SHIFT,
+  blocksFor,
   EXTENDED_HEADER,
   W_BELL,
   W_COMMIT,
@@ -25,7 +25,7 @@ import {
   W_SPACE,
   W_TAIL,
   W_TRIMS,
-  WARM_CELLS,
+  WARM_BLOCKS,
 } from "./layout.ts";
 import { leaveRingFile, type RingFile } from "../named/file.ts";
 import type { RingMemory } from "./memory.ts";
@@ -59,7 +59,7 @@ const PAUSES = 8;
 
 /**
  * Bounds of what one call does with what a peer may write as fast as it is read: padding that is passed over in one go, and
- * for how many milliseconds several of those; cells of a gap that are stepped over in one go. All of an honest peer's is done
+ * for how many milliseconds several of those; blocks of a gap that are stepped over in one go. All of an honest peer's is done
  * within, or in the calls that follow at once.
  */
 const MOST_PADDING = 1024, PADDING_TIME = 1, MOST_GAP = 65_536;
@@ -73,7 +73,7 @@ const LARGE = 1 << 20, VERY_LARGE = 16 << 20;
 /** Milliseconds between two looks at a gap whose owner lives, doubling from the first to the last. */
 const FIRST_GAP_LOOK = 0.5, LAST_GAP_LOOK = 50;
 
-export class RingReceiver {
+export class RingConsumer {
   readonly #memory: RingMemory;
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #mask: number;
@@ -114,7 +114,7 @@ export class RingReceiver {
   /** Until when the body of a message may be read, on the clock of `performance.now()`. */
   readUntil = Infinity;
   /** Spans handed out and not given back, in order. */
-  readonly #loans: Loan[] = [];
+  readonly #loans: LentRecord[] = [];
   readonly #trim: RingTrim | undefined;
 
   // --- The record that `next()` found ---
@@ -125,12 +125,12 @@ export class RingReceiver {
   length = 0;
   /** Whether an extended header precedes the payload. */
   extended = false;
-  #cells = 0;
+  #blocks = 0;
 
   private constructor(memory: RingMemory, bell: BellListener, descriptors: DescriptorSource) {
     this.#memory = memory;
     this.#words = memory.words;
-    this.#mask = memory.cells - 1;
+    this.#mask = memory.blocks - 1;
     this.#bell = bell;
     this.#descriptors = descriptors;
     this.#published = Atomics.load(this.#words, W_HEAD);
@@ -145,7 +145,7 @@ export class RingReceiver {
     const words = this.#words;
     const read = Atomics.load(words, W_READ), tail = Atomics.load(words, W_TAIL);
     const received = (read - this.#published) | 0;
-    if (received < 0 || ((tail - read) | 0) < 0 || ((tail - this.#published) | 0) > this.#memory.cells) {
+    if (received < 0 || ((tail - read) | 0) < 0 || ((tail - this.#published) | 0) > this.#memory.blocks) {
       return this.#published; // damaged: the first look at the tail says so
     }
     for (let i = 0; i < received; i++) words[W_COMMIT + ((this.#published + i) & this.#mask)] = 0;
@@ -158,23 +158,23 @@ export class RingReceiver {
    *
    * @throws {IpcError} `AlreadyExists` if another living thread receives from this ring.
    */
-  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd): RingReceiver {
+  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd): RingConsumer {
     if (!claimIdentity(memory.words, W_RECEIVER, true)) {
       memory.release();
       bell.close();
       descriptors.close();
       throw new IpcError("AlreadyExists", "Cannot receive: this channel has a receiver already");
     }
-    const receiver = new RingReceiver(memory, new BellListener(bell), new DescriptorQueue(descriptors));
+    const receiver = new RingConsumer(memory, new BellListener(bell), new DescriptorQueue(descriptors));
     // The flag of an earlier receiver's wait, which is over.
     if (Atomics.load(memory.words, W_BELL) > 0) Atomics.store(memory.words, W_BELL, 0);
     return receiver;
   }
 
   /** The receiving side of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
-  static attach(handle: Handle): RingReceiver {
+  static attach(handle: Handle): RingConsumer {
     const { memory, bell, descriptors } = openHandle(handle, O_RDONLY);
-    const receiver = RingReceiver.create(memory, bell, descriptors);
+    const receiver = RingConsumer.create(memory, bell, descriptors);
     receiver.#orphans = true; // those that an earlier receiver did not close
     return receiver;
   }
@@ -184,7 +184,7 @@ export class RingReceiver {
    *
    * @throws {IpcError} `AlreadyExists` if another living thread receives from it.
    */
-  static open(file: RingFile): RingReceiver {
+  static open(file: RingFile): RingConsumer {
     const { memory, lock } = file;
     // Without the lock where the file system has none: then a dead owner in another PID namespace is not known as such.
     if (!claimIdentity(memory.words, W_RECEIVER, true, lock) && !claimIdentity(memory.words, W_RECEIVER, true)) {
@@ -192,7 +192,7 @@ export class RingReceiver {
       leaveRingFile(file);
       throw new IpcError("AlreadyExists", `Cannot receive from "${file.path}": this channel has a receiver already`);
     }
-    const receiver = new RingReceiver(memory, new BellListener(file.bell), new NoDescriptors(file.room));
+    const receiver = new RingConsumer(memory, new BellListener(file.bell), new NoDescriptors(file.room));
     receiver.#file = file;
     Atomics.add(memory.words, W_TRIMS, 1); // the one before may have died while it gave memory back
     if (Atomics.load(memory.words, W_BELL) > 0) Atomics.store(memory.words, W_BELL, 0);
@@ -211,13 +211,13 @@ export class RingReceiver {
 
   /** Bytes that the ring holds. */
   get capacity(): number {
-    return this.#memory.cells << CELL_SHIFT;
+    return this.#memory.blocks << BLOCK_SHIFT;
   }
 
-  /** Bytes of cells that are claimed and not received. */
+  /** Bytes of blocks that are claimed and not received. */
   get waiting(): number {
     const waiting = (Atomics.load(this.#words, W_TAIL) - this.#head) | 0;
-    return Math.min(Math.max(waiting, 0), this.#memory.cells) << CELL_SHIFT;
+    return Math.min(Math.max(waiting, 0), this.#memory.blocks) << BLOCK_SHIFT;
   }
 
   /** The doorbell that senders ring. */
@@ -293,12 +293,12 @@ export class RingReceiver {
 
   /** Validates a record's length, and notes where it is. */
   #locate(index: number, length: number, extended: boolean): void {
-    const cells = cellsFor(length);
-    this.#claimed(cells, index);
-    this.offset = index << CELL_SHIFT;
+    const blocks = blocksFor(length);
+    this.#claimed(blocks, index);
+    this.offset = index << BLOCK_SHIFT;
     this.length = length;
     this.extended = extended;
-    this.#cells = cells;
+    this.#blocks = blocks;
     if (length > this.#unchecked) this.#admitHere(length);
     if (extended && length < EXTENDED_HEADER) {
       this.release();
@@ -359,50 +359,50 @@ export class RingReceiver {
   }
 
   /** A record must lie between head and tail. */
-  #claimed(cells: number, index: number): void {
-    if (((this.#head + cells - this.#knownTail) | 0) <= 0) return;
+  #claimed(blocks: number, index: number): void {
+    if (((this.#head + blocks - this.#knownTail) | 0) <= 0) return;
     this.#knownTail = this.#loadTail();
-    if (cells > 0 && ((this.#head + cells - this.#knownTail) | 0) <= 0) return;
-    // One cell further, so that the same word is not reported for ever.
+    if (blocks > 0 && ((this.#head + blocks - this.#knownTail) | 0) <= 0) return;
+    // One block further, so that the same word is not reported for ever.
     this.#skip(this.#head === this.#knownTail ? 0 : 1, index);
-    throw corrupt(`a record claims ${cells} cells where senders claimed fewer`);
+    throw corrupt(`a record claims ${blocks} blocks where senders claimed fewer`);
   }
 
-  /** Where the record that {@linkcode next} found begins, as a cell number that wraps around at 2^32. */
+  /** Where the record that {@linkcode next} found begins, as a block number that wraps around at 2^32. */
   get position(): number {
     return this.#head;
   }
 
-  /** Cells of the record that {@linkcode next} found. */
-  get cells(): number {
-    return this.#cells;
+  /** Blocks of the record that {@linkcode next} found. */
+  get blocks(): number {
+    return this.#blocks;
   }
 
   /**
-   * Cells of the record that {@linkcode next} found and of those behind it that are whole and plain.
+   * Blocks of the record that {@linkcode next} found and of those behind it that are whole and plain.
    *
-   * @param most Cells to look at, as many as the ring has at most.
-   * @param longest Cells of a record that is still counted in; the first that has more ends it.
+   * @param most Blocks to look at, as many as the ring has at most.
+   * @param longest Blocks of a record that is still counted in; the first that has more ends it.
    */
   committed(most: number, longest: number): number {
     const words = this.#words, mask = this.#mask, head = this.#head;
-    let cells = this.#cells;
-    while (cells < most) {
-      const word = loadOrdered(words, W_COMMIT + ((head + cells) & mask));
+    let blocks = this.#blocks;
+    while (blocks < most) {
+      const word = loadOrdered(words, W_COMMIT + ((head + blocks) & mask));
       if (word <= 0) break;
-      const size = cellsFor(word - 1);
-      if (size > longest || cells + size > most) break;
-      cells += size;
+      const size = blocksFor(word - 1);
+      if (size > longest || blocks + size > most) break;
+      blocks += size;
     }
-    return cells;
+    return blocks;
   }
 
   /**
-   * Releases the record that {@linkcode next} found: its cells may be used again once the head is published. From here on the
+   * Releases the record that {@linkcode next} found: its blocks may be used again once the head is published. From here on the
    * message is received, so nothing in here throws.
    */
   release(): void {
-    this.#pass(this.#cells, this.#head & this.#mask);
+    this.#pass(this.#blocks, this.#head & this.#mask);
     const word = loadOrdered(this.#words, W_COMMIT + (this.#head & this.#mask));
     if (word < 0 && (word & 1) !== 0) this.#passPadding();
     this.#publish();
@@ -426,8 +426,8 @@ export class RingReceiver {
     }
   }
 
-  #skip(cells: number, index: number): void {
-    this.#pass(cells, index);
+  #skip(blocks: number, index: number): void {
+    this.#pass(blocks, index);
     this.#publish();
   }
 
@@ -435,8 +435,8 @@ export class RingReceiver {
    * READ goes first: if this process dies before it clears the word, whoever comes next does. The word is cleared
    * before the head is published, by a store that orders both.
    */
-  #pass(cells: number, index: number): void {
-    this.#head = (this.#head + cells) | 0;
+  #pass(blocks: number, index: number): void {
+    this.#head = (this.#head + blocks) | 0;
     this.#words[W_READ] = this.#head;
     this.#words[W_COMMIT + index] = 0;
   }
@@ -455,7 +455,7 @@ export class RingReceiver {
   }
 
   /**
-   * Rings everybody who waits for room. Where that takes long, as there are many bells, not for every cell that is released:
+   * Rings everybody who waits for room. Where that takes long, as there are many bells, not for every block that is released:
    * SPACE stays as it is, and what is released next, or this receiver before it sleeps, rings them.
    */
   #ringSpaceBells(): void {
@@ -463,7 +463,7 @@ export class RingReceiver {
     Atomics.store(this.#words, W_SPACE, 0);
     const bells = this.#descriptors.spaceBells();
     for (let i = bells.length - 1; i >= 0; i--) {
-      if (ringEnd(bells[i]!)) continue;
+      if (ringAnyBell(bells[i]!)) continue;
       bells[i]!.close(); // its sender is gone
       bells.splice(i, 1);
     }
@@ -475,15 +475,15 @@ export class RingReceiver {
     const tail = Atomics.load(this.#words, W_TAIL);
     if (this.#isTail(tail)) return tail;
     const used = (tail - this.#published) | 0;
-    throw corrupt(`its positions make no sense (${used} of ${this.#memory.cells} cells used)`);
+    throw corrupt(`its positions make no sense (${used} of ${this.#memory.blocks} blocks used)`);
   }
 
   #isTail(tail: number): boolean {
     const used = (tail - this.#published) | 0;
-    return used >= 0 && used <= this.#memory.cells && ((tail - this.#head) | 0) >= 0;
+    return used >= 0 && used <= this.#memory.blocks && ((tail - this.#head) | 0) >= 0;
   }
 
-  /** Up to where cells are claimed now; the head if that makes no sense, which the next look says. */
+  /** Up to where blocks are claimed now; the head if that makes no sense, which the next look says. */
   get claimedUntil(): number {
     const tail = Atomics.load(this.#words, W_TAIL);
     return this.#isTail(tail) ? tail : this.#head;
@@ -494,18 +494,18 @@ export class RingReceiver {
     return Atomics.load(this.#words, W_COMMIT + (this.#head & this.#mask)) !== 0;
   }
 
-  // --- Loans: records whose cells the program reads in place ---------------------------------------------------------
+  // --- Loans: records whose blocks the program reads in place ---------------------------------------------------------
 
   /**
-   * Takes the record that {@linkcode next} found out of the ring without releasing its cells.
+   * Takes the record that {@linkcode next} found out of the ring without releasing its blocks.
    *
    * @param skip Bytes at the beginning that are no payload.
    */
-  lend(skip: number): Loan {
+  lend(skip: number): LentRecord {
     const window = this.#memory.window(this.offset + skip, this.length - skip);
-    const loan: Loan = {
+    const loan: LentRecord = {
       position: this.#head,
-      end: (this.#head + this.#cells) | 0,
+      end: (this.#head + this.#blocks) | 0,
       bytes: new Uint8Array(window),
       window,
       returned: false,
@@ -517,8 +517,8 @@ export class RingReceiver {
     return loan;
   }
 
-  /** Gives cells back. They are released in order: those behind an earlier loan wait for it. */
-  giveBack(loan: Loan): void {
+  /** Gives blocks back. They are released in order: those behind an earlier loan wait for it. */
+  giveBack(loan: LentRecord): void {
     if (loan.returned) return;
     loan.returned = true;
     this.#memory.endWindow(loan.window); // every view on them is empty from now on
@@ -529,16 +529,16 @@ export class RingReceiver {
 
   // --- What the dead left --------------------------------------------------------------------------------------------
 
-  /** Whether cells are claimed at the head that are not committed. Call when {@linkcode next} found nothing. */
+  /** Whether blocks are claimed at the head that are not committed. Call when {@linkcode next} found nothing. */
   get hasGap(): boolean {
     return this.#loadTail() !== this.#head;
   }
 
   /**
-   * Steps over claims of dead senders at the head. Exact: a claim is skipped only if no living thread's journal notes
+   * Steps over claims of dead senders at the head. Exact: a claim is skipped only if no living thread has recorded
    * it and it is still uncommitted after that was found. A stopped process lives.
    *
-   * @param allGone Whether the kernel said that no sender is left, whatever the journals say.
+   * @param allGone Whether the kernel said that no sender is left, whatever the claim records say.
    * @returns Whether it is worth looking for a message again.
    */
   recover(allGone: boolean): boolean {
@@ -746,7 +746,7 @@ export class RingReceiver {
   }
 
   /**
-   * Gives back what a burst took, if the ring is empty. All cells are claimed meanwhile, so that no sender can write:
+   * Gives back what a burst took, if the ring is empty. All blocks are claimed meanwhile, so that no sender can write:
    * to one that comes just then, the ring looks full. If this process dies in between, the claim is one of the dead.
    *
    * @returns Milliseconds after which to try it, as it was done a moment ago; 0 if there is nothing to do.
@@ -757,7 +757,7 @@ export class RingReceiver {
     if (trim === undefined || this.#loans.length > 0) return 0;
     const due = trim.due(this.#head);
     if (due === undefined || due > 0) return due ?? 0;
-    const head = this.#head, until = (head + this.#memory.cells) | 0;
+    const head = this.#head, until = (head + this.#memory.blocks) | 0;
     if (Atomics.compareExchange(this.#words, W_TAIL, head, until) !== head) return 0; // a message is on its way
     trim.giveBack(until, this.#file !== undefined);
     this.#words[W_READ] = this.#head = this.#knownTail = until;
@@ -766,13 +766,13 @@ export class RingReceiver {
   }
 
   /**
-   * An empty ring goes on at its first cells, which are in the caches, and are all the memory that a channel takes which
-   * never holds much. Here and not in the sender, as the cells that are passed over are free again at once.
+   * An empty ring goes on at its first blocks, which are in the caches, and are all the memory that a channel takes which
+   * never holds much. Here and not in the sender, as the blocks that are passed over are free again at once.
    */
   #goBack(): void {
     const head = this.#head, index = head & this.#mask;
-    if (index <= WARM_CELLS || this.#loans.length > 0) return;
-    const until = (head + this.#memory.cells - index) | 0;
+    if (index <= WARM_BLOCKS || this.#loans.length > 0) return;
+    const until = (head + this.#memory.blocks - index) | 0;
     if (Atomics.compareExchange(this.#words, W_TAIL, head, until) !== head) return; // a message is on its way
     this.#words[W_READ] = this.#head = this.#knownTail = until;
     this.#publish();
@@ -822,7 +822,7 @@ export class RingReceiver {
     this.#releaseAll();
   }
 
-  /** Whether cells are handed out that were not given back. */
+  /** Whether blocks are handed out that were not given back. */
   get hasLoans(): boolean {
     return this.#loans.length > 0;
   }
@@ -851,8 +851,8 @@ interface Unread {
   readonly length: number;
 }
 
-/** Cells handed out. */
-export interface Loan {
+/** Blocks handed out. */
+export interface LentRecord {
   readonly position: number;
   readonly end: number;
   /** The payload in place, in a buffer of its own over the ring's memory. */

@@ -6,7 +6,7 @@ import { closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
 import { socketPair } from "../../ffi/socket/unix_socket.ts";
 import { PackedSender } from "./packed_sender.ts";
 import { RingMemory } from "./memory.ts";
-import type { Arrivals, Luggage } from "../message/attachments.ts";
+import type { Attachments, ReceivedAttachments } from "../message/attachments.ts";
 
 /** The descriptors of one end: enough to use it, or to hand it to another process. */
 export interface Handle {
@@ -48,12 +48,12 @@ export function isHandle(value: unknown): value is Handle {
 const PACKED = 1;
 
 /** Puts a sender's end into a message; returns the details that the other side must know. */
-export function packHandle(handle: SenderHandle, luggage: Luggage): unknown[] {
+export function packHandle(handle: SenderHandle, attachments: Attachments): unknown[] {
   if (handle instanceof PackedSender) {
-    luggage.add([handle.socket]);
+    attachments.add([handle.socket]);
     return [PACKED];
   }
-  luggage.add(handleFds(handle));
+  attachments.add(handleFds(handle));
   return [];
 }
 
@@ -63,8 +63,12 @@ export function senderShape(details: readonly unknown[]): { fds: number; details
 }
 
 /** Takes a sender's end out of a message. */
-export function claimSender(arrivals: Arrivals, first: unknown, details: readonly unknown[]): SenderHandle {
-  const fds = arrivals.claim(first, senderShape(details).fds);
+export function claimSender(
+  attachments: ReceivedAttachments,
+  first: unknown,
+  details: readonly unknown[],
+): SenderHandle {
+  const fds = attachments.claim(first, senderShape(details).fds);
   return fds.length === 1 ? new PackedSender(fds[0]!) : handleFrom(fds);
 }
 
@@ -113,10 +117,10 @@ export function openHandle(handle: Handle, flags: number): { memory: RingMemory;
 /** The parts of a new channel. The memory is used by two: release it once an end. */
 export interface NewChannel {
   readonly memory: RingMemory;
-  readonly ring: IpcFd;
-  readonly listen: IpcFd;
-  readonly sendDescriptors: IpcFd;
-  readonly receiveDescriptors: IpcFd;
+  readonly senderBell: IpcFd;
+  readonly receiverBell: IpcFd;
+  readonly senderSocket: IpcFd;
+  readonly receiverSocket: IpcFd;
 }
 
 /** Makes everything a channel needs, or nothing. */
@@ -124,10 +128,10 @@ export function createChannel(capacity: number | undefined): NewChannel {
   const memory = RingMemory.create(capacity);
   const made: IpcFd[] = [];
   try {
-    const [listen, ring] = createDoorbell();
-    made.push(listen, ring);
-    const [sendDescriptors, receiveDescriptors] = socketPair("stream");
-    return { memory: memory.retain(), ring, listen, sendDescriptors, receiveDescriptors };
+    const [receiverBell, senderBell] = createDoorbell();
+    made.push(receiverBell, senderBell);
+    const [senderSocket, receiverSocket] = socketPair("stream");
+    return { memory: memory.retain(), senderBell, receiverBell, senderSocket, receiverSocket };
   } catch (error) {
     for (const fd of made) fd.close();
     memory.release();

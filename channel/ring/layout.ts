@@ -4,7 +4,7 @@
 // byte
 //      0  magic (8)              "ISTHRING"
 //      8  format version (4)
-//     12  cells (4)              capacity in cells of 64 bytes, a power of two
+//     12  blocks (4)              capacity in blocks of 64 bytes, a power of two
 //     16  namespace (4)          PID namespace of all that ever attached; 0: of several, or a named ring
 //     20  trims (4)              of a named ring: changes when memory was given back   receiver
 //     64  TAIL (4)               next position to claim                 senders, by compare-and-swap
@@ -12,41 +12,41 @@
 //    192  BELL (4)               0 receiver busy · n > 0 it waits, ticket n · -1 it closed the channel
 //    256  SPACE (4)              1: a sender waits for room             senders set, receiver clears
 //    320  receiver               thread id (4) · start time (4) · PID namespace (4) · process id (4)
-//    336  READ (4)               first position not received yet; from HEAD to here cells are about to be released
+//    336  READ (4)               first position not received yet; from HEAD to here blocks are about to be released
 //    348  receiver's lock (4)    1: it holds a lock on byte 1024 of the file
 //   4096  slots                  1024 of 64 bytes, one for each thread that sends:
 //            0  owner            thread id (4), 0 = free · start time (4) · PID namespace (4) · process id (4)
-//           16  journal          position (4) · cells (4), 0 = no claim
+//           16  claim record     position (4) · blocks (4), 0 = no claim
 //           24  counter (4)      messages with descriptors sent through this slot, ever
 //           28  lock (4)         1: the owner holds a lock on the byte of the file that has the slot's number
-//  69632  commit words           4 bytes a cell, see below
-//      …  data                   64 bytes a cell, from a multiple of 64 KiB on; mapped twice in a row
+//  69632  commit words           4 bytes a block, see below
+//      …  data                   64 bytes a block, from a multiple of 64 KiB on; mapped twice in a row
 // ```
 //
-// Positions count cells in 32 bits and wrap; a cell's index is the position modulo the number of cells. TAIL, HEAD and
+// Positions count blocks in 32 bits and wrap; a block's index is the position modulo the number of blocks. TAIL, HEAD and
 // BELL have a cache line each: they are written by different sides.
 //
-// The commit word of a record's first cell says what the record is. All others are 0, always: the receiver clears the
-// word before it releases the cells.
+// The commit word of a record's first block says what the record is. All others are 0, always: the receiver clears the
+// word before it releases the blocks.
 //
 // ```text
 //          0   not committed (yet)
 //      n > 0   a message of n - 1 bytes
-//      n < 0   -n = 2 cells + 1   padding of that many cells
+//      n < 0   -n = 2 blocks + 1   padding of that many blocks
 //              -n = 2 bytes       an extended record of that many bytes, which begins with this header:
 //                                   0 flags (4) · 4 slot (4) · 8 counter (4) · 12 descriptors (4) · 16 length (8)
 // ```
 
-/** Bytes of a cell. */
-export const CELL = 64;
-/** Base-2 logarithm of {@linkcode CELL}. */
-export const CELL_SHIFT = 6;
+/** Bytes of a block. */
+export const BLOCK = 64;
+/** Base-2 logarithm of {@linkcode BLOCK}. */
+export const BLOCK_SHIFT = 6;
 
 /**
- * Cells that the caches of a core hold. A ring goes back to the first ones after these when it can, and a sender looks
+ * Blocks that the caches of a core hold. A ring goes back to the first ones after these when it can, and a sender looks
  * after as many whether it can.
  */
-export const WARM_CELLS = (256 << 10) / CELL;
+export const WARM_BLOCKS = (256 << 10) / BLOCK;
 
 /** "ISTHRING", as two little-endian words. */
 export const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x474e4952;
@@ -56,14 +56,14 @@ export const FORMAT_VERSION = 2;
 /** Word (not byte) indices. */
 export const W_MAGIC = 0,
   W_VERSION = 2,
-  W_CELLS = 3,
+  W_BLOCKS = 3,
   W_NAMESPACE = 4,
   W_TRIMS = 5,
   W_TAIL = 16,
   W_HEAD = 32,
   W_BELL = 48,
   W_SPACE = 64;
-/** Word indices of the receiver's identity, laid out as {@linkcode O_TID} and {@linkcode O_LOCK} say, and of READ. */
+/** Word indices of the receiver's identity, laid out as {@linkcode ID_TID} and {@linkcode ID_LOCK} say, and of READ. */
 export const W_RECEIVER = 80, W_READ = 84;
 
 /** Value of BELL once the receiver has closed the channel for good. */
@@ -74,14 +74,14 @@ export const SLOTS = 1024;
 /** Word index of the first slot, and words of a slot. */
 export const W_SLOTS = 1024, SLOT_WORDS = 16;
 /** Word offsets of an identity, in a slot and in the receiver's. */
-export const O_TID = 0, O_START = 1, O_NAMESPACE = 2, O_PID = 3, O_LOCK = 7;
+export const ID_TID = 0, ID_START = 1, ID_NAMESPACE = 2, ID_PID = 3, ID_LOCK = 7;
 /** Word offsets in a slot. */
-export const O_POSITION = 4, O_CELLS = 5, O_COUNTER = 6;
+export const CLAIM_POSITION = 4, CLAIM_BLOCKS = 5, SLOT_COUNTER = 6;
 
 /** Word index of the first commit word. */
 export const W_COMMIT = W_SLOTS + SLOTS * SLOT_WORDS;
 
-/** Bytes of the header, and of everything that does not depend on the number of cells. */
+/** Bytes of the header, and of everything that does not depend on the number of blocks. */
 export const HEADER_BYTES = 4096, DATA_START = W_COMMIT * 4;
 
 /** The data begins at a multiple of this, the largest page of any supported kernel, which it must be mapped by. */
@@ -93,26 +93,26 @@ export const MIN_CAPACITY = DATA_ALIGNMENT, MAX_CAPACITY = 2 ** 30;
 export const DEFAULT_CAPACITY = 4 << 20;
 
 /** Bytes before the data. */
-export function dataOffset(cells: number): number {
-  return Math.ceil((W_COMMIT * 4 + cells * 4) / DATA_ALIGNMENT) * DATA_ALIGNMENT;
+export function dataOffset(blocks: number): number {
+  return Math.ceil((W_COMMIT * 4 + blocks * 4) / DATA_ALIGNMENT) * DATA_ALIGNMENT;
 }
 
 /** Bytes of the memory of a ring. */
-export function ringSize(cells: number): number {
-  return dataOffset(cells) + cells * CELL;
+export function ringSize(blocks: number): number {
+  return dataOffset(blocks) + blocks * BLOCK;
 }
 
-/** Cells that `bytes` take; an empty message takes one. */
-export function cellsFor(bytes: number): number {
-  return bytes === 0 ? 1 : (bytes + (CELL - 1)) >>> CELL_SHIFT;
+/** Blocks that `bytes` take; an empty message takes one. */
+export function blocksFor(bytes: number): number {
+  return bytes === 0 ? 1 : (bytes + (BLOCK - 1)) >>> BLOCK_SHIFT;
 }
 
 /** The commit word of padding. */
-export function paddingWord(cells: number): number {
-  return -(2 * cells + 1);
+export function paddingWord(blocks: number): number {
+  return -(2 * blocks + 1);
 }
 
 /** Bytes of the header of an extended record. */
 export const EXTENDED_HEADER = 32;
 /** Flags of an extended record: descriptors travel with it; its body is in a memory file, the first of them. */
-export const F_DESCRIPTORS = 1, F_OUT_OF_LINE = 2;
+export const HAS_DESCRIPTORS = 1, IS_OUT_OF_LINE = 2;

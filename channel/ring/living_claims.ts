@@ -1,6 +1,6 @@
 // Which part of a gap in a ring certainly belongs to nobody that lives.
 import { isIdentityAlive } from "./owner.ts";
-import { O_CELLS, O_POSITION, O_START, O_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
+import { CLAIM_BLOCKS, CLAIM_POSITION, ID_START, ID_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
 /** Milliseconds that one look may take: finding out about an owner takes up to 20 µs, and a peer may name many. */
@@ -9,7 +9,7 @@ const MOST_TIME = 1;
 /** A note of a claim inside the gap. */
 interface Note {
   readonly slot: number;
-  /** Cells from the head on. */
+  /** Blocks from the head on. */
   readonly from: number;
   /** Who owned the slot when it was looked at. */
   readonly owner: string;
@@ -27,7 +27,7 @@ export class LivingClaims {
   }
 
   /**
-   * Cells from the head on that no living thread has claimed, of a gap of so many.
+   * Blocks from the head on that no living thread has claimed, of a gap of so many.
    *
    * The notes are looked at in the order of their positions, until one is a living owner's. If the time is over before, the
    * next one counts as living, and the next call goes on behind it.
@@ -50,13 +50,13 @@ export class LivingClaims {
     const notes: Note[] = [];
     for (let i = 0; i < SLOTS; i++) {
       const slot = W_SLOTS + i * SLOT_WORDS;
-      const tid = Atomics.load(words, slot + O_TID);
+      const tid = Atomics.load(words, slot + ID_TID);
       if (tid <= 0) continue; // who is just taking it has claimed nothing yet
-      if (Atomics.load(words, slot + O_CELLS) <= 0) continue;
+      if (Atomics.load(words, slot + CLAIM_BLOCKS) <= 0) continue;
       // A claim that began before the head is not in the gap.
-      const from = (Atomics.load(words, slot + O_POSITION) - head) | 0;
+      const from = (Atomics.load(words, slot + CLAIM_POSITION) - head) | 0;
       if (from < 0 || from >= gap) continue;
-      notes.push({ slot, from, owner: `${slot} ${tid} ${words[slot + O_START]}` });
+      notes.push({ slot, from, owner: `${slot} ${tid} ${words[slot + ID_START]}` });
     }
     return notes.sort((a, b) => a.from - b.from);
   }

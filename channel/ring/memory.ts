@@ -5,7 +5,7 @@ import type { IpcFd } from "../../ffi/file/fd.ts";
 import { ownThread } from "../../ffi/process/liveness.ts";
 import { checkSealed, fileSize, Mapping, sealedMemory } from "../../ffi/memory/mapping.ts";
 import {
-  CELL,
+  BLOCK,
   dataOffset,
   DEFAULT_CAPACITY,
   FORMAT_VERSION,
@@ -14,7 +14,7 @@ import {
   MAX_CAPACITY,
   MIN_CAPACITY,
   ringSize,
-  W_CELLS,
+  W_BLOCKS,
   W_MAGIC,
   W_NAMESPACE,
   W_VERSION,
@@ -39,16 +39,16 @@ export class RingMemory {
   readonly data: Uint8Array<ArrayBuffer>;
   /** The same as words, for headers. */
   readonly dataWords: Int32Array<ArrayBuffer>;
-  /** The same eight bytes at a time, for copies of a few cells. */
+  /** The same eight bytes at a time, for copies of a few blocks. */
   readonly dataLongs: BigInt64Array<ArrayBuffer>;
-  /** Cells of the ring, a power of two. */
-  readonly cells: number;
+  /** Blocks of the ring, a power of two. */
+  readonly blocks: number;
 
-  private constructor(fd: IpcFd, cells: number) {
+  private constructor(fd: IpcFd, blocks: number) {
     this.fd = fd;
-    this.cells = cells;
-    const offset = dataOffset(cells);
-    this.#mapping = Mapping.mirrored(fd.fd, offset, cells * CELL);
+    this.blocks = blocks;
+    const offset = dataOffset(blocks);
+    this.#mapping = Mapping.mirrored(fd.fd, offset, blocks * BLOCK);
     const { buffer } = this.#mapping;
     this.words = new Int32Array(buffer, 0, offset / 4);
     this.data = new Uint8Array(buffer, offset);
@@ -58,11 +58,11 @@ export class RingMemory {
 
   /** A new ring. */
   static create(capacity: number | undefined): RingMemory {
-    const cells = capacityOf(capacity) / CELL;
-    const fd = sealedMemory("isthmus-ring", ringSize(cells));
+    const blocks = capacityOf(capacity) / BLOCK;
+    const fd = sealedMemory("isthmus-ring", ringSize(blocks));
     try {
-      const memory = new RingMemory(fd, cells);
-      writeHeader(memory.words, cells, ownThread().namespace);
+      const memory = new RingMemory(fd, blocks);
+      writeHeader(memory.words, blocks, ownThread().namespace);
       return memory;
     } catch (error) {
       fd.close();
@@ -95,18 +95,18 @@ export class RingMemory {
   }
 
   /** Writes the header of a ring into a file that nobody else sees yet. */
-  static format(fd: number, cells: number, headerBytes: number): void {
+  static format(fd: number, blocks: number, headerBytes: number): void {
     const mapping = Mapping.shared(fd, headerBytes);
-    writeHeader(new Int32Array(mapping.buffer), cells, 0);
+    writeHeader(new Int32Array(mapping.buffer), blocks, 0);
     mapping.unmap();
   }
 
   static #attachSized(fd: IpcFd, sizeOf: () => number, what: string): RingMemory {
     const size = sizeOf();
-    for (let cells = MIN_CAPACITY / CELL; cells <= MAX_CAPACITY / CELL; cells *= 2) {
-      if (ringSize(cells) !== size) continue;
-      const memory = new RingMemory(fd, cells);
-      const problem = problemOf(memory.words, cells);
+    for (let blocks = MIN_CAPACITY / BLOCK; blocks <= MAX_CAPACITY / BLOCK; blocks *= 2) {
+      if (ringSize(blocks) !== size) continue;
+      const memory = new RingMemory(fd, blocks);
+      const problem = problemOf(memory.words, blocks);
       if (problem !== undefined) {
         memory.#mapping.unmap();
         throw problem;
@@ -136,7 +136,7 @@ export class RingMemory {
 
   /** A view on part of the data, to be lent to the program; offsets as in {@linkcode data}. */
   window(offset: number, length: number): ArrayBuffer {
-    return this.#mapping.window(dataOffset(this.cells) + offset, length);
+    return this.#mapping.window(dataOffset(this.blocks) + offset, length);
   }
 
   /** Empties a window, whatever the program has done with it. */
@@ -145,16 +145,16 @@ export class RingMemory {
   }
 }
 
-function writeHeader(words: Int32Array, cells: number, namespace: number): void {
+function writeHeader(words: Int32Array, blocks: number, namespace: number): void {
   words[W_MAGIC] = MAGIC_LOW;
   words[W_MAGIC + 1] = MAGIC_HIGH;
   words[W_VERSION] = FORMAT_VERSION;
-  words[W_CELLS] = cells;
+  words[W_BLOCKS] = blocks;
   words[W_NAMESPACE] = namespace;
 }
 
-/** What is wrong with the header of a ring of that many cells, if anything. */
-function problemOf(words: Int32Array, cells: number): IpcError | undefined {
+/** What is wrong with the header of a ring of that many blocks, if anything. */
+function problemOf(words: Int32Array, blocks: number): IpcError | undefined {
   if (words[W_MAGIC] !== MAGIC_LOW || words[W_MAGIC + 1] !== MAGIC_HIGH) {
     return new IpcError("Corrupt", "Cannot attach to a channel: its memory does not begin as a ring does");
   }
@@ -165,10 +165,10 @@ function problemOf(words: Int32Array, cells: number): IpcError | undefined {
         `${FORMAT_VERSION}; use the same version on both sides`,
     );
   }
-  if (words[W_CELLS] !== cells) {
+  if (words[W_BLOCKS] !== blocks) {
     return new IpcError(
       "Corrupt",
-      `Cannot attach to a channel: its header says ${words[W_CELLS]} cells, its size says ${cells}`,
+      `Cannot attach to a channel: its header says ${words[W_BLOCKS]} blocks, its size says ${blocks}`,
     );
   }
   return undefined;

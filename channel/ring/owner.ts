@@ -17,7 +17,7 @@
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { isByteLocked, tryLockByte, unlockByte } from "../../ffi/file/file_lock.ts";
 import { isAlive, ownPid, ownThread } from "../../ffi/process/liveness.ts";
-import { O_LOCK, O_NAMESPACE, O_PID, O_START, O_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
+import { ID_LOCK, ID_NAMESPACE, ID_PID, ID_START, ID_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
 
 /** The bits of a thread id, and more than Linux ever uses. */
 const NUMBER = 0x3fff_ffff;
@@ -55,7 +55,7 @@ export function claimIdentity(
   lock?: IpcFd,
   prepare?: () => void,
 ): boolean {
-  if (Atomics.load(words, at + O_TID) !== 0 && !takeOver) return false;
+  if (Atomics.load(words, at + ID_TID) !== 0 && !takeOver) return false;
   if (lock !== undefined && !tryLock(lock, at)) return false; // its owner lives, or another newcomer looks at it
   // Looked at under the lock: an owner that said it holds it is dead. Without it, it may just be coming back.
   const owner = asPairs(words, at);
@@ -64,9 +64,9 @@ export function claimIdentity(
     return false;
   }
   const { tid, start, namespace } = ownThread();
-  words[at + O_NAMESPACE] = namespace;
-  words[at + O_PID] = ownPid();
-  words[at + O_LOCK] = lock === undefined ? 0 : 1;
+  words[at + ID_NAMESPACE] = namespace;
+  words[at + ID_PID] = ownPid();
+  words[at + ID_LOCK] = lock === undefined ? 0 : 1;
   prepare?.();
   Atomics.store(owner, 0, asOne(tid, start));
   return true;
@@ -89,7 +89,7 @@ function swapIn(
 ): boolean {
   const found = Atomics.load(owner, 0);
   pairAsOne[0] = found;
-  const tid = pair[O_TID]!, start = pair[O_START]!;
+  const tid = pair[ID_TID]!, start = pair[ID_START]!;
   if (tid !== 0 && (!takeOver || lives(words, at, tid, start, () => !locked))) return false;
   const self = ownThread();
   const taking = asOne(-(locked ? self.tid | HOLDS : self.tid), self.namespace);
@@ -107,7 +107,7 @@ function asPairs(words: Int32Array<ArrayBuffer>, at: number): BigInt64Array<Arra
  */
 export function isIdentityAlive(words: Int32Array<ArrayBuffer>, at: number, file: IpcFd): boolean {
   pairAsOne[0] = Atomics.load(asPairs(words, at), 0);
-  const tid = pair[O_TID]!, start = pair[O_START]!;
+  const tid = pair[ID_TID]!, start = pair[ID_START]!;
   return tid !== 0 && lives(words, at, tid, start, () => isByteLocked(file.fd, byteOf(at)));
 }
 
@@ -120,18 +120,18 @@ function lives(
   locked: () => boolean,
 ): boolean {
   const taking = tid < 0;
-  const holds = taking ? (-tid & HOLDS) !== 0 : Atomics.load(words, at + O_LOCK) !== 0;
+  const holds = taking ? (-tid & HOLDS) !== 0 : Atomics.load(words, at + ID_LOCK) !== 0;
   if (holds && !locked()) return false;
   // Also where it is locked: what a terminated Worker leaves open may hold it until its process ends.
   if (taking) return isAlive({ tid: -tid & NUMBER, start: 0, namespace: start });
-  return isAlive({ tid, start, namespace: words[at + O_NAMESPACE]! });
+  return isAlive({ tid, start, namespace: words[at + ID_NAMESPACE]! });
 }
 
 /** Locks the identity that this thread has, if it is not locked yet. `false` if that is not possible now. */
 export function lockIdentity(words: Int32Array<ArrayBuffer>, at: number, lock: IpcFd): boolean {
-  if (words[at + O_LOCK] !== 0) return true;
+  if (words[at + ID_LOCK] !== 0) return true;
   if (!tryLock(lock, at)) return false;
-  Atomics.store(words, at + O_LOCK, 1);
+  Atomics.store(words, at + ID_LOCK, 1);
   return true;
 }
 
@@ -141,12 +141,12 @@ export function lockIdentity(words: Int32Array<ArrayBuffer>, at: number, lock: I
  * @param lock The description that it was claimed or locked with, if it was.
  */
 export function clearIdentity(words: Int32Array<ArrayBuffer>, at: number, lock?: IpcFd): void {
-  if (lock !== undefined && words[at + O_LOCK] !== 0) {
-    Atomics.store(words, at + O_LOCK, 0); // first: whoever says that it holds the lock, and does not, is dead
+  if (lock !== undefined && words[at + ID_LOCK] !== 0) {
+    Atomics.store(words, at + ID_LOCK, 0); // first: whoever says that it holds the lock, and does not, is dead
     unlockByte(lock.fd, byteOf(at));
   }
-  words[at + O_START] = 0;
-  words[at + O_NAMESPACE] = 0;
-  words[at + O_PID] = 0;
-  Atomics.store(words, at + O_TID, 0);
+  words[at + ID_START] = 0;
+  words[at + ID_NAMESPACE] = 0;
+  words[at + ID_PID] = 0;
+  Atomics.store(words, at + ID_TID, 0);
 }

@@ -3,12 +3,12 @@
 // One object an isolate and ring, shared by all clones of a sender there.
 import {
   BellListener,
+  bellToGive,
   createDoorbell,
   hasListener,
   isShared,
-  ring,
-  ringShared,
-  ringToGive,
+  ringBell,
+  ringSharedBell,
 } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import { libc } from "../../ffi/libc/libc.ts";
@@ -24,26 +24,26 @@ import { type Handle, openHandle, type SenderHandle } from "./handle.ts";
 import { PackedSender, packSender, unpacked } from "./packed_sender.ts";
 import {
   BELL_CLOSED,
-  CELL,
-  CELL_SHIFT,
-  cellsFor,
+  BLOCK,
+  BLOCK_SHIFT,
+  blocksFor,
+  CLAIM_BLOCKS,
+  CLAIM_POSITION,
   EXTENDED_HEADER,
-  F_DESCRIPTORS,
-  F_OUT_OF_LINE,
-  O_CELLS,
-  O_COUNTER,
-  O_NAMESPACE,
-  O_PID,
-  O_POSITION,
-  O_TID,
+  HAS_DESCRIPTORS,
+  ID_NAMESPACE,
+  ID_PID,
+  ID_TID,
+  IS_OUT_OF_LINE,
   paddingWord,
+  SLOT_COUNTER,
   W_BELL,
   W_COMMIT,
   W_HEAD,
   W_RECEIVER,
   W_SPACE,
   W_TAIL,
-  WARM_CELLS,
+  WARM_BLOCKS,
 } from "./layout.ts";
 import { leaveRingFile, type RingFile } from "../named/file.ts";
 import type { Message } from "../message/outgoing.ts";
@@ -51,7 +51,7 @@ import type { RingMemory } from "./memory.ts";
 import { RingRoom } from "./room.ts";
 import { SenderSlots } from "./slots.ts";
 
-/** What {@linkcode RingSender.tryClaim} returns when there is no room. */
+/** What {@linkcode RingProducer.tryClaim} returns when there is no room. */
 export const FULL = -1;
 
 /** Sends in one turn of the event loop between two looks whether the receiver lives (a look costs 2 µs). */
@@ -90,14 +90,14 @@ const RELOADS = 1000;
 /** Attempts at a claim in a row. Only a peer that misbehaves makes as many fail: then there is no room, for now. */
 const MOST_ATTEMPTS = 10_000;
 
-export class RingSender {
+export class RingProducer {
   readonly #memory: RingMemory;
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #mask: number;
   readonly #bell: IpcFd;
   readonly #bellFd: number;
   /** Rings it; in another way where a peer could make that block. */
-  #ringBell: (fd: number) => boolean;
+  #ringDoorbell: (fd: number) => boolean;
   /** What others are given instead, as they could make it block. */
   #bellToGive: IpcFd | undefined;
   /** The receiver's socket, if it was in this isolate when the ring was made. */
@@ -127,17 +127,17 @@ export class RingSender {
     this.#lookScheduled = false;
     this.#untilLook = 0;
     // What the last claim of the turn noted is committed. A note that stayed would be inside a gap again after 2^32
-    // cells, and hold it up. As with the next note, the load of BELL after the commit keeps this store behind it.
-    if (!this.#gone) this.#words[this.#slot + O_CELLS] = 0;
+    // blocks, and hold it up. As with the next note, the load of BELL after the commit keeps this store behind it.
+    if (!this.#gone) this.#words[this.#slot + CLAIM_BLOCKS] = 0;
   };
 
   private constructor(memory: RingMemory, bell: IpcFd, descriptors: IpcFd, lock?: IpcFd) {
     this.#memory = memory;
     this.#words = memory.words;
-    this.#mask = memory.cells - 1;
+    this.#mask = memory.blocks - 1;
     this.#bell = bell;
     this.#bellFd = bell.fd;
-    this.#ringBell = isShared(bell) ? ringShared : ring;
+    this.#ringDoorbell = isShared(bell) ? ringSharedBell : ringBell;
     this.#descriptors = descriptors;
     this.#slots = new SenderSlots(memory, lock);
     this.#slot = this.#slots.claim();
@@ -149,9 +149,9 @@ export class RingSender {
    *
    * @param receiverSocket The other end of `descriptors`, if that is in this isolate; it stays the receiver's.
    */
-  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd, receiverSocket?: IpcFd): RingSender {
+  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd, receiverSocket?: IpcFd): RingProducer {
     try {
-      const sender = new RingSender(memory, bell, descriptors);
+      const sender = new RingProducer(memory, bell, descriptors);
       sender.#receiverSocket = receiverSocket;
       return sender;
     } catch (error) {
@@ -163,18 +163,18 @@ export class RingSender {
   }
 
   /** The sending side of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
-  static attach(handle: Handle, packed = false): RingSender {
+  static attach(handle: Handle, packed = false): RingProducer {
     const { memory, bell, descriptors } = openHandle(handle, O_WRONLY);
-    const sender = RingSender.create(memory, bell, descriptors);
+    const sender = RingProducer.create(memory, bell, descriptors);
     if (packed) sender.#packed = new PackedSender(descriptors);
     return sender;
   }
 
   /** The sending side of a named ring. Owns the attachment, also if it throws. */
-  static open(file: RingFile): RingSender {
-    let sender: RingSender;
+  static open(file: RingFile): RingProducer {
+    let sender: RingProducer;
     try {
-      sender = new RingSender(file.memory, file.bell, file.room, file.lock);
+      sender = new RingProducer(file.memory, file.bell, file.room, file.lock);
     } catch (error) {
       file.memory.release();
       leaveRingFile(file);
@@ -205,8 +205,8 @@ export class RingSender {
     }
     if (this.#packed !== undefined) return this.#packed;
     if (this.#bellToGive === undefined) {
-      this.#bellToGive = ringToGive(this.#bell);
-      if (isShared(this.#bell)) this.#ringBell = ringShared;
+      this.#bellToGive = bellToGive(this.#bell);
+      if (isShared(this.#bell)) this.#ringDoorbell = ringSharedBell;
     } else if (this.#pack(this.#bellToGive)) return this.#packed!;
     return { memory: this.#memory.fd, bell: this.#bellToGive, descriptors: this.#descriptors };
   }
@@ -223,7 +223,7 @@ export class RingSender {
 
   /** Bytes that the ring holds. */
   get capacity(): number {
-    return this.#memory.cells * CELL;
+    return this.#memory.blocks * BLOCK;
   }
 
   /** The path of a named ring. */
@@ -231,10 +231,10 @@ export class RingSender {
     return this.#file?.path;
   }
 
-  /** Bytes of cells that are claimed, by whomever, and not free again. */
+  /** Bytes of blocks that are claimed, by whomever, and not free again. */
   get used(): number {
     const used = (Atomics.load(this.#words, W_TAIL) - Atomics.load(this.#words, W_HEAD)) | 0;
-    return Math.min(Math.max(used, 0), this.#memory.cells) * CELL;
+    return Math.min(Math.max(used, 0), this.#memory.blocks) * BLOCK;
   }
 
   /** Gives up the slot and releases the memory and the descriptors. */
@@ -262,13 +262,13 @@ export class RingSender {
    */
   trySend(message: Message, fds?: readonly number[]): boolean {
     const { length } = message;
-    if (fds !== undefined || length > this.#memory.cells * CELL) return this.#trySendExtended(message, fds);
-    const index = this.tryClaim(cellsFor(length));
+    if (fds !== undefined || length > this.#memory.blocks * BLOCK) return this.#trySendExtended(message, fds);
+    const index = this.tryClaim(blocksFor(length));
     if (index === FULL) return false;
     try {
-      message.copyTo(this.#memory.data, this.#memory.dataLongs, index << CELL_SHIFT);
+      message.copyTo(this.#memory.data, this.#memory.dataLongs, index << BLOCK_SHIFT);
     } catch (error) {
-      this.commit(index, paddingWord(cellsFor(length))); // a detached array; what is claimed must be committed
+      this.commit(index, paddingWord(blocksFor(length))); // a detached array; what is claimed must be committed
       throw error;
     }
     step("copied");
@@ -281,22 +281,22 @@ export class RingSender {
     if (this.#file !== undefined) throw this.#notByName(length, fds.length);
     const outOfLine = EXTENDED_HEADER + length > this.capacity;
     const inline = EXTENDED_HEADER + (outOfLine ? 0 : length);
-    const index = this.tryClaim(cellsFor(inline));
+    const index = this.tryClaim(blocksFor(inline));
     if (index === FULL) return false;
     let body: IpcFd | undefined;
-    let word = paddingWord(cellsFor(inline)); // what the claim becomes if anything fails from here on
+    let word = paddingWord(blocksFor(inline)); // what the claim becomes if anything fails from here on
     try {
       if (outOfLine) {
         body = writeMemoryFile("isthmus-message", message.parts(), length);
         fds = [body.fd, ...fds];
       }
       // Never used again, by whoever owns the slot: what a dead owner sent cannot be taken for another message's.
-      const counter = Atomics.add(this.#words, this.#slot + O_COUNTER, 1);
+      const counter = Atomics.add(this.#words, this.#slot + SLOT_COUNTER, 1);
       if (!sendDescriptors(this.#descriptors.fd, this.#slot, counter, fds)) return false;
       step("descriptors-sent");
-      const at = index << CELL_SHIFT;
+      const at = index << BLOCK_SHIFT;
       const header = this.#memory.dataWords, h = at >>> 2;
-      header[h] = (fds.length > 0 ? F_DESCRIPTORS : 0) | (outOfLine ? F_OUT_OF_LINE : 0);
+      header[h] = (fds.length > 0 ? HAS_DESCRIPTORS : 0) | (outOfLine ? IS_OUT_OF_LINE : 0);
       header[h + 1] = this.#slot;
       header[h + 2] = counter;
       header[h + 3] = fds.length;
@@ -329,34 +329,34 @@ export class RingSender {
   // --- Claim and commit ----------------------------------------------------------------------------------------------
 
   /**
-   * Claims cells for one record. What is claimed must be committed, as a message or as padding.
+   * Claims blocks for one record. What is claimed must be committed, as a message or as padding.
    *
-   * @param slot Whose journal notes the claim; one claim a slot at a time.
-   * @returns The index of the first cell, or {@linkcode FULL}.
+   * @param slot Where the claim record goes; one claim a slot at a time.
+   * @returns The index of the first block, or {@linkcode FULL}.
    * @throws {IpcError} `Disconnected` if the receiver is gone; `Corrupt` if the ring's positions make no sense.
    */
-  tryClaim(cells: number, slot: number = this.#slot): number {
+  tryClaim(blocks: number, slot: number = this.#slot): number {
     if (--this.#untilLook < 0) this.#lookForReceiver();
     const words = this.#words;
     let tail = words[W_TAIL]!; // however old: the swap finds out
     for (let attempts = 0;; attempts++) {
       if (attempts === MOST_ATTEMPTS) {
-        words[slot + O_CELLS] = 0; // what was noted is another's claim
+        words[slot + CLAIM_BLOCKS] = 0; // what was noted is another's claim
         return FULL;
       }
-      // Compared with both ends: a limit that is too old, with 2^31 cells claimed by others since, would look like room.
+      // Compared with both ends: a limit that is too old, with 2^31 blocks claimed by others since, would look like room.
       const room = (this.#limit - tail) | 0;
-      if (room < cells || room > this.#memory.cells) {
-        if (!this.#refreshLimit(cells)) return FULL;
+      if (room < blocks || room > this.#memory.blocks) {
+        if (!this.#refreshLimit(blocks)) return FULL;
         tail = Atomics.load(words, W_TAIL);
         continue;
       }
-      // The journal before the tail: whoever finds the cells claimed finds out by whom. The swap is a barrier for the
-      // plain stores before it. The journal is not cleared after the commit: by then its cells lie behind the head.
-      words[slot + O_POSITION] = tail;
-      words[slot + O_CELLS] = cells;
-      step("journaled");
-      const found = Atomics.compareExchange(words, W_TAIL, tail, (tail + cells) | 0);
+      // The claim record before the tail: whoever finds the blocks claimed finds out by whom. The swap is a barrier for the
+      // plain stores before it. The record is not cleared after the commit: by then its blocks lie behind the head.
+      words[slot + CLAIM_POSITION] = tail;
+      words[slot + CLAIM_BLOCKS] = blocks;
+      step("recorded");
+      const found = Atomics.compareExchange(words, W_TAIL, tail, (tail + blocks) | 0);
       if (found === tail) break;
       tail = found;
     }
@@ -364,7 +364,7 @@ export class RingSender {
     // The receiver is woken at the claim, not only at the commit: if this process dies in between, the receiver must be
     // awake to find the gap, and if it lives, the wake-up runs while the payload is copied.
     const bell = loadOrdered(words, W_BELL);
-    if (bell !== 0) this.#wake(bell, tail & this.#mask, cells);
+    if (bell !== 0) this.#wake(bell, tail & this.#mask, blocks);
     return tail & this.#mask;
   }
 
@@ -376,22 +376,22 @@ export class RingSender {
     // Against a receiver that went to sleep after the claim: it stores BELL, then loads the commit word; here it is the
     // other way round, and all four are sequentially consistent, so one of the two sees the other.
     //
-    // On arm64 this load also keeps the next journal's plain stores from overtaking the commit's store.
+    // On arm64 this load also keeps the next claim record's plain stores from overtaking the commit's store.
     const bell = loadOrdered(words, W_BELL);
-    if (bell > 0) this.#ring(bell);
+    if (bell > 0) this.#wakeConsumer(bell);
   }
 
-  #wake(bell: number, index: number, cells: number): void {
-    if (bell !== BELL_CLOSED && this.#ring(bell)) return;
+  #wake(bell: number, index: number, blocks: number): void {
+    if (bell !== BELL_CLOSED && this.#wakeConsumer(bell)) return;
     this.#gone = true;
-    Atomics.store(this.#words, W_COMMIT + index, paddingWord(cells));
+    Atomics.store(this.#words, W_COMMIT + index, paddingWord(blocks));
     throw disconnected();
   }
 
-  #ring(ticket: number): boolean {
+  #wakeConsumer(ticket: number): boolean {
     step("ringing");
     // The byte before the flag: if this process dies in between, the receiver is awake and clears the flag itself.
-    const heard = this.#ringBell(this.#bellFd);
+    const heard = this.#ringDoorbell(this.#bellFd);
     // The ticket makes sure that it is this wait's flag that is cleared, not the flag of a wait that began meanwhile.
     if (heard) Atomics.compareExchange(this.#words, W_BELL, ticket, 0);
     return heard;
@@ -427,20 +427,20 @@ export class RingSender {
   #receiverEnded(): boolean {
     if (this.#file !== undefined) return false; // another may come, and gets what is sent until then
     const words = this.#words;
-    const tid = Atomics.load(words, W_RECEIVER + O_TID), pid = Atomics.load(words, W_RECEIVER + O_PID);
+    const tid = Atomics.load(words, W_RECEIVER + ID_TID), pid = Atomics.load(words, W_RECEIVER + ID_PID);
     const { namespace } = ownThread();
-    if (tid <= 0 || pid <= 0 || namespace === 0 || words[W_RECEIVER + O_NAMESPACE] !== namespace) return false;
-    return hasEnded(pid, tid) && Atomics.load(words, W_RECEIVER + O_TID) === tid;
+    if (tid <= 0 || pid <= 0 || namespace === 0 || words[W_RECEIVER + ID_NAMESPACE] !== namespace) return false;
+    return hasEnded(pid, tid) && Atomics.load(words, W_RECEIVER + ID_TID) === tid;
   }
 
-  /** Learns how far the receiver got. `false` if `cells` do not fit. */
-  #refreshLimit(cells: number): boolean {
+  /** Learns how far the receiver got. `false` if `blocks` do not fit. */
+  #refreshLimit(blocks: number): boolean {
     const words = this.#words;
-    const { cells: capacity } = this.#memory;
+    const { blocks: capacity } = this.#memory;
     let head = Atomics.load(words, W_HEAD);
     let tail = Atomics.load(words, W_TAIL);
     let used = (tail - head) | 0;
-    // Between the two looks the receiver may have released cells, and others claimed them. Only a peer that misbehaves
+    // Between the two looks the receiver may have released blocks, and others claimed them. Only a peer that misbehaves
     // makes that happen time after time.
     for (let i = 0; (used < 0 || used > capacity) && i < RELOADS; i++) {
       head = Atomics.load(words, W_HEAD);
@@ -450,13 +450,13 @@ export class RingSender {
     if (used < 0 || used > capacity) {
       throw new IpcError(
         "Corrupt",
-        `Cannot send: the ring's positions make no sense (${used} of ${capacity} cells used)`,
+        `Cannot send: the ring's positions make no sense (${used} of ${capacity} blocks used)`,
       );
     }
     const index = tail & this.#mask;
-    // Back to the first cells, which are in the caches, instead of on to cold ones. What lies behind them is free again
+    // Back to the first blocks, which are in the caches, instead of on to cold ones. What lies behind them is free again
     // only when the receiver has passed the end, which it may not do for long: until then half of the ring must be left.
-    if (index > WARM_CELLS && index - used >= Math.max(capacity / 2, cells)) {
+    if (index > WARM_BLOCKS && index - used >= Math.max(capacity / 2, blocks)) {
       if (this.#skipRest(tail)) {
         this.#limit = (this.#room === undefined ? head + capacity : tail + capacity - index) | 0; // or allocated first
         return true;
@@ -464,46 +464,46 @@ export class RingSender {
     }
     // Not further than a window, so that the ring is looked at again before long.
     const free = (head + capacity - tail) | 0;
-    const window = Math.min(free, Math.max(cells, WARM_CELLS));
+    const window = Math.min(free, Math.max(blocks, WARM_BLOCKS));
     this.#limit = (tail + window) | 0;
-    if (free >= cells) {
-      if (this.#room !== undefined) this.#limit = this.#allocate(tail, window, cells, index - used >= cells);
+    if (free >= blocks) {
+      if (this.#room !== undefined) this.#limit = this.#allocate(tail, window, blocks, index - used >= blocks);
       return true;
     }
-    words[this.#slot + O_CELLS] = 0; // what an attempt may have noted is another's claim now
+    words[this.#slot + CLAIM_BLOCKS] = 0; // what an attempt may have noted is another's claim now
     return false;
   }
 
   /** Claims what is left up to the end of the ring, as padding. `false` if another was faster. */
   #skipRest(tail: number): boolean {
-    const words = this.#words, index = tail & this.#mask, rest = this.#memory.cells - index;
-    words[this.#slot + O_POSITION] = tail;
-    words[this.#slot + O_CELLS] = rest;
+    const words = this.#words, index = tail & this.#mask, rest = this.#memory.blocks - index;
+    words[this.#slot + CLAIM_POSITION] = tail;
+    words[this.#slot + CLAIM_BLOCKS] = rest;
     if (Atomics.compareExchange(words, W_TAIL, tail, (tail + rest) | 0) === tail) {
       Atomics.store(words, W_COMMIT + index, paddingWord(rest));
       return true;
     }
-    // The claim that this is for may be noted elsewhere, so the note would stay: on cells of the other's, who may be dead.
-    words[this.#slot + O_CELLS] = 0;
+    // The claim that this is for may be noted elsewhere, so the note would stay: on blocks of the other's, who may be dead.
+    words[this.#slot + CLAIM_BLOCKS] = 0;
     return false;
   }
 
   /**
    * Allocates what may be claimed next. What is claimed after the receiver has given memory back lies beyond the limit.
    *
-   * @param atBegin Whether there are as many free cells at the beginning of the ring, which are allocated already.
+   * @param atBegin Whether there are as many free blocks at the beginning of the ring, which are allocated already.
    * @returns The new limit.
    */
-  #allocate(tail: number, window: number, cells: number, atBegin: boolean): number {
+  #allocate(tail: number, window: number, blocks: number, atBegin: boolean): number {
     try {
-      return (tail + this.#room!.allocate(tail, window, cells)) | 0;
+      return (tail + this.#room!.allocate(tail, window, blocks)) | 0;
     } catch (error) {
       this.#limit = tail;
       if (atBegin && error instanceof IpcError && error.errno === ENOSPC) {
         this.#skipRest(tail); // or look again, as another has moved on
         return tail;
       }
-      this.#words[this.#slot + O_CELLS] = 0; // what an attempt may have noted is another's claim now
+      this.#words[this.#slot + CLAIM_BLOCKS] = 0; // what an attempt may have noted is another's claim now
       throw error;
     }
   }
@@ -516,7 +516,7 @@ export class RingSender {
   }
 
   /**
-   * Blocks until the receiver has released cells.
+   * Blocks until the receiver has released blocks.
    *
    * @param ready Whether what is waited for is there; asked again after every change.
    * @returns `false` if the deadline passed.
@@ -548,14 +548,14 @@ export class RingSender {
 
   /**
    * Sleeps by the clock while the receiver is at work, as long as it takes to empty part of the ring. A bell would ring
-   * for the first cell that it releases, in every sender that waits, and each would fill it and wait again: with more
+   * for the first block that it releases, in every sender that waits, and each would fill it and wait again: with more
    * of them than processors the receiver would hardly get to run.
    *
    * @returns Whether what is waited for is there. If not, the receiver rests, or nearly so, or the time is over.
    */
   #nap(progress: Progress, ready: () => boolean, deadline: number): boolean {
     for (;;) {
-      const nap = Math.min(progress.timeFor(this.#memory.cells * NAP_SHARE), MAX_NAP, deadline - performance.now());
+      const nap = Math.min(progress.timeFor(this.#memory.blocks * NAP_SHARE), MAX_NAP, deadline - performance.now());
       // NaN where nothing moved.
       if (!(nap >= MIN_NAP)) return false;
       libc().c.usleep(Math.ceil(nap * 1000));
@@ -564,7 +564,7 @@ export class RingSender {
   }
 
   /**
-   * Asks the receiver to ring when it releases cells. Look whether there is room after this, then wait.
+   * Asks the receiver to ring when it releases blocks. Look whether there is room after this, then wait.
    *
    * @returns `false` if the receiver cannot be asked, as too much is queued for it: look again by and by.
    */
@@ -588,7 +588,7 @@ export class RingSender {
     Atomics.store(words, W_SPACE, 1);
     // What fills the ring may be a claim whose sender died before it rang: a receiver that sleeps has to step over it.
     const bell = Atomics.load(words, W_BELL);
-    if (bell > 0) this.#ring(bell);
+    if (bell > 0) this.#wakeConsumer(bell);
     return true;
   }
 
@@ -628,23 +628,23 @@ export class RingSender {
     this.#slots.giveBack(slot);
   }
 
-  /** A buffer of its own over claimed cells. */
-  window(index: number, cells: number): ArrayBuffer {
-    return this.#memory.window(index << CELL_SHIFT, cells << CELL_SHIFT);
+  /** A buffer of its own over claimed blocks. */
+  window(index: number, blocks: number): ArrayBuffer {
+    return this.#memory.window(index << BLOCK_SHIFT, blocks << BLOCK_SHIFT);
   }
 
-  /** Empties such a buffer, before its cells are committed. */
+  /** Empties such a buffer, before its blocks are committed. */
   endWindow(window: ArrayBuffer): void {
     this.#memory.endWindow(window);
   }
 
-  /** Declares cells at the end of a claim padding; they are seen when what precedes them is committed. */
-  pad(index: number, cells: number): void {
-    Atomics.store(this.#words, W_COMMIT + (index & this.#mask), paddingWord(cells));
+  /** Declares blocks at the end of a claim padding; they are seen when what precedes them is committed. */
+  pad(index: number, blocks: number): void {
+    Atomics.store(this.#words, W_COMMIT + (index & this.#mask), paddingWord(blocks));
   }
 }
 
-/** How fast a receiver releases cells. */
+/** How fast a receiver releases blocks. */
 class Progress {
   readonly #words: Int32Array<ArrayBuffer>;
   #head: number;
@@ -656,12 +656,12 @@ class Progress {
   }
 
   /** Milliseconds in which it releases so many, by what it did since the last look; `NaN` if it did nothing. */
-  timeFor(cells: number): number {
+  timeFor(blocks: number): number {
     const head = Atomics.load(this.#words, W_HEAD), at = performance.now();
     const released = (head - this.#head) | 0, time = at - this.#at;
     this.#head = head;
     this.#at = at;
-    return released > 0 ? cells / released * time : NaN;
+    return released > 0 ? blocks / released * time : NaN;
   }
 }
 

@@ -6,11 +6,11 @@
 import { IpcError } from "../../base/error.ts";
 import { allocate } from "../../ffi/memory/mapping.ts";
 import { ENOSPC } from "../../ffi/libc/platform.ts";
-import { CELL, dataOffset, W_TRIMS } from "./layout.ts";
+import { BLOCK, dataOffset, W_TRIMS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
-/** Cells that are allocated at a time: 64 KiB of data. */
-const CHUNK = (64 << 10) / CELL;
+/** Blocks that are allocated at a time: 64 KiB of data. */
+const CHUNK = (64 << 10) / BLOCK;
 
 /** What a sender knows to be allocated. */
 export class RingRoom {
@@ -22,12 +22,12 @@ export class RingRoom {
   constructor(memory: RingMemory, path: string) {
     this.#memory = memory;
     this.#path = path;
-    this.#known = new Uint8Array(Math.ceil(memory.cells / CHUNK));
+    this.#known = new Uint8Array(Math.ceil(memory.blocks / CHUNK));
     this.#trims = Atomics.load(memory.words, W_TRIMS);
   }
 
   /**
-   * Allocates cells that are free, from a position on. TAIL and HEAD were loaded before this.
+   * Allocates blocks that are free, from a position on. TAIL and HEAD were loaded before this.
    *
    * @param most How many at most.
    * @param needed How many at least. More are not taken than the same chunk has.
@@ -35,19 +35,19 @@ export class RingRoom {
    * @throws {IpcError} `System` with ENOSPC if there is no room for those that are needed.
    */
   allocate(position: number, most: number, needed: number): number {
-    const { cells, words } = this.#memory;
+    const { blocks, words } = this.#memory;
     const trims = Atomics.load(words, W_TRIMS);
     if (trims !== this.#trims) {
       this.#known.fill(0);
       this.#trims = trims;
     }
-    const first = position & (cells - 1);
+    const first = position & (blocks - 1);
     const wanted = Math.min(most, Math.ceil((first + needed) / CHUNK) * CHUNK - first);
     for (let at = first; at < first + wanted;) {
-      const chunk = Math.floor((at & (cells - 1)) / CHUNK);
+      const chunk = Math.floor((at & (blocks - 1)) / CHUNK);
       if (this.#known[chunk] === 0) {
         try {
-          this.#have(chunk * CHUNK, Math.min(CHUNK, cells));
+          this.#have(chunk * CHUNK, Math.min(CHUNK, blocks));
           this.#known[chunk] = 1;
         } catch (error) {
           if (!isFull(error)) throw error;
@@ -63,8 +63,8 @@ export class RingRoom {
 
   /** There is no room for whole chunks: perhaps there is for the pages of one message. */
   #justThese(first: number, needed: number, cause: unknown): void {
-    const { cells } = this.#memory;
-    const before = Math.min(needed, cells - first);
+    const { blocks } = this.#memory;
+    const before = Math.min(needed, blocks - first);
     try {
       this.#have(first, before);
       if (before < needed) this.#have(0, needed - before);
@@ -72,7 +72,7 @@ export class RingRoom {
       if (!isFull(error)) throw error;
       throw new IpcError(
         "System",
-        `Cannot send through "${this.#path}": its file system has no room for ${needed * CELL} bytes more (ENOSPC); ` +
+        `Cannot send through "${this.#path}": its file system has no room for ${needed * BLOCK} bytes more (ENOSPC); ` +
           "free some, or enlarge it; nothing was sent, and what waits in the channel still arrives",
         { errno: ENOSPC, syscall: "fallocate", cause },
       );
@@ -80,8 +80,8 @@ export class RingRoom {
   }
 
   #have(index: number, count: number): void {
-    const { fd, cells } = this.#memory;
-    allocate(fd.fd, dataOffset(cells) + index * CELL, count * CELL, `Cannot send through "${this.#path}"`);
+    const { fd, blocks } = this.#memory;
+    allocate(fd.fd, dataOffset(blocks) + index * BLOCK, count * BLOCK, `Cannot send through "${this.#path}"`);
   }
 }
 

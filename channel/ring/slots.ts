@@ -15,7 +15,7 @@ import type { IpcFd } from "../../ffi/file/fd.ts";
 import { ownDescription } from "../../ffi/file/file_lock.ts";
 import { ownThread } from "../../ffi/process/liveness.ts";
 import { claimIdentity, clearIdentity, lockIdentity } from "./owner.ts";
-import { O_CELLS, SLOT_WORDS, SLOTS, W_NAMESPACE, W_SLOTS } from "./layout.ts";
+import { CLAIM_BLOCKS, SLOT_WORDS, SLOTS, W_NAMESPACE, W_SLOTS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
 export class SenderSlots {
@@ -73,8 +73,8 @@ export class SenderSlots {
       for (let i = 0; i < SLOTS; i++) {
         const slot = W_SLOTS + i * SLOT_WORDS;
         if (takeOver && this.#slots.includes(slot)) continue;
-        // A dead owner's journal would be taken for a claim of ours.
-        if (claimIdentity(words, slot, takeOver, lock, () => words[slot + O_CELLS] = 0)) return slot;
+        // A dead owner's claim record would be taken for a claim of ours.
+        if (claimIdentity(words, slot, takeOver, lock, () => words[slot + CLAIM_BLOCKS] = 0)) return slot;
       }
     }
     return undefined;
@@ -111,14 +111,14 @@ export class SenderSlots {
 
   /** Takes a slot back after its claim was committed. */
   giveBack(slot: number): void {
-    this.#words[slot + O_CELLS] = 0;
+    this.#words[slot + CLAIM_BLOCKS] = 0;
     this.#spare.push(slot);
   }
 
   /** Gives up all slots; no claim is open any more. */
   close(): void {
     for (const slot of this.#slots) {
-      this.#words[slot + O_CELLS] = 0;
+      this.#words[slot + CLAIM_BLOCKS] = 0;
       clearIdentity(this.#words, slot, this.#lock);
     }
     if (this.#lockIsOwn) this.#lock?.close();

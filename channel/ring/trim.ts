@@ -1,6 +1,6 @@
 // Memory that a burst took is given back to the system once the burst is over.
 import { memoryOf, punchHole } from "../../ffi/memory/mapping.ts";
-import { CELL, dataOffset, W_COMMIT, W_TRIMS } from "./layout.ts";
+import { BLOCK, dataOffset, W_COMMIT, W_TRIMS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
 /** Bytes at the beginning of the data that always stay: an emptied ring returns to them. */
@@ -26,7 +26,7 @@ export class RingTrim {
 
   /** For a ring that is large enough to be worth it. */
   static of(memory: RingMemory, head: number): RingTrim | undefined {
-    return memory.cells * CELL > KEEP + BURST ? new RingTrim(memory, head) : undefined;
+    return memory.blocks * BLOCK > KEEP + BURST ? new RingTrim(memory, head) : undefined;
   }
 
   /**
@@ -35,8 +35,8 @@ export class RingTrim {
    * @returns Milliseconds after which to do it, 0 for now; `undefined` if there is nothing to do.
    */
   due(head: number): number | undefined {
-    // By one subtraction, as nearly always. Going back to the first cells counts as well: then the system is asked.
-    if (((head - this.#from) >>> 0) < BURST / CELL) return undefined;
+    // By one subtraction, as nearly always. Going back to the first blocks counts as well: then the system is asked.
+    if (((head - this.#from) >>> 0) < BURST / BLOCK) return undefined;
     const left = this.#last + PERIOD - performance.now();
     if (left > 0) return Math.ceil(left);
     if (memoryOf(this.#memory.fd.fd) > KEEP + BURST) return 0;
@@ -45,7 +45,7 @@ export class RingTrim {
   }
 
   /**
-   * Gives back all but the first cells. Every cell must belong to the caller, and no commit word be set; both the
+   * Gives back all but the first blocks. Every block must belong to the caller, and no commit word be set; both the
    * data and the commit words read as zeros afterwards.
    *
    * @param head The position from which the ring goes on.
@@ -53,12 +53,12 @@ export class RingTrim {
    * senders are told by the number of times.
    */
   giveBack(head: number, named: boolean): void {
-    const { cells, fd, words } = this.#memory;
-    const keep = KEEP / CELL;
-    const data = dataOffset(cells);
+    const { blocks, fd, words } = this.#memory;
+    const keep = KEEP / BLOCK;
+    const data = dataOffset(blocks);
     if (named) Atomics.add(words, W_TRIMS, 1); // if this process dies in between
-    else punchHole(fd.fd, (W_COMMIT + keep) * 4, (cells - keep) * 4);
-    punchHole(fd.fd, data + KEEP, cells * CELL - KEEP);
+    else punchHole(fd.fd, (W_COMMIT + keep) * 4, (blocks - keep) * 4);
+    punchHole(fd.fd, data + KEEP, blocks * BLOCK - KEEP);
     if (named) Atomics.add(words, W_TRIMS, 1); // before HEAD moves, so before anybody claims what is a hole now
     this.#from = head;
     this.#last = performance.now();

@@ -151,7 +151,7 @@ function showChannel(path: string, limit: number, { flags, out }: Call): number 
     const { head, read, tail } = ring.counters();
     out.json({
       ...channelDocument(info),
-      header: { format: FORMAT_VERSION, cells: ring.cells, head: head >>> 0, read: read >>> 0, tail: tail >>> 0 },
+      header: { format: FORMAT_VERSION, cells: ring.blocks, head: head >>> 0, read: read >>> 0, tail: tail >>> 0 },
       closed: ring.closed,
       unfinished: backlog.unfinished,
       backlog: shown.map(([length, found]) => ({ length, ...messageDocument(found) })),

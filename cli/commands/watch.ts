@@ -1,6 +1,6 @@
 // `isthmus watch`: the value of a cell, or the backlog of a named channel, whenever it changes.
 import { FollowedCell } from "../../arc/inspect/follow.ts";
-import { CELL, RingPeek } from "../../channel/inspect.ts";
+import { BLOCK, RingPeek } from "../../channel/inspect.ts";
 import { isSameFile } from "../../ffi/file/file_status.ts";
 import { millisecondsOf } from "../program/arguments.ts";
 import { type Call, type Command, UsageError } from "../program/command.ts";
@@ -120,7 +120,7 @@ async function watchChannel(path: string, call: Call, stop: Stop): Promise<void>
     flow.look();
     const { messages, unfinished, damage } = ring.backlog();
     const { receiver, senders } = ring.endpoints();
-    const waiting = flow.waiting * CELL;
+    const waiting = flow.waiting * BLOCK;
     const state = `${counted(messages.length, "message")}, ${bytesText(waiting)} of ${bytesText(ring.capacity)}`;
     const receiving = receiver === undefined ? "nobody" : processesText([receiver]);
     const sending = processesText(senders) || "nobody";
@@ -129,21 +129,21 @@ async function watchChannel(path: string, call: Call, stop: Stop): Promise<void>
         messages: messages.length,
         waiting,
         capacity: ring.capacity,
-        unfinished: unfinished * CELL,
-        sent: flow.sent * CELL,
-        received: flow.received * CELL,
+        unfinished: unfinished * BLOCK,
+        sent: flow.sent * BLOCK,
+        received: flow.received * BLOCK,
         receiver: processDocument(receiver),
         senders: senders.map(processDocument),
         damage: damage ?? null,
       }),
       line: () =>
-        `${state}; ${bytesText(flow.sent * CELL)} sent, ${bytesText(flow.received * CELL)} received; ` +
+        `${state}; ${bytesText(flow.sent * BLOCK)} sent, ${bytesText(flow.received * BLOCK)} received; ` +
         `received by ${receiving}, sent to by ${sending}` + (damage === undefined ? "" : `; damaged: ${damage}`),
       block: () => [
         printable(path),
         `waiting      ${state}`,
-        `sent         ${bytesText(flow.sent * CELL)}, ${bytesText(flow.sentRate * CELL)}/s`,
-        `received     ${bytesText(flow.received * CELL)}, ${bytesText(flow.receivedRate * CELL)}/s`,
+        `sent         ${bytesText(flow.sent * BLOCK)}, ${bytesText(flow.sentRate * BLOCK)}/s`,
+        `received     ${bytesText(flow.received * BLOCK)}, ${bytesText(flow.receivedRate * BLOCK)}/s`,
         `received by  ${receiving}`,
         `sent to by   ${sending}`,
         ...(damage === undefined ? [] : [`damaged: ${damage}`]),
@@ -154,7 +154,7 @@ async function watchChannel(path: string, call: Call, stop: Stop): Promise<void>
   display.end();
 }
 
-/** What has moved through a ring since it was first looked at, in cells. */
+/** What has moved through a ring since it was first looked at, in blocks. */
 class Flow {
   readonly #ring: RingPeek;
   #tail: number;

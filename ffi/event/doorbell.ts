@@ -30,7 +30,7 @@ import { pollUntil } from "./poll.ts";
  */
 const shared = new WeakSet<IpcFd>();
 
-/** Whether a peer can make plain writes and reads of this end block; see {@linkcode ringShared}. */
+/** Whether a peer can make plain writes and reads of this end block; see {@linkcode ringSharedBell}. */
 export function isShared(fd: IpcFd): boolean {
   return shared.has(fd);
 }
@@ -87,7 +87,7 @@ function problemOf(fd: number, flags: number): string | undefined {
 }
 
 /** Another open file for the ringing end of a doorbell, to give away; where there is none, both ends are shared. */
-export function ringToGive(fd: IpcFd): IpcFd {
+export function bellToGive(fd: IpcFd): IpcFd {
   const own = openedAnew(fd, O_WRONLY);
   if (own !== undefined) return own;
   shared.add(fd);
@@ -112,7 +112,7 @@ const MOST_READS = 16;
  *
  * @returns `false` if no listener is left. A full pipe counts as rung: its reader has not seen the earlier bytes yet.
  */
-export function ring(fd: number): boolean {
+export function ringBell(fd: number): boolean {
   const { c, errnoCell } = libc();
   if (c.write(fd, ONE_BYTE, 1n) >= 0) return true;
   return errnoCell[0]! === EAGAIN;
@@ -121,7 +121,7 @@ export function ring(fd: number): boolean {
 let oneByte: Uint8Array<ArrayBuffer> | undefined;
 
 /** The same by an end that is {@linkcode isShared}: never blocks, whatever flags a peer has set. */
-export function ringShared(fd: number): boolean {
+export function ringSharedBell(fd: number): boolean {
   const { c, errnoCell } = libc();
   if (oneByte === undefined) {
     const iovec = new BigUint64Array([BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(ONE_BYTE))), 1n]);
@@ -132,8 +132,8 @@ export function ringShared(fd: number): boolean {
 }
 
 /** Rings an end of either kind. */
-export function ringEnd(fd: IpcFd): boolean {
-  return shared.has(fd) ? ringShared(fd.fd) : ring(fd.fd);
+export function ringAnyBell(fd: IpcFd): boolean {
+  return shared.has(fd) ? ringSharedBell(fd.fd) : ringBell(fd.fd);
 }
 
 /** Whether anybody still holds the listening end, by one system call. */

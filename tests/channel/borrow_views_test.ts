@@ -56,7 +56,7 @@ for (const [way, borrow] of Object.entries(BORROW)) {
       using borrowed = await borrow(receiver);
       assertEquals(borrowed.value.length, length);
       assert(borrowed.value.every((byte) => byte === 9));
-      assertEquals(sender.trySend(new Uint8Array(CAPACITY)), false, "its cells are not free");
+      assertEquals(sender.trySend(new Uint8Array(CAPACITY)), false, "its blocks are not free");
     }
     assert(sender.trySend(new Uint8Array(CAPACITY)), "they are free again");
     sender.close(), receiver.close();
@@ -101,7 +101,7 @@ test("Several messages are borrowed in order, and stay readable until their own 
   sender.close(), receiver.close();
 });
 
-test("Releasing in any order frees the cells once everything before them is released", () => {
+test("Releasing in any order frees the blocks once everything before them is released", () => {
   const [sender, receiver] = bytesChannel({ capacity: CAPACITY });
   const part = new Uint8Array(CAPACITY / 4);
   for (const order of [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]]) {

@@ -508,19 +508,19 @@ export async function holdReceiver({ from }: { from: IpcReceiver<Anything> }, se
 processTest("A second receiver of a channel that has a living one is refused with AlreadyExists", async ({ start }) => {
   // Two receivers of one channel cannot be had by the public API: moving closes the first. So by its parts.
   const { createChannel } = await import("../../channel/ring/handle.ts");
-  const { RingReceiver } = await import("../../channel/ring/consumer.ts");
-  const { RingSender } = await import("../../channel/ring/producer.ts");
+  const { RingConsumer } = await import("../../channel/ring/consumer.ts");
+  const { RingProducer } = await import("../../channel/ring/producer.ts");
   const { SenderPort } = await import("../../channel/endpoint/sender_port.ts");
   const { IpcReceiver } = await import("../../channel/endpoint/receiver.ts");
   const { IpcSender } = await import("../../channel/endpoint/sender.ts");
   const parts = createChannel(65_536);
-  const secondListen = parts.listen.clone(), secondSocket = parts.receiveDescriptors.clone();
+  const secondListen = parts.receiverBell.clone(), secondSocket = parts.receiverSocket.clone();
   const secondMemory = parts.memory.fd.clone();
   const sender = new IpcSender<number>(
-    SenderPort.of(RingSender.create(parts.memory, parts.ring, parts.sendDescriptors)),
+    SenderPort.of(RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket)),
   );
   const receiver = new IpcReceiver<number>(
-    RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors),
+    RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket),
   );
   const [carrier, from] = channel<Anything>();
   const child = await start(import.meta.url, holdReceiver, { from });
@@ -529,7 +529,7 @@ processTest("A second receiver of a channel that has a living one is refused wit
   await child.said();
   assertIpcErrorSync(
     "AlreadyExists",
-    () => RingReceiver.attach({ memory: secondMemory, bell: secondListen, descriptors: secondSocket }),
+    () => RingConsumer.attach({ memory: secondMemory, bell: secondListen, descriptors: secondSocket }),
   );
   assert(secondMemory.closed && secondListen.closed && secondSocket.closed);
   carrier.close(), sender.close();

@@ -1,7 +1,7 @@
 // Who owns a slot: several that come for the same one at the same moment, and one that dies while it takes it.
 import { assertEquals } from "@std/assert";
 import { IpcReceiver } from "../../mod.ts";
-import { O_LOCK, SLOTS } from "../../channel/ring/layout.ts";
+import { ID_LOCK, SLOTS } from "../../channel/ring/layout.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "../../channel/ring/owner.ts";
 import { ownDescription, tryLockByte } from "../../ffi/file/file_lock.ts";
 import { ownPid, ownThread } from "../../ffi/process/liveness.ts";
@@ -59,7 +59,7 @@ test("An owner in another PID namespace is dead when its lock is gone, and not b
   // One that holds no lock may live, whatever else is locked.
   assertEquals(isIdentityAlive(words, 0, file), true);
   assertEquals(claimIdentity(words, 0, true), false);
-  words[O_LOCK] = 1;
+  words[ID_LOCK] = 1;
   assertEquals(isIdentityAlive(words, 0, file), true);
   assertEquals(claimIdentity(words, 0, true, ours), false);
   theirs.close(); // as the kernel does
@@ -67,10 +67,10 @@ test("An owner in another PID namespace is dead when its lock is gone, and not b
   assertEquals(claimIdentity(words, 0, true), false); // by who could not keep others off meanwhile
   assertEquals(claimIdentity(words, 0, false, ours), false);
   assertEquals(claimIdentity(words, 0, true, ours), true);
-  assertEquals([...words.subarray(0, 4), words[O_LOCK]], [...self(), 1]);
+  assertEquals([...words.subarray(0, 4), words[ID_LOCK]], [...self(), 1]);
   assertEquals(isIdentityAlive(words, 0, file), true);
   clearIdentity(words, 0, ours);
-  assertEquals(words[O_LOCK], 0);
+  assertEquals(words[ID_LOCK], 0);
   using others = ownDescription(file.fd)!;
   assertEquals(claimIdentity(words, 0, false, others), true);
 });
@@ -84,7 +84,7 @@ test("One that took a dead owner's slot in another PID namespace, and died befor
   for (const lock of [theirs, undefined]) {
     // The state in which `claimIdentity` leaves it meanwhile, with what the dead owner had written.
     words.set([-(lock === undefined ? 7 : 7 | 0x4000_0000), namespace, ownThread().namespace, 1]);
-    words[O_LOCK] = 0;
+    words[ID_LOCK] = 0;
     if (lock !== undefined) assertEquals(tryLockByte(lock.fd, SLOTS), true);
     assertEquals(isIdentityAlive(words, 0, file), true);
     assertEquals(claimIdentity(words, 0, true, ours), false);

@@ -177,7 +177,7 @@ test("A borrowed value's byte strings are views on the ring, by every way of bor
   receiver.close();
 });
 
-test("The cells of a borrowed message are not the sender's until it is released, and released in any order", async () => {
+test("The blocks of a borrowed message are not the sender's until it is released, and released in any order", async () => {
   const [sender, receiver] = bytesChannel({ capacity: SIZE });
   for (const n of [1, 2, 3, 4]) sender.sendSync(new Uint8Array(SIZE / 4).fill(n));
   const borrowed = [1, 2, 3, 4].map(() => receiver.borrowSync());
@@ -208,7 +208,7 @@ test("Messages behind a borrowed one can be received, and are not sent twice", (
 
 test("A small message that is borrowed is a copy: its room is free again, and its bytes stay", () => {
   const [sender, receiver] = channel<Uint8Array>({ capacity: SIZE });
-  const messages = SIZE / 128; // two cells each
+  const messages = SIZE / 128; // two blocks each
   for (let round = 0; round < 2; round++) {
     for (let i = 0; i < messages; i++) sender.sendSync(new Uint8Array(100).fill(i), { timeout: 0 });
     const borrowed = Array.from({ length: messages }, () => receiver.borrowSync());

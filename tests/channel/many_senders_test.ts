@@ -18,7 +18,7 @@ export function sendBytes({ sender, id, count }: Job<IpcBytesSender>): void {
   words[0] = id;
   for (let n = 0; n < count; n++) {
     words[1] = n;
-    const length = 8 + (n * 7 + id) % 90; // one cell or two, so that records meet the end of the ring everywhere
+    const length = 8 + (n * 7 + id) % 90; // one block or two, so that records meet the end of the ring everywhere
     buffer[length - 1] = length > 8 ? n : buffer[length - 1]!;
     sender.sendSync(buffer.subarray(0, length));
   }

@@ -231,18 +231,18 @@ for (const capacity of [CAPACITY, 1 << 20]) {
   folderTest(
     `An empty channel of ${capacity} bytes takes a message of any size, wherever its position is`,
     (folder) => {
-      const cells = capacity / 64;
+      const blocks = capacity / 64;
       const positions = [
         0,
         1,
         2,
-        cells / 2,
-        cells / 2 + 1,
-        cells - 2,
-        cells - 1,
-        cells,
+        blocks / 2,
+        blocks / 2 + 1,
+        blocks - 2,
+        blocks - 1,
+        blocks,
         2 ** 31 - 1,
-        2 ** 32 - cells - 1,
+        2 ** 32 - blocks - 1,
       ];
       const sizes = [0, 1, 64, 65, 1000, capacity / 2, capacity / 2 + 1, capacity - 64, capacity - 63, capacity];
       for (const position of [...positions, 2 ** 32 - 2, 2 ** 32 - 1]) {

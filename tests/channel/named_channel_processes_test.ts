@@ -218,7 +218,7 @@ folderTest("A receiver killed with a message borrowed is followed by one that ge
     using receiver = IpcReceiver.create<Message>(path);
     assertEquals(receiver.recvMany(), numbered("here", 5 - count, count));
     using bytes = IpcBytesSender.open(path);
-    assert(bytes.trySend(new Uint8Array(capacity)), "the cells of the borrowed message are free");
+    assert(bytes.trySend(new Uint8Array(capacity)), "the blocks of the borrowed message are free");
     assertIpcErrorSync("Serialization", () => receiver.recvSync({ timeout: 0 })); // zeros are no single value
   }
 });
@@ -328,7 +328,7 @@ folderTest("A sender that needs the whole ring gets it, though another died as i
   const asleepUntil = receiver.recv();
   asleepUntil.catch(() => {}); // if the test fails
   await asleep(path, "receiver");
-  const trap = { step: "journaled", occurrence: 1, signal: "SIGKILL" } as const;
+  const trap = { step: "recorded", occurrence: 1, signal: "SIGKILL" } as const;
   const child = await start(NAMED, sendNumbers, { path, from: "killed", count: 1, way: "sendSync", trap });
   assertEquals((await soon(child.status)).signal, "SIGKILL");
   borrowed.release();

@@ -1,8 +1,8 @@
 // Messages that wait one behind the other, which the byte receiver copies out of the ring together.
 import { assert, assertEquals } from "@std/assert";
 import { ReadAhead } from "../../channel/message/read_ahead.ts";
-import { CELL } from "../../channel/ring/layout.ts";
-import type { RingReceiver } from "../../channel/ring/consumer.ts";
+import { BLOCK } from "../../channel/ring/layout.ts";
+import type { RingConsumer } from "../../channel/ring/consumer.ts";
 import { bytesChannel, type IpcBytesReceiver, type IpcBytesSender } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
 import { patience } from "../support/patience.ts";
@@ -56,7 +56,7 @@ const PLANS: Record<string, (n: number) => string> = {
 };
 
 for (const [plan, way] of Object.entries(PLANS)) {
-  // In the larger ring both sides go back to its first cells; in the smaller one the longest messages have no room.
+  // In the larger ring both sides go back to its first blocks; in the smaller one the longest messages have no room.
   for (const capacity of [1 << 18, 1 << 20]) {
     processTest(
       `Messages of all lengths come whole and in order through ${capacity} bytes by ${plan}`,
@@ -83,28 +83,28 @@ for (const [plan, way] of Object.entries(PLANS)) {
   }
 }
 
-/** A ring whose next message has so many cells, with so many committed from there on. */
-function ringAt(position: number, cells: number, committed: number): RingReceiver {
-  const data = new Uint8Array(1024 * CELL).fill(position & 255);
-  const length = cells * CELL;
+/** A ring whose next message has so many blocks, with so many committed from there on. */
+function ringAt(position: number, blocks: number, committed: number): RingConsumer {
+  const data = new Uint8Array(1024 * BLOCK).fill(position & 255);
+  const length = blocks * BLOCK;
   return {
     position: position | 0,
-    cells,
+    blocks,
     length,
     offset: 0,
     memory: { data },
     committed: () => committed,
-  } as unknown as RingReceiver;
+  } as unknown as RingConsumer;
 }
 
 for (const first of [0, 2 ** 31 - 8, 2 ** 32 - 8]) {
   test(`What was copied at position ${first} is the next messages, where they begin, and no others`, () => {
-    const taken = (position: number, cells: number, committed = cells) =>
-      ahead.take(ringAt(position, cells, committed));
+    const taken = (position: number, blocks: number, committed = blocks) =>
+      ahead.take(ringAt(position, blocks, committed));
     let ahead = new ReadAhead();
-    assertEquals(taken(first, 4, 40), new Uint8Array(4 * CELL).fill(first & 255));
-    assertEquals(taken(first + 4, 6), new Uint8Array(6 * CELL).fill(first & 255), "of the same copy");
-    assertEquals(taken(first + 10, 30), new Uint8Array(30 * CELL).fill(first & 255), "up to its end");
+    assertEquals(taken(first, 4, 40), new Uint8Array(4 * BLOCK).fill(first & 255));
+    assertEquals(taken(first + 4, 6), new Uint8Array(6 * BLOCK).fill(first & 255), "of the same copy");
+    assertEquals(taken(first + 10, 30), new Uint8Array(30 * BLOCK).fill(first & 255), "up to its end");
     assertEquals(taken(first + 10, 4), undefined, "then it is gone");
     ahead = new ReadAhead();
     taken(first, 4, 40);

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
-  O_CELLS,
-  O_POSITION,
+  CLAIM_BLOCKS,
+  CLAIM_POSITION,
   SLOT_WORDS,
   SLOTS,
   W_COMMIT,
@@ -23,17 +23,17 @@ import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
 import { test } from "../support/test.ts";
 
 for (const claimed of [2 ** 31 - 500, 2 ** 31 + 1000, 2 ** 32 - 2000]) {
-  test(`A sender that was idle while others claimed ${claimed} cells finds a full ring full`, async () => {
+  test(`A sender that was idle while others claimed ${claimed} blocks finds a full ring full`, async () => {
     const { sender, memory, close } = openChannel<number>(65_536);
     try {
       assert(sender.trySend(1));
       for (const idle of ["a turn of the event loop", "no time"]) {
         if (idle !== "no time") await new Promise((resolve) => setTimeout(resolve));
-        const { words, cells } = memory;
+        const { words, blocks } = memory;
         for (const at of [W_HEAD, W_READ]) Atomics.store(words, at, claimed | 0);
-        Atomics.store(words, W_TAIL, (claimed + cells) | 0);
+        Atomics.store(words, W_TAIL, (claimed + blocks) | 0);
         assertEquals(sender.trySend(1), false);
-        assertEquals((Atomics.load(words, W_TAIL) - Atomics.load(words, W_HEAD)) | 0, cells);
+        assertEquals((Atomics.load(words, W_TAIL) - Atomics.load(words, W_HEAD)) | 0, blocks);
         for (const at of [W_HEAD, W_READ, W_TAIL]) Atomics.store(words, at, 0);
         assert(sender.trySend(1));
       }
@@ -71,7 +71,7 @@ for (const backlog of [1, 30]) {
   });
 }
 
-test("A channel that is found empty now and then stays in the ring's first cells, and all of it has room afterwards", () => {
+test("A channel that is found empty now and then stays in the ring's first blocks, and all of it has room afterwards", () => {
   const { sender, memory, receiver, close } = openChannel<Uint8Array>(16 << 20);
   try {
     const message = new Uint8Array(10_000).fill(1);
@@ -114,7 +114,7 @@ for (const capacity of [1 << 20, 4 << 20, 16 << 20]) {
   });
 }
 
-test("A loan that loses the race back to the first cells leaves no note in the journal but its own", async () => {
+test("A loan that loses the race back to the first blocks leaves no claim record but its own", async () => {
   const { port, receiver, memory, close } = openChannel<number>(4 << 20);
   const sender = new IpcBytesSender(port.retain());
   const { compareExchange } = Atomics;
@@ -137,7 +137,9 @@ test("A loan that loses the race back to the first cells leaves no note in the j
     assert(lost >= 2, "the race was lost once, and a claim made after it");
     const noted = [];
     for (let slot = W_SLOTS; slot < W_SLOTS + SLOTS * SLOT_WORDS; slot += SLOT_WORDS) {
-      if (words[slot + O_CELLS]! > 0 && words[slot + O_POSITION]! >= head) noted.push(words[slot + O_CELLS]);
+      if (words[slot + CLAIM_BLOCKS]! > 0 && words[slot + CLAIM_POSITION]! >= head) {
+        noted.push(words[slot + CLAIM_BLOCKS]);
+      }
     }
     assertEquals(noted, [1]);
     loan[Symbol.dispose]();
@@ -157,7 +159,7 @@ for (const namespaces of ["one PID namespace", "several PID namespaces"]) {
       assertIpcErrorSync("System", () => sender.reserveSync(1));
       const noted = new Set<number>();
       for (let slot = W_SLOTS; slot < W_SLOTS + SLOTS * SLOT_WORDS; slot += SLOT_WORDS) {
-        if (memory.words[slot + O_CELLS]! > 0) noted.add(memory.words[slot + O_POSITION]!);
+        if (memory.words[slot + CLAIM_BLOCKS]! > 0) noted.add(memory.words[slot + CLAIM_POSITION]!);
       }
       assertEquals(noted.size, loans.length);
       for (const loan of loans) {
@@ -171,22 +173,25 @@ for (const namespaces of ["one PID namespace", "several PID namespaces"]) {
   });
 }
 
-folderTest("A sender that is idle while 2^32 cells are claimed does not hold up the gap of one that died there", async (
-  { channel: path },
-) => {
-  const first = IpcBytesReceiver.create(path);
-  using idle = IpcBytesSender.open(path);
-  await idle.send(Uint8Array.of(1));
-  assertEquals(first.recvSync({ timeout: 0 }), Uint8Array.of(1));
-  first.close();
+folderTest(
+  "A sender that is idle while 2^32 blocks are claimed does not hold up the gap of one that died there",
+  async (
+    { channel: path },
+  ) => {
+    const first = IpcBytesReceiver.create(path);
+    using idle = IpcBytesSender.open(path);
+    await idle.send(Uint8Array.of(1));
+    assertEquals(first.recvSync({ timeout: 0 }), Uint8Array.of(1));
+    first.close();
 
-  // Positions have come round, and another sender died with a claim of the cell that the idle one had, before a message.
-  const memory = RingMemory.attachFile(new IpcFd(libc().c.open(cString(path), O_RDWR | O_CLOEXEC, 0)), "Cannot test");
-  const { words } = memory;
-  for (const at of [W_HEAD, W_READ]) Atomics.store(words, at, 0);
-  Atomics.store(words, W_TAIL, 2);
-  Atomics.store(words, W_COMMIT + 1, 1);
-  using second = IpcBytesReceiver.create(path);
-  assertEquals(await soon(second.recv()), new Uint8Array(0));
-  memory.release();
-});
+    // Positions have come round, and another sender died with a claim of the block that the idle one had, before a message.
+    const memory = RingMemory.attachFile(new IpcFd(libc().c.open(cString(path), O_RDWR | O_CLOEXEC, 0)), "Cannot test");
+    const { words } = memory;
+    for (const at of [W_HEAD, W_READ]) Atomics.store(words, at, 0);
+    Atomics.store(words, W_TAIL, 2);
+    Atomics.store(words, W_COMMIT + 1, 1);
+    using second = IpcBytesReceiver.create(path);
+    assertEquals(await soon(second.recv()), new Uint8Array(0));
+    memory.release();
+  },
+);

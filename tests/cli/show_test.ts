@@ -129,7 +129,7 @@ folderTest("isthmus show of a damaged channel is an error that says what is wron
   assertStringIncludes(out, "damaged");
   assertMatch(
     err,
-    /^isthmus: The channel ".*" is damaged: the record at position 0 claims 79 cells, and 1 are left\n$/,
+    /^isthmus: The channel ".*" is damaged: the record at position 0 claims 79 blocks, and 1 are left\n$/,
   );
 });
 

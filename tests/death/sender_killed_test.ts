@@ -11,8 +11,8 @@ import { processTest } from "../support/test.ts";
 const SOON = patience(20_000);
 
 const MOMENTS: readonly { step: Trap["step"]; occurrence: number; extra?: Extra }[] = [
-  { step: "journaled", occurrence: 1 },
-  { step: "journaled", occurrence: 40 },
+  { step: "recorded", occurrence: 1 },
+  { step: "recorded", occurrence: 40 },
   { step: "claimed", occurrence: 1 },
   { step: "claimed", occurrence: 40 },
   { step: "copied", occurrence: 1 },

@@ -13,8 +13,8 @@ const A_WHILE = 300;
 
 /** Whether the claim of the stopped sender is in front of what others send meanwhile. */
 const MOMENTS: readonly { step: Trap["step"]; occurrence: number; blocks: boolean; extra?: Extra }[] = [
-  { step: "journaled", occurrence: 1, blocks: false },
-  { step: "journaled", occurrence: 40, blocks: false },
+  { step: "recorded", occurrence: 1, blocks: false },
+  { step: "recorded", occurrence: 40, blocks: false },
   { step: "claimed", occurrence: 1, blocks: true },
   { step: "claimed", occurrence: 40, blocks: true },
   { step: "copied", occurrence: 1, blocks: true },

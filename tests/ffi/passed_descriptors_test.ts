@@ -1,6 +1,6 @@
 // Open files inside messages: IpcFd.
 import { assert, assertEquals } from "@std/assert";
-import { createDoorbell, drain, ring } from "../../ffi/event/doorbell.ts";
+import { createDoorbell, drain, ringBell } from "../../ffi/event/doorbell.ts";
 import { channel, IpcFd, type IpcReceiver, type IpcSender, UnixSocket } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
 import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
@@ -41,7 +41,7 @@ test("An IpcFd in a message is shared: both sides own a descriptor of the same o
   const { bell: other } = receiver.recvSync({ timeout: 0 });
   assert(other instanceof IpcFd && other.fd !== bell.fd && !bell.closed);
   bell.close();
-  assert(ring(other.fd), "the pipe is still open for writing");
+  assert(ringBell(other.fd), "the pipe is still open for writing");
   drain(listen.fd);
   for (const end of [other, listen, sender, receiver]) end.close();
 });
@@ -58,7 +58,7 @@ processTest("Closing a descriptor twice, here and there, closes no other descrip
   const [listen2, bell2] = createDoorbell();
   other.close(), bell.close(), other.close();
   assertEquals(descriptorsOf("self").length, before);
-  assert(ring(bell2.fd));
+  assert(ringBell(bell2.fd));
   assertIpcErrorSync("Closed", () => other.fd);
   assertIpcErrorSync("Closed", () => other.take());
   assertIpcErrorSync("Closed", () => sender.sendSync(bell));
@@ -85,7 +85,7 @@ interface Delivery {
 /** Writes into the pipe, reads and appends to the file, and speaks through the socket. */
 export async function useThem({ from }: { from: IpcReceiver<Delivery> }, self: Self): Promise<void> {
   const { pipe, file, socket } = await from.recv();
-  ring(pipe.fd);
+  ringBell(pipe.fd);
   const text = readThrough(file);
   Deno.writeTextFileSync(`/proc/self/fd/${file.fd}`, " and by the child", { append: true });
   const line = new Uint8Array([1, 2, 3]);
@@ -144,7 +144,7 @@ processTest("0 to 6, 63 and 300 descriptors with a large message go to another p
     assertEquals(back.length, count);
     assertEquals(same.length, bytes.length);
     assert(same[0] === count % 256 && same.at(-1) === count % 256);
-    for (const fd of back) assert(ring(fd.fd));
+    for (const fd of back) assert(ringBell(fd.fd));
     for (const fd of [...fds, ...back]) fd.close();
     drain(listen.fd);
   }

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { IpcFd } from "../../mod.ts";
-import { BellListener, createDoorbell, drain, hasListener, ring } from "../../ffi/event/doorbell.ts";
+import { BellListener, createDoorbell, drain, hasListener, ringBell } from "../../ffi/event/doorbell.ts";
 import { hasEnded, isAlive, ownThread } from "../../ffi/process/liveness.ts";
 import { pollUntil } from "../../ffi/event/poll.ts";
 import type { Self } from "../support/actor.ts";
@@ -54,17 +54,17 @@ test("A doorbell wakes a blocking and an asynchronous listener, and counts a ful
   const [listen, bell] = createDoorbell();
   const listener = new BellListener(listen);
   assertEquals(listener.waitSync(performance.now() + 10), "timeout");
-  assert(ring(bell.fd));
+  assert(ringBell(bell.fd));
   assertEquals(listener.waitSync(Infinity), "rung");
   assertEquals(listener.waitSync(performance.now()), "timeout", "the ring was taken out");
   let rings = 0;
-  for (; rings < 100_000; rings++) assert(ring(bell.fd));
+  for (; rings < 100_000; rings++) assert(ringBell(bell.fd));
   assertEquals(listener.waitSync(Infinity), "rung");
   drain(listen.fd);
 
   const rung = new Promise<void>((resolve) => listener.listen(resolve));
   listener.awaited = true;
-  ring(bell.fd);
+  ringBell(bell.fd);
   await soon(rung);
   listener.close(), bell.close();
 });
@@ -75,7 +75,7 @@ test("When every ringer is gone the listener is told, once the rings were heard"
   const clone = bell.clone();
   bell.close();
   assert(!listener.hungUp);
-  ring(clone.fd);
+  ringBell(clone.fd);
   clone.close();
   assert(listener.hungUp);
   assertEquals(listener.waitSync(Infinity), "rung");
@@ -91,7 +91,7 @@ test("When the listener is gone, ringing says so", () => {
   assert(hasListener(bell.fd));
   listen.close();
   assert(!hasListener(bell.fd));
-  assert(!ring(bell.fd));
+  assert(!ringBell(bell.fd));
   bell.close();
 });
 
@@ -118,7 +118,7 @@ processTest("A killed ringer is the end for the listener, a killed listener for 
   listen2.close();
   assert(hasListener(bell2.fd));
   await other.kill();
-  assert(!hasListener(bell2.fd) && !ring(bell2.fd));
+  assert(!hasListener(bell2.fd) && !ringBell(bell2.fd));
   bell2.close();
 });
 
@@ -128,7 +128,7 @@ test("Polling ends at its deadline, not before, and not at all without one", () 
   assertEquals(pollUntil(listen.fd, 1, began + 15.5), 0);
   assert(performance.now() >= began + 15.5);
   assertEquals(pollUntil(listen.fd, 1, 0), 0);
-  ring(bell.fd);
+  ringBell(bell.fd);
   assertEquals(pollUntil(listen.fd, 1, Infinity) & 1, 1);
   listen.close(), bell.close();
 });

@@ -5,22 +5,22 @@
 import { channel, type IpcReceiver, type IpcSender } from "../../mod.ts";
 import { createChannel } from "../../channel/ring/handle.ts";
 import {
-  CELL_SHIFT,
-  cellsFor,
+  BLOCK_SHIFT,
+  blocksFor,
   EXTENDED_HEADER,
   FORMAT_VERSION,
   MAGIC_HIGH,
   MAGIC_LOW,
   ringSize,
-  W_CELLS,
+  W_BLOCKS,
   W_COMMIT,
   W_MAGIC,
   W_TAIL,
   W_VERSION,
 } from "../../channel/ring/layout.ts";
 import { RingMemory } from "../../channel/ring/memory.ts";
-import { RingReceiver } from "../../channel/ring/consumer.ts";
-import { RingSender } from "../../channel/ring/producer.ts";
+import { RingConsumer } from "../../channel/ring/consumer.ts";
+import { RingProducer } from "../../channel/ring/producer.ts";
 import { IpcReceiver as Receiver } from "../../channel/endpoint/receiver.ts";
 import { IpcSender as Sender } from "../../channel/endpoint/sender.ts";
 import { SenderPort } from "../../channel/endpoint/sender_port.ts";
@@ -49,12 +49,12 @@ export function memoryFile(size: number, seals: number, content: Uint8Array<Arra
 }
 
 /** The memory of a ring, and what is changed in its header. */
-export function ringFile(cells: number, change: (words: Int32Array) => void = () => {}, seals = RING_SEALS): IpcFd {
-  const fd = memoryFile(ringSize(cells), 0);
+export function ringFile(blocks: number, change: (words: Int32Array) => void = () => {}, seals = RING_SEALS): IpcFd {
+  const fd = memoryFile(ringSize(blocks), 0);
   const mapping = Mapping.shared(fd.fd, 4096);
   const words = new Int32Array(mapping.buffer);
   words[W_MAGIC] = MAGIC_LOW, words[W_MAGIC + 1] = MAGIC_HIGH;
-  words[W_VERSION] = FORMAT_VERSION, words[W_CELLS] = cells;
+  words[W_VERSION] = FORMAT_VERSION, words[W_BLOCKS] = blocks;
   change(words);
   mapping.unmap();
   if (seals !== 0) libc().c.fcntl(fd.fd, F_ADD_SEALS, seals);
@@ -92,13 +92,13 @@ export function victim<T>(capacity = 65_536): Victim<T> {
   const parts = createChannel(capacity);
   const raw = {
     ring: parts.memory.fd.clone(),
-    bell: parts.ring.clone(),
-    listen: parts.listen.clone(),
-    socket: parts.sendDescriptors.clone(),
+    bell: parts.senderBell.clone(),
+    listen: parts.receiverBell.clone(),
+    socket: parts.senderSocket.clone(),
   };
-  const port = SenderPort.of(RingSender.create(parts.memory, parts.ring, parts.sendDescriptors));
+  const port = SenderPort.of(RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket));
   const sender = new Sender<T>(port);
-  const receiver = new Receiver<T>(RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors));
+  const receiver = new Receiver<T>(RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket));
   const close = () => {
     sender.close(), receiver.close();
     for (const fd of Object.values(raw)) fd.close();
@@ -135,28 +135,28 @@ export class HostilePeer {
     this.data = this.memory.data;
   }
 
-  /** Claims cells without a note of it, and without a look whether there is room. Returns the position. */
-  claim(cells: number): number {
-    return Atomics.add(this.words, W_TAIL, cells);
+  /** Claims blocks without a note of it, and without a look whether there is room. Returns the position. */
+  claim(blocks: number): number {
+    return Atomics.add(this.words, W_TAIL, blocks);
   }
 
   /** Writes the commit word of a position. */
   commit(position: number, word: number): void {
-    Atomics.store(this.words, W_COMMIT + (position & (this.memory.cells - 1)), word);
+    Atomics.store(this.words, W_COMMIT + (position & (this.memory.blocks - 1)), word);
   }
 
   /** A record of any payload, whose commit word says whatever is wanted: by default what is right. */
   record(payload: Uint8Array, word: number = payload.length + 1): void {
-    const position = this.claim(cellsFor(payload.length));
-    this.data.set(payload, (position & (this.memory.cells - 1)) << CELL_SHIFT);
+    const position = this.claim(blocksFor(payload.length));
+    this.data.set(payload, (position & (this.memory.blocks - 1)) << BLOCK_SHIFT);
     this.commit(position, word);
   }
 
   /** An extended record with any header. */
   extended(header: Partial<Header>, payload: Uint8Array = new Uint8Array()): void {
     const size = EXTENDED_HEADER + payload.length;
-    const position = this.claim(cellsFor(size));
-    const at = (position & (this.memory.cells - 1)) << CELL_SHIFT;
+    const position = this.claim(blocksFor(size));
+    const at = (position & (this.memory.blocks - 1)) << BLOCK_SHIFT;
     const { flags = 0, slot = 1024, counter = 0, count = 0, length = payload.length } = header;
     const fields = [flags, slot, counter, count, length >>> 0, Math.floor(length / 2 ** 32)];
     this.memory.dataWords.set(fields.map((field) => field | 0), at >>> 2);
@@ -182,7 +182,7 @@ export class HostilePeer {
   }
 
   /** Rings the doorbell. */
-  ring(bytes = 1): void {
+  ringBell(bytes = 1): void {
     libc().c.write(this.#raw.bell.fd, new Uint8Array(bytes), BigInt(bytes));
   }
 

@@ -84,7 +84,7 @@ export class HostileEnd {
     else if (act < 12) this.#traveller();
     else if (act < 14) this.#packet();
     else if (act < 15) this.#peer.bytes(this.#junk(20), this.#things.many(random, random.of([0, 0, 1, 5])));
-    else this.#peer.ring(random.of([1, 100, 4096]));
+    else this.#peer.ringBell(random.of([1, 100, 4096]));
   }
 
   close(): void {
@@ -102,8 +102,8 @@ export class HostileEnd {
     const head = Atomics.load(words, W_HEAD);
     random.of([
       () => Atomics.store(words, W_TAIL, head),
-      () => Atomics.store(words, W_TAIL, (head + memory.cells) | 0),
-      () => Atomics.add(words, W_TAIL, random.below(memory.cells)),
+      () => Atomics.store(words, W_TAIL, (head + memory.blocks) | 0),
+      () => Atomics.add(words, W_TAIL, random.below(memory.blocks)),
       () => Atomics.store(words, W_BELL, random.of([0, 1, 5, 0x3fffffff])),
       () => Atomics.store(words, W_SPACE, random.below(3)),
       () => Atomics.store(words, W_READ, head + random.below(2000)),

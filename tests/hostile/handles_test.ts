@@ -1,14 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { channel, IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
 import { closeHandle, createChannel, type Handle } from "../../channel/ring/handle.ts";
-import { RingReceiver } from "../../channel/ring/consumer.ts";
-import { RingSender } from "../../channel/ring/producer.ts";
+import { RingConsumer } from "../../channel/ring/consumer.ts";
+import { RingProducer } from "../../channel/ring/producer.ts";
 import {
   dataOffset,
   FORMAT_VERSION,
   ringSize,
   W_BELL,
-  W_CELLS,
+  W_BLOCKS,
   W_MAGIC,
   W_VERSION,
 } from "../../channel/ring/layout.ts";
@@ -27,7 +27,7 @@ import { openChannel } from "../support/open_channel.ts";
 import { processTest, test } from "../support/test.ts";
 import { Message } from "../../channel/message/outgoing.ts";
 
-const CELLS = 1024;
+const BLOCKS = 1024;
 
 /** The other two descriptors of a handle, sound ones. */
 function handleWith(memory: IpcFd): Handle & { rest(): void } {
@@ -46,7 +46,7 @@ function ringFile(size: number, seals: number, change: (words: Int32Array) => vo
   words[W_MAGIC] = 0x48545349,
     words[W_MAGIC + 1] = 0x474e4952,
     words[W_VERSION] = FORMAT_VERSION,
-    words[W_CELLS] = CELLS;
+    words[W_BLOCKS] = BLOCKS;
   change(words);
   mapping.unmap();
   if (seals !== 0) assertEquals(c.fcntl(fd.fd, F_ADD_SEALS, seals), 0);
@@ -60,7 +60,7 @@ function halfAPipe(): IpcFd {
 }
 
 const SEALED = 1 | 2 | 4; // SEAL, SHRINK, GROW
-const SIZE = ringSize(CELLS);
+const SIZE = ringSize(BLOCKS);
 
 const HANDLES: readonly { what: string; make: () => IpcFd; code: "Corrupt" | "Incompatible" }[] = [
   { what: "a memory file without seals", make: () => ringFile(SIZE, 0), code: "Incompatible" },
@@ -77,13 +77,13 @@ const HANDLES: readonly { what: string; make: () => IpcFd; code: "Corrupt" | "In
     code: "Incompatible",
   },
   { what: "version 0", make: () => ringFile(SIZE, SEALED, (words) => words[W_VERSION] = 0), code: "Incompatible" },
-  { what: "another number of cells", make: () => ringFile(SIZE, SEALED, (w) => w[W_CELLS] = 2048), code: "Corrupt" },
+  { what: "another number of blocks", make: () => ringFile(SIZE, SEALED, (w) => w[W_BLOCKS] = 2048), code: "Corrupt" },
   { what: "a pipe for memory", make: halfAPipe, code: "Incompatible" },
 ];
 
 for (const { what, make, code } of HANDLES) {
   test(`A handle with ${what} is ${code} for both ends, and its descriptors are closed`, () => {
-    for (const attach of [RingReceiver.attach, RingSender.attach]) {
+    for (const attach of [RingConsumer.attach, RingProducer.attach]) {
       const handle = handleWith(make());
       assertIpcErrorSync(code, () => attach(handle));
       assert(handle.memory.closed && handle.bell.closed && handle.descriptors.closed);
@@ -94,9 +94,9 @@ for (const { what, make, code } of HANDLES) {
 
 test("The size of a ring's memory leaves no byte of it unmapped", () => {
   // Every size that attach() takes: mapping must not go beyond the file, or a peer causes a SIGBUS.
-  for (let cells = 1024; cells <= 1 << 20; cells *= 2) {
-    assertEquals(dataOffset(cells) % 65_536, 0);
-    assert(dataOffset(cells) + cells * 64 <= ringSize(cells));
+  for (let blocks = 1024; blocks <= 1 << 20; blocks *= 2) {
+    assertEquals(dataOffset(blocks) % 65_536, 0);
+    assert(dataOffset(blocks) + blocks * 64 <= ringSize(blocks));
   }
 });
 
@@ -273,7 +273,7 @@ test("A receiver whose doorbell is no pipe fails with an IpcError, awaiting and 
     const parts = createChannel(65_536);
     const file = sealedMemory("not a pipe", 4096);
     const message = tag27("isthmus", "receiver", 0);
-    ring.trySend(Message.of(message), [parts.memory.fd.fd, file.fd, parts.receiveDescriptors.fd]);
+    ring.trySend(Message.of(message), [parts.memory.fd.fd, file.fd, parts.receiverSocket.fd]);
     const end = receiver.recvSync({ timeout: 0 }) as IpcReceiver<number>;
     try {
       if (blocking) end.recvSync({ timeout: 50 });
@@ -283,8 +283,8 @@ test("A receiver whose doorbell is no pipe fails with an IpcError, awaiting and 
       assert(error instanceof IpcError, String(error));
     }
     end.close(), file.close(), close();
-    closeHandle({ memory: parts.ring, bell: parts.listen, descriptors: parts.sendDescriptors });
-    parts.receiveDescriptors.close(), parts.memory.release(), parts.memory.release();
+    closeHandle({ memory: parts.senderBell, bell: parts.receiverBell, descriptors: parts.senderSocket });
+    parts.receiverSocket.close(), parts.memory.release(), parts.memory.release();
   }
 });
 
@@ -293,7 +293,7 @@ test("A message beside the ring that is shorter than it says, or no memory, is a
   for (const damage of [1, 1000, 0x7fffffff]) {
     sender.sendSync(new Uint8Array(70_000));
     const before = Atomics.load(memory.words, 32); // HEAD
-    const header = ((before & (CELLS - 1)) * 64) >>> 2;
+    const header = ((before & (BLOCKS - 1)) * 64) >>> 2;
     memory.dataWords[header + 4]! += damage;
     sender.sendSync("next");
     assertIpcErrorSync("Corrupt", () => receiver.recvSync({ timeout: 0 }));

@@ -11,7 +11,7 @@ import { scribble, type Way, WAYS } from "./scribblers.ts";
 /** Milliseconds for which each is done; `deno task test:hostile` asks for more. */
 const DURATION = numberArgument("scribble", 400);
 
-/** So many cells that going over all of them takes longer than a call may. */
+/** So many blocks that going over all of them takes longer than a call may. */
 const CAPACITY = 64 << 20;
 
 /** How long a call may take beyond its time-out, and one that does not wait, in milliseconds. */

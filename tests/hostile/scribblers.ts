@@ -18,16 +18,16 @@ interface Work {
 
 /** Claims as much as there is. */
 function runAhead({ words, memory }: HostilePeer): void {
-  Atomics.store(words, W_TAIL, (Atomics.load(words, W_HEAD) + memory.cells) | 0);
+  Atomics.store(words, W_TAIL, (Atomics.load(words, W_HEAD) + memory.blocks) | 0);
 }
 
 export const WAYS = {
   "padding everywhere"({ peer }: Work): void {
-    peer.words.fill(paddingWord(1), W_COMMIT, W_COMMIT + peer.memory.cells);
+    peer.words.fill(paddingWord(1), W_COMMIT, W_COMMIT + peer.memory.blocks);
     runAhead(peer);
   },
   "padding everywhere, and a sender that waits for room"({ peer }: Work): void {
-    peer.words.fill(paddingWord(1), W_COMMIT, W_COMMIT + peer.memory.cells);
+    peer.words.fill(paddingWord(1), W_COMMIT, W_COMMIT + peer.memory.blocks);
     Atomics.store(peer.words, W_SPACE, 1);
     runAhead(peer);
   },
@@ -37,7 +37,7 @@ export const WAYS = {
   },
   "padding and claims in turn"({ peer, random }: Work): void {
     for (let i = 0; i < 100; i++) {
-      peer.words[W_COMMIT + random.below(peer.memory.cells)] = random.of([0, paddingWord(1), paddingWord(2)]);
+      peer.words[W_COMMIT + random.below(peer.memory.blocks)] = random.of([0, paddingWord(1), paddingWord(2)]);
     }
     runAhead(peer);
   },
@@ -71,7 +71,7 @@ export const WAYS = {
     peer.extended({ flags: 1 + random.below(3), counter: random.below(100), count: 1 + random.below(2) });
   },
   "rings of the doorbell"({ peer }: Work): void {
-    peer.ring(4096);
+    peer.ringBell(4096);
   },
   "damage of every kind"({ peer, random }: Work): void {
     for (let i = 0; i < 50; i++) damage(peer.memory, random);

@@ -16,24 +16,24 @@ const MODEL = new URL("ring.pml", import.meta.url).pathname;
 /** Mebibytes that one search may take. */
 const MEMORY = 3800;
 
-const MESSAGES = "CELLS=2 MESSAGES_0=1 MESSAGES_1=1";
-const ROOM = "CELLS=2 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1";
+const MESSAGES = "BLOCKS=2 MESSAGES_0=1 MESSAGES_1=1";
+const ROOM = "BLOCKS=2 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1";
 /** Without deaths, as these are not about them. */
-const MIXED = "CELLS=2 MESSAGES_0=2 MESSAGES_1=1 NOBODY_DIES";
-const TAKE_OVER = "CELLS=2 MESSAGES_0=1 MESSAGES_1=1 TAKE_OVER";
-const WARM = "CELLS=4 START=30 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 WARM LOANS";
-const IDLE = "CELLS=2 POSITIONS=8 START=6 MESSAGES_0=2 MESSAGES_1=5 LARGEST=1 IDLE NOBODY_DIES";
+const MIXED = "BLOCKS=2 MESSAGES_0=2 MESSAGES_1=1 NOBODY_DIES";
+const TAKE_OVER = "BLOCKS=2 MESSAGES_0=1 MESSAGES_1=1 TAKE_OVER";
+const WARM = "BLOCKS=4 START=30 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 WARM LOANS";
+const IDLE = "BLOCKS=2 POSITIONS=8 START=6 MESSAGES_0=2 MESSAGES_1=5 LARGEST=1 IDLE NOBODY_DIES";
 
 /** Each without a counterexample. */
 const SCENARIOS: readonly [name: string, defines: string][] = [
   ["two senders, messages up to the size of the ring, both may die", MESSAGES],
   ["more messages than room, both may die", ROOM],
-  ["a loan that stays open while its sender goes on", "CELLS=4 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1 LOANS ONE_DIES"],
+  ["a loan that stays open while its sender goes on", "BLOCKS=4 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1 LOANS ONE_DIES"],
   ["a sender that takes the slot of a dead one over", TAKE_OVER],
-  ["a ring goes back to its first cells", WARM],
-  ["memory is given back", "CELLS=2 POSITIONS=16 START=14 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 TRIM ONE_DIES"],
+  ["a ring goes back to its first blocks", WARM],
+  ["memory is given back", "BLOCKS=2 POSITIONS=16 START=14 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 TRIM ONE_DIES"],
   ["a sender idles while positions go half-way round", IDLE],
-  ["a receiver that is killed, and the next one", "CELLS=4 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 RECEIVER_DIES"],
+  ["a receiver that is killed, and the next one", "BLOCKS=4 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 RECEIVER_DIES"],
 ];
 
 /** Each removes one safeguard, or changes one order; each must have a counterexample. */
@@ -41,9 +41,9 @@ const MUTATIONS: readonly [name: string, define: string, defines: string][] = [
   ["nothing is looked at after the waiting flag is set", "GAP_BEFORE_FLAG NO_SECOND_LOOK", MESSAGES],
   ["the gap is looked for before the flag is set", "GAP_BEFORE_FLAG", MESSAGES],
   ["no second look at the gap's words", "NO_SECOND_LOOK_AT_THE_GAP", ROOM],
-  ["a gap is skipped whoever claimed it", "NO_LOOK_AT_JOURNALS", MESSAGES],
-  ["the claim is noted after the tail has moved", "JOURNAL_AFTER_CLAIM", MESSAGES],
-  ["the note of a claim that found no room stays", "NOTE_OF_A_FULL_RING", MESSAGES],
+  ["a gap is skipped whoever claimed it", "NO_LOOK_AT_CLAIM_RECORDS", MESSAGES],
+  ["the claim record is written after the tail has moved", "RECORD_AFTER_CLAIM", MESSAGES],
+  ["the note of a claim that found no room stays", "RECORD_OF_A_FULL_RING", MESSAGES],
   ["the commit word before the copy", "COMMIT_BEFORE_COPY", MESSAGES],
   ["no ring at the claim", "NO_RING_AT_CLAIM", MESSAGES],
   ["the flag is cleared before the byte is written", "FLAG_BEFORE_BYTE", MESSAGES],
@@ -57,7 +57,7 @@ const MUTATIONS: readonly [name: string, define: string, defines: string][] = [
   ["the wish for room is looked for before the head is published", "SPACE_BEFORE_HEAD", MESSAGES],
   ["the wish for room is cleared after the bells were looked for", "BELLS_BEFORE_SPACE", MIXED],
   ["the limit is kept for ever", "LIMIT_IS_KEPT", IDLE],
-  ["the note of a way back that was lost stays", "NOTE_OF_A_LOST_SWAP", WARM],
+  ["the note of a way back that was lost stays", "RECORD_OF_A_LOST_SWAP", WARM],
 ];
 
 /** Runs a command to its end; what it wrote. */

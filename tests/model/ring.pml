@@ -15,8 +15,8 @@
  */
 
 #define SENDERS 2
-#ifndef CELLS
-#define CELLS 4             /* of the ring, a power of two */
+#ifndef BLOCKS
+#define BLOCKS 4             /* of the ring, a power of two */
 #endif
 #ifndef POSITIONS
 #define POSITIONS 32        /* stands for 2^32: positions wrap around */
@@ -31,7 +31,7 @@
 #define MESSAGES_1 2
 #endif
 #ifndef LARGEST
-#define LARGEST 2           /* cells of the largest message */
+#define LARGEST 2           /* blocks of the largest message */
 #endif
 #ifdef LOANS
 #define SLOTS (SENDERS + 1) /* slot s is sender s's own, the last is that of sender 0's loan */
@@ -39,7 +39,7 @@
 #define SLOTS SENDERS
 #endif
 
-#define INDEX(p) ((p) & (CELLS - 1))
+#define INDEX(p) ((p) & (BLOCKS - 1))
 #define WRAP(p) ((p) & (POSITIONS - 1))
 #define POSITIVE(d) (WRAP(d) != 0 && WRAP(d) < POSITIONS / 2)
 #define NEGATIVE(d) (WRAP(d) >= POSITIONS / 2)
@@ -56,10 +56,10 @@
 byte TAIL = START, HEAD = START;
 byte BELL;                  /* 0, or the ticket of the receiver's wait */
 bool SPACE;
-short word[CELLS];          /* 0, n > 0: a message of n cells, n < 0: padding of -n cells */
-byte data[CELLS];
+short word[BLOCKS];          /* 0, n > 0: a message of n blocks, n < 0: padding of -n blocks */
+byte data[BLOCKS];
 byte owner[SLOTS];          /* 0 free, else 1 + the sender */
-byte jposition[SLOTS], jcells[SLOTS];
+byte claim_position[SLOTS], claim_blocks[SLOTS];
 #ifdef RECEIVER_DIES
 byte READ = START;
 #endif
@@ -80,7 +80,7 @@ byte expected[SENDERS];
 bool asleep[SENDERS];       /* waits for room */
 bool idle[SENDERS];         /* will do nothing more */
 bool receiver_asleep;
-byte open_position[SLOTS], open_cells[SLOTS]; /* claims that are not committed, by sender: s, and SENDERS + s for its loan */
+byte open_position[SLOTS], open_blocks[SLOTS]; /* claims that are not committed, by sender: s, and SENDERS + s for its loan */
 #define MINE (slot >= SENDERS -> SENDERS + s : s)
 byte position = START;      /* the receiver's, of the next record */
 #ifdef RECEIVER_DIES
@@ -109,8 +109,8 @@ inline wake(s) {
 }
 
 proctype Sender(byte s) {
-  byte seq, cells, tail, head, limit, slot, i;
-  byte loan_at, loan_cells, loan_tag; /* a claim that stays open while another is made */
+  byte seq, blocks, tail, head, limit, slot, i;
+  byte loan_at, loan_blocks, loan_tag; /* a claim that stays open while another is made */
   bool armed, claimed, no_room;
 
   {
@@ -121,7 +121,7 @@ proctype Sender(byte s) {
     :: else
     fi;
     owner[0] = 1 + s;
-    jcells[0] = 0;
+    claim_blocks[0] = 0;
 #define OWN 0
 #else
 #define OWN s
@@ -140,9 +140,9 @@ proctype Sender(byte s) {
         fi;
 #endif
         if
-        :: cells = 1
+        :: blocks = 1
 #if LARGEST > 1
-        :: cells = LARGEST
+        :: blocks = LARGEST
 #endif
         fi
       };
@@ -159,42 +159,42 @@ proctype Sender(byte s) {
 #endif
         };
         do
-        :: atomic { POSITIVE(tail + cells - limit) -> head = HEAD }; /* --- #refreshLimit() --- */
+        :: atomic { POSITIVE(tail + blocks - limit) -> head = HEAD }; /* --- #refreshLimit() --- */
           tail = TAIL;
           do
-          :: atomic { WRAP(tail - head) > CELLS -> head = HEAD }; tail = TAIL
-          :: atomic { WRAP(tail - head) <= CELLS -> break }
+          :: atomic { WRAP(tail - head) > BLOCKS -> head = HEAD }; tail = TAIL
+          :: atomic { WRAP(tail - head) <= BLOCKS -> break }
           od;
 #ifdef WARM
           if
-          :: atomic { INDEX(tail) >= 2 && WRAP(tail - head) + cells <= INDEX(tail) -> jposition[OWN] = tail };
-            jcells[OWN] = CELLS - INDEX(tail); /* back to the first cells */
+          :: atomic { INDEX(tail) >= 2 && WRAP(tail - head) + blocks <= INDEX(tail) -> claim_position[OWN] = tail };
+            claim_blocks[OWN] = BLOCKS - INDEX(tail); /* back to the first blocks */
             if
             :: d_step {
                 TAIL == tail ->
-                TAIL = WRAP(tail + CELLS - INDEX(tail));
+                TAIL = WRAP(tail + BLOCKS - INDEX(tail));
                 open_position[s] = tail;
-                open_cells[s] = CELLS - INDEX(tail)
+                open_blocks[s] = BLOCKS - INDEX(tail)
               };
-              d_step { word[INDEX(tail)] = -(CELLS - INDEX(tail)); open_cells[s] = 0 };
-              d_step { tail = TAIL; limit = WRAP(head + CELLS); head = 0 };
+              d_step { word[INDEX(tail)] = -(BLOCKS - INDEX(tail)); open_blocks[s] = 0 };
+              d_step { tail = TAIL; limit = WRAP(head + BLOCKS); head = 0 };
               goto again
             :: d_step { TAIL != tail -> skip };
-#ifndef NOTE_OF_A_LOST_SWAP
-              jcells[OWN] = 0
+#ifndef RECORD_OF_A_LOST_SWAP
+              claim_blocks[OWN] = 0
 #endif
             fi
           :: else
           fi;
 #endif
-          atomic { limit = WRAP(head + CELLS); head = 0 };
+          atomic { limit = WRAP(head + BLOCKS); head = 0 };
           if
-          :: atomic { WRAP(limit - tail) >= cells -> tail = TAIL }
+          :: atomic { WRAP(limit - tail) >= blocks -> tail = TAIL }
           :: atomic {
-              WRAP(limit - tail) < cells ->
+              WRAP(limit - tail) < blocks ->
               no_room = true;
-#ifndef NOTE_OF_A_FULL_RING
-              jcells[slot] = 0;
+#ifndef RECORD_OF_A_FULL_RING
+              claim_blocks[slot] = 0;
 #endif
               break
             }
@@ -203,28 +203,28 @@ proctype Sender(byte s) {
 again:    skip
 #endif
         :: atomic {
-            !POSITIVE(tail + cells - limit) ->
-#ifndef JOURNAL_AFTER_CLAIM
-            jposition[slot] = tail
+            !POSITIVE(tail + blocks - limit) ->
+#ifndef RECORD_AFTER_CLAIM
+            claim_position[slot] = tail
 #endif
           };
-#ifndef JOURNAL_AFTER_CLAIM
-          jcells[slot] = cells;
+#ifndef RECORD_AFTER_CLAIM
+          claim_blocks[slot] = blocks;
 #endif
           if
           :: atomic {
               TAIL == tail ->
-              TAIL = WRAP(tail + cells);
+              TAIL = WRAP(tail + blocks);
               open_position[MINE] = tail;
-              open_cells[MINE] = cells;
+              open_blocks[MINE] = blocks;
               claimed = true
-#ifndef JOURNAL_AFTER_CLAIM
+#ifndef RECORD_AFTER_CLAIM
               ; break
 #endif
             }
-#ifdef JOURNAL_AFTER_CLAIM
-            ; jposition[slot] = tail;
-            jcells[slot] = cells;
+#ifdef RECORD_AFTER_CLAIM
+            ; claim_position[slot] = tail;
+            claim_blocks[slot] = blocks;
             break
 #endif
           :: atomic { TAIL != tail -> tail = TAIL }
@@ -233,13 +233,13 @@ again:    skip
 
         if
         :: atomic { claimed -> break }
-        :: atomic { no_room && loan_cells != 0 -> break } /* trySend: to wait for oneself would be a mistake */
+        :: atomic { no_room && loan_blocks != 0 -> break } /* trySend: to wait for oneself would be a mistake */
 #ifdef NO_SECOND_LOOK_FOR_ROOM
-        :: no_room && loan_cells == 0 ->
+        :: no_room && loan_blocks == 0 ->
 #else
-        :: atomic { no_room && armed && loan_cells == 0 -> asleep[s] = true; tail = 0 };
+        :: atomic { no_room && armed && loan_blocks == 0 -> asleep[s] = true; tail = 0 };
           atomic { room_byte[s] -> room_byte[s] = false; asleep[s] = false; armed = false }
-        :: no_room && !armed && loan_cells == 0 -> /* --- armSpaceBell() --- */
+        :: no_room && !armed && loan_blocks == 0 -> /* --- armSpaceBell() --- */
 #endif
 #ifdef SPACE_BEFORE_ITS_BELL
           SPACE = true;
@@ -266,23 +266,23 @@ again:    skip
         wake(s);
 #endif
 #ifdef COMMIT_BEFORE_COPY
-        d_step { word[INDEX(tail)] = cells; open_cells[MINE] = 0; committed[s]++ };
+        d_step { word[INDEX(tail)] = blocks; open_blocks[MINE] = 0; committed[s]++ };
 #endif
         if
         :: atomic {
-            slot >= SENDERS -> /* the loan has its place; its cells are filled below */
-            loan_at = tail; loan_cells = cells; loan_tag = TAG(s, seq); seq++
+            slot >= SENDERS -> /* the loan has its place; its blocks are filled below */
+            loan_at = tail; loan_blocks = blocks; loan_tag = TAG(s, seq); seq++
           }
         :: atomic { slot < SENDERS -> i = 0 };
           do
-          :: d_step { i < cells -> data[INDEX(tail + i)] = TAG(s, seq); i++ }
+          :: d_step { i < blocks -> data[INDEX(tail + i)] = TAG(s, seq); i++ }
           :: atomic {
-              i == cells ->
+              i == blocks ->
               i = 0;
               seq++;
 #ifndef COMMIT_BEFORE_COPY
-              word[INDEX(tail)] = cells;
-              open_cells[MINE] = 0;
+              word[INDEX(tail)] = blocks;
+              open_blocks[MINE] = 0;
               committed[s]++;
 #endif
               break
@@ -294,29 +294,29 @@ again:    skip
       fi;
 #ifdef LOANS
       if
-      :: loan_cells != 0 && (slot < SENDERS || seq == MESSAGES(s)) -> /* Loan.commit() */
+      :: loan_blocks != 0 && (slot < SENDERS || seq == MESSAGES(s)) -> /* Loan.commit() */
         i = 0;
         do
-        :: d_step { i < loan_cells -> data[INDEX(loan_at + i)] = loan_tag; i++ }
+        :: d_step { i < loan_blocks -> data[INDEX(loan_at + i)] = loan_tag; i++ }
         :: atomic {
-            i == loan_cells ->
-            word[INDEX(loan_at)] = loan_cells; open_cells[SENDERS + s] = 0; committed[s]++;
-            i = 0; loan_at = 0; loan_cells = 0; loan_tag = 0;
+            i == loan_blocks ->
+            word[INDEX(loan_at)] = loan_blocks; open_blocks[SENDERS + s] = 0; committed[s]++;
+            i = 0; loan_at = 0; loan_blocks = 0; loan_tag = 0;
             break
           }
         od;
         wake(s);
-        jcells[SENDERS + s] = 0
-      :: loan_cells == 0 || !(slot < SENDERS || seq == MESSAGES(s))
+        claim_blocks[SENDERS + s] = 0
+      :: loan_blocks == 0 || !(slot < SENDERS || seq == MESSAGES(s))
       fi;
 #endif
-      d_step { cells = 0; tail = 0; armed = false; claimed = false; no_room = false }
+      d_step { blocks = 0; tail = 0; armed = false; claimed = false; no_room = false }
     :: atomic { seq == MESSAGES(s) -> seq = 0; limit = 0; slot = 0; break }
     od;
 
     /* Whether it closes now, or stays and says nothing more. */
     if
-    :: jcells[OWN] = 0;
+    :: claim_blocks[OWN] = 0;
       owner[OWN] = 0;
       d_step { left[s] = true; idle[s] = true }
     :: idle[s] = true
@@ -324,7 +324,7 @@ again:    skip
   } unless {
     d_step {
       !alive[s] ->
-      seq = 0; cells = 0; tail = 0; head = 0; limit = 0; slot = 0; i = 0; loan_at = 0; loan_cells = 0; loan_tag = 0;
+      seq = 0; blocks = 0; tail = 0; head = 0; limit = 0; slot = 0; i = 0; loan_at = 0; loan_blocks = 0; loan_tag = 0;
       armed = false; claimed = false; no_room = false
     }
   }
@@ -373,22 +373,22 @@ inline publish() {
 }
 
 /* #skip(): what is received, or padding, is given back. */
-inline give_back(cells) {
+inline give_back(blocks) {
 #ifdef HEAD_BEFORE_WORD
-  position = WRAP(position + cells);
+  position = WRAP(position + blocks);
   publish();
-  word[INDEX(position - cells)] = 0;
+  word[INDEX(position - blocks)] = 0;
 #else
 #ifdef RECEIVER_DIES
-  d_step { READ = WRAP(position + cells); received[from] = received[from] + counts };
+  d_step { READ = WRAP(position + blocks); received[from] = received[from] + counts };
 #endif
-  d_step { word[INDEX(position)] = 0; position = WRAP(position + cells) };
+  d_step { word[INDEX(position)] = 0; position = WRAP(position + blocks) };
   publish();
 #endif
 }
 
 /* Whether a living sender has noted a claim at the head: then a look at the gap finds nothing to skip. */
-#define HOLDS(slot) (owner[slot] != 0 && alive[owner[slot] - 1] && jcells[slot] != 0 && jposition[slot] == position)
+#define HOLDS(slot) (owner[slot] != 0 && alive[owner[slot] - 1] && claim_blocks[slot] != 0 && claim_position[slot] == position)
 #ifdef LOANS
 #define HELD (HOLDS(0) || HOLDS(1) || HOLDS(2))
 #else
@@ -404,7 +404,7 @@ bool has_gap;               /* the receiver waits by the clock, too */
 
 proctype Receiver() {
   short found;
-  byte ticket, i, tail, end, gap, from, journal;
+  byte ticket, i, tail, end, gap, from, recorded;
   bool wanted, got[2], last, hung_up, counts, trimmed;
 
 #ifdef RECEIVER_DIES
@@ -425,7 +425,7 @@ next:
   :: atomic {
       word[INDEX(position)] > 0 ->
       found = word[INDEX(position)];
-      assert(WRAP(TAIL - HEAD) <= CELLS && WRAP(TAIL - position) >= found); /* else it would report Corrupt */
+      assert(WRAP(TAIL - HEAD) <= BLOCKS && WRAP(TAIL - position) >= found); /* else it would report Corrupt */
 #ifdef HEAD_BEFORE_READING
       HEAD = WRAP(position + found);
 #endif
@@ -473,19 +473,19 @@ next:
   /* #giveMemoryBack(): an empty ring is claimed as a whole meanwhile. */
   if
   :: skip
-  :: d_step { TAIL == position && !trimmed -> trimmed = true; TAIL = WRAP(position + CELLS) };
-    d_step { word[0] = 0; word[CELLS - 1] = 0; data[0] = 0; data[CELLS - 1] = 0 };
-    position = WRAP(position + CELLS);
+  :: d_step { TAIL == position && !trimmed -> trimmed = true; TAIL = WRAP(position + BLOCKS) };
+    d_step { word[0] = 0; word[BLOCKS - 1] = 0; data[0] = 0; data[BLOCKS - 1] = 0 };
+    position = WRAP(position + BLOCKS);
     publish()
   fi;
 #endif
 
 #ifdef WARM
-  /* #goBack(): an empty ring goes on at its first cells. */
+  /* #goBack(): an empty ring goes on at its first blocks. */
   if
   :: skip
-  :: atomic { TAIL == position && INDEX(position) > 0 -> TAIL = WRAP(position + CELLS - INDEX(position)) };
-    position = WRAP(position + CELLS - INDEX(position));
+  :: atomic { TAIL == position && INDEX(position) > 0 -> TAIL = WRAP(position + BLOCKS - INDEX(position)) };
+    position = WRAP(position + BLOCKS - INDEX(position));
     publish()
   fi;
 #endif
@@ -549,19 +549,19 @@ recover: /* --- recover() --- */
   :: atomic { gap == 0 && end != tail -> tail = 0; end = 0; goto next }
   :: atomic { gap != 0 -> i = 0; tail = 0; end = 0 }
   fi;
-#ifndef NO_LOOK_AT_JOURNALS
+#ifndef NO_LOOK_AT_CLAIM_RECORDS
   do
-  :: atomic { i < SLOTS && !last -> journal = jcells[i] };
+  :: atomic { i < SLOTS && !last -> recorded = claim_blocks[i] };
     if
-    :: atomic { owner[i] != 0 && journal != 0 -> journal = WRAP(jposition[i] - position) };
+    :: atomic { owner[i] != 0 && recorded != 0 -> recorded = WRAP(claim_position[i] - position) };
       atomic {
         if
-        :: journal < gap && owner[i] != 0 && alive[owner[i] - 1] -> gap = journal
+        :: recorded < gap && owner[i] != 0 && alive[owner[i] - 1] -> gap = recorded
         :: else
         fi;
-        i++; journal = 0
+        i++; recorded = 0
       }
-    :: atomic { owner[i] == 0 || journal == 0 -> i++; journal = 0 }
+    :: atomic { owner[i] == 0 || recorded == 0 -> i++; recorded = 0 }
     fi
   :: atomic { i == SLOTS || last -> i = 0; break }
   od;
@@ -580,7 +580,7 @@ recover: /* --- recover() --- */
       i = 0;
       do /* only the dead are skipped */
       :: i < SLOTS ->
-        assert(!(open_cells[i] != 0 && alive[i & (SENDERS - 1)] && WRAP(open_position[i] - position) < gap));
+        assert(!(open_blocks[i] != 0 && alive[i & (SENDERS - 1)] && WRAP(open_position[i] - position) < gap));
         i++
       :: else -> break
       od;
@@ -602,7 +602,7 @@ done:
     d_step {
       receiver_killed ->
       receiver_killed = false;
-      found = 0; ticket = 0; i = 0; tail = 0; end = 0; gap = 0; from = 0; journal = 0; wanted = false;
+      found = 0; ticket = 0; i = 0; tail = 0; end = 0; gap = 0; from = 0; recorded = 0; wanted = false;
       got[0] = false; got[1] = false; has_gap = false; last = false; hung_up = false; counts = false
     };
     goto begin

@@ -1,7 +1,7 @@
 // Damages the memory of a ring in the ways that a hostile peer would choose.
 import {
-  O_CELLS,
-  O_POSITION,
+  CLAIM_BLOCKS,
+  CLAIM_POSITION,
   SLOT_WORDS,
   W_BELL,
   W_COMMIT,
@@ -19,11 +19,11 @@ import type { Random } from "./open_channel.ts";
 const NASTY = [0, 1, -1, 2, -2, 3, -3, 63, 64, 65, 1023, 1024, 1025, 65_536, -65_536, 65_537, 0x7fffffff, -0x80000000];
 
 /** Damages one place. */
-export function damage({ words, data, cells }: RingMemory, random: Random): void {
+export function damage({ words, data, blocks }: RingMemory, random: Random): void {
   const near = (word: number) => {
     // Close to where senders and receiver are at work.
     const at = Atomics.load(words, random.below(2) === 0 ? W_HEAD : W_TAIL) + random.below(8) - 2;
-    return word + (at & (cells - 1));
+    return word + (at & (blocks - 1));
   };
   switch (random.below(10)) {
     case 0:
@@ -34,7 +34,7 @@ export function damage({ words, data, cells }: RingMemory, random: Random): void
     case 3:
       return write(
         words,
-        W_SLOTS + random.below(4) * SLOT_WORDS + random.of([0, 1, 2, O_POSITION, O_CELLS, 6]),
+        W_SLOTS + random.below(4) * SLOT_WORDS + random.of([0, 1, 2, CLAIM_POSITION, CLAIM_BLOCKS, 6]),
         random,
       );
     case 4:
@@ -44,9 +44,9 @@ export function damage({ words, data, cells }: RingMemory, random: Random): void
     case 7:
       return write(words, near(W_COMMIT), random);
     case 8:
-      return write(words, W_COMMIT + random.below(cells), random);
+      return write(words, W_COMMIT + random.below(blocks), random);
     default:
-      data[(near(0) * 64 + random.below(64)) % (cells * 64)] = random.below(256);
+      data[(near(0) * 64 + random.below(64)) % (blocks * 64)] = random.below(256);
   }
 }
 

@@ -2,8 +2,8 @@
 import { createChannel } from "../../channel/ring/handle.ts";
 import { IpcReceiver } from "../../channel/endpoint/receiver.ts";
 import type { RingMemory } from "../../channel/ring/memory.ts";
-import { RingReceiver } from "../../channel/ring/consumer.ts";
-import { RingSender } from "../../channel/ring/producer.ts";
+import { RingConsumer } from "../../channel/ring/consumer.ts";
+import { RingProducer } from "../../channel/ring/producer.ts";
 import { IpcSender } from "../../channel/endpoint/sender.ts";
 import { SenderPort } from "../../channel/endpoint/sender_port.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
@@ -12,7 +12,7 @@ import type { IpcFd } from "../../ffi/file/fd.ts";
 export interface OpenChannel<T> {
   readonly sender: IpcSender<T>;
   readonly receiver: IpcReceiver<T>;
-  readonly ring: RingSender;
+  readonly ring: RingProducer;
   /** What the sender sends by; `retain()` it for another. */
   readonly port: SenderPort;
   readonly memory: RingMemory;
@@ -28,12 +28,12 @@ export interface OpenChannel<T> {
 /** A channel whose memory and descriptors the test can damage. */
 export function openChannel<T>(capacity = 65_536): OpenChannel<T> {
   const parts = createChannel(capacity);
-  const bell = parts.ring.clone(), listen = parts.listen.clone(), socket = parts.sendDescriptors.clone();
+  const bell = parts.senderBell.clone(), listen = parts.receiverBell.clone(), socket = parts.senderSocket.clone();
   const memory = parts.memory.retain();
-  const ring = RingSender.create(parts.memory, parts.ring, parts.sendDescriptors);
+  const ring = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket);
   const port = SenderPort.of(ring);
   const sender = new IpcSender<T>(port);
-  const receiver = new IpcReceiver<T>(RingReceiver.create(parts.memory, parts.listen, parts.receiveDescriptors));
+  const receiver = new IpcReceiver<T>(RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket));
   return {
     sender,
     receiver,

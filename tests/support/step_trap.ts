@@ -3,7 +3,7 @@ import { setStepHook } from "../../base/step_hook.ts";
 import { self } from "./actor.ts";
 
 /** The steps of sending, in their order. */
-export const STEPS = ["journaled", "claimed", "descriptors-sent", "copied", "committed", "ringing"] as const;
+export const STEPS = ["recorded", "claimed", "descriptors-sent", "copied", "committed", "ringing"] as const;
 
 /** A moment in the life of a sender. */
 export interface Trap {
