@@ -16,7 +16,8 @@ import { createGuard, type IpcArcGuard, isHeld } from "./guard.ts";
 import { holdOf } from "./hold.ts";
 import { fingerprint, type Layout, type PodLayout, podLayout } from "./layout/layout.ts";
 import { isScalar } from "./layout/scalar.ts";
-import { createSegment, openSegment, type SegmentFile } from "./segment/file.ts";
+import { createSegment } from "./segment/create.ts";
+import { openSegment, type SegmentFile } from "./segment/file.ts";
 import {
   alignUp,
   BUFFER_OFFSET,

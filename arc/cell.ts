@@ -1,7 +1,7 @@
 // One cell as one isolate sees it, however many IpcArc objects the isolate has for it: the mapped memory, who holds the
 // lock here, who waits for it and who watches.
 import { IpcError } from "../base/error.ts";
-import { libc } from "../ffi/libc/libc.ts";
+import { pauseSync } from "../ffi/event/pause.ts";
 import { ownThread } from "../ffi/process/liveness.ts";
 import { OpenThing } from "../ffi/process/open_things.ts";
 import type { Mapping } from "../ffi/memory/mapping.ts";
@@ -220,7 +220,6 @@ export class Cell extends OpenThing {
   /** Lets a waiter through that has waited long. Returns what is left of the time. */
   #giveWay(timeout: number): number {
     // Waiters that are woken through an event loop always come too late for a lock that is taken again at once.
-    const { c } = libc();
     const starving = Atomics.load(this.words, STARVING);
     if (starving === 0 || starving === this.bells.own + 1 || timeout === 0) return timeout;
     const start = performance.now();
@@ -231,7 +230,7 @@ export class Cell extends OpenThing {
         Atomics.compareExchange(this.words, STARVING, starving, 0);
         break;
       }
-      c.poll(NO_FDS, 0n, 1);
+      pauseSync(1);
     }
     return Math.max(0, timeout - (performance.now() - start));
   }
@@ -378,5 +377,3 @@ export class Cell extends OpenThing {
     }
   }
 }
-
-const NO_FDS = new Uint8Array(8);

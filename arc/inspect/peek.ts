@@ -3,11 +3,10 @@ import { decodeCbor } from "../../cbor/mod.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import type { FileStatus } from "../../ffi/file/file_status.ts";
-import { O_RDONLY } from "../../ffi/libc/platform.ts";
 import { readAt } from "../../ffi/file/read_at.ts";
 import { type ReadLayout, readLayout } from "../layout/text.ts";
 import { type CellInfo, describeCell } from "./registry.ts";
-import { checkHeader, openCellFile, readHeader } from "../segment/file.ts";
+import { checkHeader, openCellFile, readHeader } from "../segment/cell_file.ts";
 import {
   BELLS_IN_USE,
   BUFFER_OFFSET,
@@ -75,7 +74,7 @@ export class CellPeek implements Disposable {
    */
   static open(name: string): CellPeek | undefined {
     const what = `Cannot look at the cell "${name}"`;
-    const found = openCellFile(name, what, O_RDONLY);
+    const found = openCellFile(name, what, "read");
     return found && new CellPeek(name, what, found.fd, found.status);
   }
 

@@ -3,13 +3,14 @@ import { listDirectory } from "../../ffi/file/directory.ts";
 import { type FileStatus, fileStatus } from "../../ffi/file/file_status.ts";
 import { lockHolders } from "../../ffi/file/lock_holders.ts";
 import { processOfThread } from "../../ffi/process/liveness.ts";
-import { O_RDONLY } from "../../ffi/libc/platform.ts";
 import { readAt } from "../../ffi/file/read_at.ts";
-import { FUTEX_OWNER_DIED, FUTEX_TID_MASK } from "../../ffi/memory/robust_mutex.ts";
+import { mutexOwner } from "../../ffi/memory/robust_mutex.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
-import { BELL_PREFIX, CELL_PREFIX, SHM_FOLDER } from "../segment/cell_name.ts";
+import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
+import { BELL_PREFIX, CELL_PREFIX } from "../segment/cell_name.ts";
 import { countOthers } from "../../ffi/file/presence.ts";
-import { checkHeader, openCellFile, readHeader, removeByForce, removeDead } from "../segment/file.ts";
+import { checkHeader, openCellFile, readHeader } from "../segment/cell_file.ts";
+import { removeByForce, removeDead } from "../segment/remove.ts";
 import {
   CAPACITY,
   COUNTER,
@@ -65,7 +66,7 @@ export function listCells(): CellInfo[] {
 }
 
 function cellNames(): string[] {
-  return listDirectory(SHM_FOLDER)
+  return listDirectory(SHARED_FOLDER)
     .filter((file) => file.startsWith(CELL_PREFIX) && file.length > CELL_PREFIX.length)
     .map((file) => file.slice(CELL_PREFIX.length))
     .sort();
@@ -75,7 +76,7 @@ function cellNames(): string[] {
 export function cellInfo(name: string): CellInfo | undefined {
   let found;
   try {
-    found = openCellFile(name, `Cannot look at the cell "${name}"`, O_RDONLY);
+    found = openCellFile(name, `Cannot look at the cell "${name}"`, "read");
   } catch {
     return undefined; // not a cell, or not ours
   }
@@ -101,8 +102,8 @@ export function describeCell(name: string, fd: number, status: FileStatus): Cell
     capacity: header[CAPACITY]!,
     length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
     holders,
-    locked: lockOwner(header) !== undefined,
-    lockedBy: processOfThread(lockOwner(header) ?? 0, header[NAMESPACE]!, holders, references),
+    locked: mutexOwner(header[MUTEX_OFFSET >> 2]!) !== undefined,
+    lockedBy: processOfThread(mutexOwner(header[MUTEX_OFFSET >> 2]!) ?? 0, header[NAMESPACE]!, holders, references),
     references,
     stale: holders.length === 0 && references === 0,
     damage: damageOf(fd, status),
@@ -122,13 +123,6 @@ function damageOf(fd: number, status: FileStatus): string | undefined {
 function readText(fd: number, offset: number, length: number, size: number): string {
   if (offset <= 0 || length <= 0 || length > 1 << 16 || offset + length > size) return "";
   return new TextDecoder().decode(readAt(fd, offset, length));
-}
-
-/** The thread that has the lock, by its number in its own PID namespace; `undefined` if none has. */
-function lockOwner(header: Int32Array): number | undefined {
-  const word = header[MUTEX_OFFSET >> 2]!;
-  const tid = word & FUTEX_TID_MASK;
-  return tid === 0 || (word & FUTEX_OWNER_DIED) !== 0 ? undefined : tid;
 }
 
 /** What became of the cells whose holders are all dead, and of what else they left. */
@@ -166,15 +160,15 @@ export function removeStaleCells(): string[] {
 
 function removeOrphanBells(): void {
   // In this order: a bell whose cell is made after the look at the cells is not in the list of bells.
-  const bells = listDirectory(SHM_FOLDER).filter((file) => file.startsWith(BELL_PREFIX));
+  const bells = listDirectory(SHARED_FOLDER).filter((file) => file.startsWith(BELL_PREFIX));
   if (bells.length === 0) return;
   const inodes = new Set(
-    cellNames().map((name) => fileStatus(`${SHM_FOLDER}/${CELL_PREFIX}${name}`)?.inode.toString(16)),
+    cellNames().map((name) => fileStatus(`${SHARED_FOLDER}/${CELL_PREFIX}${name}`)?.inode.toString(16)),
   );
   for (const bell of bells) {
     const inode = bell.slice(BELL_PREFIX.length).split(".")[0];
     // Another user's stays: nobody looks at it, and its owner, or root, removes it.
-    if (!inodes.has(inode)) unlinkFile(`${SHM_FOLDER}/${bell}`);
+    if (!inodes.has(inode)) unlinkFile(`${SHARED_FOLDER}/${bell}`);
   }
 }
 

@@ -2,17 +2,15 @@
 //
 // An isolate takes one bell when it first has to wait. The FIFO lies beside the cell, so that it works wherever the cell
 // does: across containers and users, in C and Python. The event loop reads it, without a thread.
-import { BellListener, ringBell } from "../../ffi/event/doorbell.ts";
+import { BellListener, hasListener, ringBell } from "../../ffi/event/doorbell.ts";
+import { createNamedBell, ringByName } from "../../ffi/event/named_bell.ts";
 import { listDirectory } from "../../ffi/file/directory.ts";
-import { IpcFd } from "../../ffi/file/fd.ts";
-import { fileStatus } from "../../ffi/file/file_status.ts";
-import { cString, libc } from "../../ffi/libc/libc.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
 import { isAlive, ownThread } from "../../ffi/process/liveness.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR, O_WRONLY } from "../../ffi/libc/platform.ts";
-import { pollUntil } from "../../ffi/event/poll.ts";
 import type { Trusted } from "../../ffi/file/trust.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
-import { BELL_PREFIX, bellPath, SHM_FOLDER } from "./cell_name.ts";
+import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
+import { BELL_PREFIX, bellPath } from "./cell_name.ts";
 import {
   BELL_COUNT,
   BELL_TABLE,
@@ -94,7 +92,7 @@ export class Bells {
     if (this.#own >= 0) return true;
     if (this.#refused) return false;
     const bell = this.#claim();
-    const fd = bell < 0 ? undefined : this.#makeFifo(bell);
+    const fd = bell < 0 ? undefined : createNamedBell(bellPath(this.#inode, bell), this.#mode, this.#trusted);
     if (fd === undefined) {
       if (bell >= 0) Atomics.store(this.#words, this.#at(bell, OWNER), 0);
       this.#refused = true;
@@ -133,28 +131,6 @@ export class Bells {
       Atomics.compareExchange(words, BELLS_IN_USE, used, bell + 1);
     }
     return bell;
-  }
-
-  #makeFifo(bell: number): IpcFd | undefined {
-    const { c, platform } = libc();
-    const path = bellPath(this.#inode, bell), name = cString(path);
-    unlinkFile(path); // left by a dead owner; another user's stays
-    const made = c.mkfifo(name, 0o600) === 0;
-    // For writing, too: with an end of its own open, the reader sees no end of file when a ringer leaves.
-    const number = c.open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
-    if (number < 0) {
-      if (made) unlinkFile(path);
-      return undefined;
-    }
-    const fd = new IpcFd(number);
-    const status = fileStatus(number);
-    if (status?.pipe !== true || this.#trusted.refusal(status, path) !== undefined) {
-      fd.close();
-      return undefined;
-    }
-    // Who may write to the cell may ring. Without it they cannot, and this isolate is not rung by them: it looks by itself.
-    if (made) c.fchmod(number, this.#mode), this.#trusted.tryToGive(number);
-    return fd;
   }
 
   /** A number that is lower than what later callers get, in all processes. */
@@ -227,16 +203,8 @@ export class Bells {
       known.close();
       this.#ringing.delete(bell);
     }
-    const { c, platform } = libc();
-    const path = cString(bellPath(this.#inode, bell));
-    const fd = c.open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
-    if (fd < 0) return false; // nobody reads: ENXIO
-    const opened = new IpcFd(fd);
-    // Anybody may have put something else there, and it is about to be written to.
-    if (fileStatus(fd)?.pipe !== true || !ringBell(fd)) {
-      opened.close();
-      return false;
-    }
+    const opened = ringByName(bellPath(this.#inode, bell));
+    if (opened === undefined) return false;
     this.#keep(bell, opened);
     return true;
   }
@@ -245,8 +213,7 @@ export class Bells {
   #keep(bell: number, opened: IpcFd): void {
     if (this.#ringing.size >= LOOKED_THROUGH) {
       for (const [other, fd] of this.#ringing) {
-        // Nobody has its other end: an error that is there whatever is asked for.
-        if (pollUntil(fd.fd, 0, 0) !== 0 || this.#ringing.size >= KEPT) {
+        if (!hasListener(fd.fd) || this.#ringing.size >= KEPT) {
           fd.close();
           this.#ringing.delete(other);
         }
@@ -274,9 +241,9 @@ export class Bells {
 /** Removes what the dead left of a cell whose file nobody holds any more. Before the cell itself: then nothing is lost
  * if this process dies in between. */
 export function removeBells(inode: bigint): void {
-  const beginning = bellPath(inode, 0).slice(SHM_FOLDER.length + 1, -1);
-  for (const name of listDirectory(SHM_FOLDER)) {
+  const beginning = bellPath(inode, 0).slice(SHARED_FOLDER.length + 1, -1);
+  for (const name of listDirectory(SHARED_FOLDER)) {
     // Those of another user stay, and are used again, or removed by who may.
-    if (name.startsWith(BELL_PREFIX) && name.startsWith(beginning)) unlinkFile(`${SHM_FOLDER}/${name}`);
+    if (name.startsWith(BELL_PREFIX) && name.startsWith(beginning)) unlinkFile(`${SHARED_FOLDER}/${name}`);
   }
 }

@@ -1,7 +1,5 @@
 // Names of cells, and the files in shared memory that they stand for.
-
-/** Where POSIX shared memory lives on Linux. */
-export const SHM_FOLDER = "/dev/shm";
+import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
 
 /** What the files of cells begin with; the rest is the name. */
 export const CELL_PREFIX = "isthmus.";
@@ -28,10 +26,10 @@ export function cellPath(name: string): string {
   if (length === 0 || name.includes("/") || name.includes("\0") || !name.isWellFormed()) {
     throw new TypeError(`Cannot use ${JSON.stringify(name)} as a name: ${rule}`);
   }
-  return `${SHM_FOLDER}/${CELL_PREFIX}${name}`;
+  return `${SHARED_FOLDER}/${CELL_PREFIX}${name}`;
 }
 
 /** The FIFO of one doorbell of a cell. The file's number, not its name, so that no name of a cell can collide. */
 export function bellPath(inode: bigint, bell: number): string {
-  return `${SHM_FOLDER}/${BELL_PREFIX}${inode.toString(16)}.${bell}`;
+  return `${SHARED_FOLDER}/${BELL_PREFIX}${inode.toString(16)}.${bell}`;
 }

@@ -3,8 +3,8 @@
 // A writer fills the place that is not current and switches by one store, so that whoever dies while writing leaves the
 // last value untouched. A reader copies without a lock and then looks whether a writer has come round to its place.
 import { IpcError } from "../../base/error.ts";
-import { libc } from "../../ffi/libc/libc.ts";
 import { step } from "../../base/step_hook.ts";
+import { sameBytes } from "../../ffi/memory/compare.ts";
 import type { Mapping } from "../../ffi/memory/mapping.ts";
 import { fence } from "../../base/fence.ts";
 import type { NumericArray, ScalarLayout } from "../layout/scalar.ts";
@@ -124,8 +124,7 @@ export class ValueStore {
     const place = this.currentPlace;
     if (this.#words[LENGTHS + place] !== bytes.length) return false;
     const start = this.offset + place * this.stride;
-    const { c } = libc();
-    return c.memcmp(this.#bytes.subarray(start, start + bytes.length), bytes, BigInt(bytes.length)) === 0;
+    return sameBytes(this.#bytes.subarray(start, start + bytes.length), bytes);
   }
 
   /** Whether the current value was written by this library's encoder, which writes equal values as equal bytes. */

@@ -52,6 +52,12 @@ export function mutexMark(): number {
   return GLIBC | libc().platform.mutexSize << 8;
 }
 
+/** The thread that holds a mutex, by its first word and in its own PID namespace's numbers; `undefined` if none does. */
+export function mutexOwner(word: number): number | undefined {
+  const tid = word & FUTEX_TID_MASK;
+  return tid === 0 || (word & FUTEX_OWNER_DIED) !== 0 ? undefined : tid;
+}
+
 /**
  * A mutex at an address. Lock and unlock it on the isolate's own thread, always: to the kernel the owner is a thread,
  * so a lock taken by a `nonblocking` FFI call would belong to a thread of the pool. One object a thread and mutex: it knows
