@@ -78,8 +78,7 @@ function readBody(
 ): Uint8Array<ArrayBuffer> | undefined {
   let reader = ring.takeUnread(slot, counter, length);
   if (reader === undefined) {
-    ring.admit(length);
-    reader = new MemoryFileReader(file, length);
+    reader = new MemoryFileReader(file, length, (length) => ring.admit(length));
   }
   const body = reader.read(file, ring.readUntil);
   if (body === undefined) ring.keepUnread(reader, slot, counter, length);

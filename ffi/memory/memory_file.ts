@@ -62,15 +62,17 @@ export class MemoryFileReader {
    *
    * @param fd The file; stays the caller's.
    * @param length Bytes that it must hold, neither more nor less.
+   * @param admit Throws if so many are too many. Asked about a length that the file has: one that it does not have is damage.
    * @throws {IpcError} `Incompatible` if it is no sealed memory file; `Corrupt` if it has another length, or claims bytes
    * that nobody ever wrote.
    * @throws {RangeError} If there is no memory for as many.
    */
-  constructor(fd: number, length: number) {
+  constructor(fd: number, length: number, admit: (length: number) => void) {
     const size = checkSeals(fd, FINAL);
     if (size !== length) {
       throw new IpcError("Corrupt", `Cannot receive a message of ${length} bytes: its memory holds ${size}`);
     }
+    admit(length);
     // What was written takes memory at the peer's side. A sparse file would take it here alone.
     if (length > SMALL && memoryOf(fd) < length) {
       throw new IpcError(
