@@ -2,7 +2,8 @@
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import type { FileStatus } from "../../ffi/file/file_status.ts";
-import { type Access, openRegularFile } from "../../ffi/file/named_file.ts";
+import { openRegularFile } from "../../ffi/file/named_file.ts";
+import type { Access } from "../../ffi/file/open.ts";
 import { readWordsAt } from "../../ffi/file/read_at.ts";
 import { mutexMark } from "../../ffi/memory/robust_mutex.ts";
 import { cellPath } from "./cell_name.ts";

@@ -9,7 +9,7 @@ import { pauseSync } from "../../ffi/event/pause.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { tryLockFile } from "../../ffi/file/file_lock.ts";
 import { type FileStatus, fileStatus, isSameFile } from "../../ffi/file/file_status.ts";
-import { reopen } from "../../ffi/file/named_file.ts";
+import { reopen } from "../../ffi/file/open.ts";
 import { closeForDeadThreads, countOthers, join } from "../../ffi/file/presence.ts";
 import type { Trusted } from "../../ffi/file/trust.ts";
 import { Mapping } from "../../ffi/memory/mapping.ts";

@@ -15,7 +15,7 @@
 // the byte of the ring's file that has the slot's number, by an open file description of its own, from before it counts
 // as the owner until it has said that it does not hold it any more. The kernel drops it when the owner dies.
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import { isByteLocked, tryLockByte, unlockByte } from "../../ffi/file/file_lock.ts";
+import { isPlaceTaken, leavePlace, tryTakePlace } from "../../ffi/file/file_lock.ts";
 import { isAlive, ownPid, ownThread } from "../../ffi/process/liveness.ts";
 import { ID_LOCK, ID_NAMESPACE, ID_PID, ID_START, ID_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
 
@@ -60,7 +60,7 @@ export function claimIdentity(
   // Looked at under the lock: an owner that said it holds it is dead. Without it, it may just be coming back.
   const owner = asPairs(words, at);
   if (!swapIn(owner, words, at, takeOver, lock !== undefined)) {
-    if (lock !== undefined) unlockByte(lock.fd, byteOf(at));
+    if (lock !== undefined) leavePlace(lock.fd, byteOf(at));
     return false;
   }
   const { tid, start, namespace } = ownThread();
@@ -74,7 +74,7 @@ export function claimIdentity(
 
 function tryLock(lock: IpcFd, at: number): boolean {
   try {
-    return tryLockByte(lock.fd, byteOf(at));
+    return tryTakePlace(lock.fd, byteOf(at));
   } catch {
     return false; // a file system without locks
   }
@@ -108,7 +108,7 @@ function asPairs(words: Int32Array<ArrayBuffer>, at: number): BigInt64Array<Arra
 export function isIdentityAlive(words: Int32Array<ArrayBuffer>, at: number, file: IpcFd): boolean {
   pairAsOne[0] = Atomics.load(asPairs(words, at), 0);
   const tid = pair[ID_TID]!, start = pair[ID_START]!;
-  return tid !== 0 && lives(words, at, tid, start, () => isByteLocked(file.fd, byteOf(at)));
+  return tid !== 0 && lives(words, at, tid, start, () => isPlaceTaken(file.fd, byteOf(at)));
 }
 
 /** @param locked Whether the lock is somebody's; asked if the owner said that it is the owner's. */
@@ -143,7 +143,7 @@ export function lockIdentity(words: Int32Array<ArrayBuffer>, at: number, lock: I
 export function clearIdentity(words: Int32Array<ArrayBuffer>, at: number, lock?: IpcFd): void {
   if (lock !== undefined && words[at + ID_LOCK] !== 0) {
     Atomics.store(words, at + ID_LOCK, 0); // first: whoever says that it holds the lock, and does not, is dead
-    unlockByte(lock.fd, byteOf(at));
+    leavePlace(lock.fd, byteOf(at));
   }
   words[at + ID_START] = 0;
   words[at + ID_NAMESPACE] = 0;

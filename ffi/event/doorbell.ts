@@ -9,6 +9,7 @@ import { turned } from "../../base/event_loop.ts";
 import { IpcFd } from "../file/fd.ts";
 import { closeForeign } from "../file/foreign_fd.ts";
 import { fileStatus } from "../file/file_status.ts";
+import { tryReopen } from "../file/open.ts";
 import { check, cString, libc } from "../libc/libc.ts";
 import {
   EAGAIN,
@@ -96,8 +97,8 @@ export function bellToGive(fd: IpcFd): IpcFd {
 
 /** Another open file for a pipe; `undefined` if nobody listens any more, without /proc, or for another user's pipe. */
 function openedAnew(fd: IpcFd, flags: number): IpcFd | undefined {
-  const own = libc().c.open(cString(`/proc/self/fd/${fd.fd}`), flags | O_NONBLOCK | O_CLOEXEC, 0);
-  return own < 0 ? undefined : new IpcFd(own);
+  const own = tryReopen(fd.fd, flags === O_WRONLY ? "write" : "read");
+  return typeof own === "number" ? undefined : own;
 }
 
 const ONE_BYTE = new Uint8Array([1]);

@@ -1,38 +1,57 @@
-// A doorbell with a name, for those who share no descriptor: a FIFO that its listener makes, and that ringers open.
-import { cString, libc } from "../libc/libc.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR, O_WRONLY } from "../libc/platform.ts";
-import { IpcFd } from "../file/fd.ts";
-import { fileStatus } from "../file/file_status.ts";
+// Doorbells that have a path: FIFOs, made by who needs them, whatever the umask says.
 import type { Trusted } from "../file/trust.ts";
+import type { IpcFd } from "../file/fd.ts";
+import { fileStatus } from "../file/file_status.ts";
+import { openIfThere, tryOpenFile } from "../file/open.ts";
+import { setMode } from "../file/named_file.ts";
 import { unlinkFile } from "../file/unlink.ts";
+import { check, cString, libc } from "../libc/libc.ts";
+import { EEXIST } from "../libc/platform.ts";
 import { ringBell } from "./doorbell.ts";
 
 /**
- * Makes a doorbell at a path, in the place of one that a dead listener left. Another user's cannot be removed, and is used
- * again if that user is trusted.
+ * Makes a doorbell at a path, unless something is there already.
  *
- * @param mode Permission bits: who may write to it may ring.
- * @returns The listening end; `undefined` if there can be none.
+ * @param mode Permission bits.
+ * @param trusted Whose group it is given to.
+ * @param what What was tried, for the message of an error.
+ */
+export function makeNamedBell(path: string, mode: number, trusted: Trusted, what: string): void {
+  const { c, errnoCell } = libc();
+  const name = cString(path);
+  const made = c.mkfifo(name, 0o600);
+  const errno = errnoCell[0]!;
+  if (made < 0 && errno === EEXIST) return;
+  check(made, errno, "mkfifo", what);
+  using fd = openIfThere(path, { access: "read-write" }, () => what);
+  if (fd === undefined) return; // removed by another, and looked for again
+  trusted.give(fd.fd, what);
+  setMode(fd.fd, mode, what);
+}
+
+/**
+ * Makes a doorbell at a path in the place of what a dead owner left there, and opens both its ends, so that who listens
+ * sees no end of file when a ringer leaves.
+ *
+ * @param mode Permission bits. Where they cannot be set the bell is the owner's alone.
+ * @param trusted Whose doorbell is used, if another user's cannot be removed.
+ * @returns `undefined` where it cannot be had.
  */
 export function createNamedBell(path: string, mode: number, trusted: Trusted): IpcFd | undefined {
-  const { c, platform } = libc();
-  const name = cString(path);
-  unlinkFile(path); // left by a dead owner; another user's stays
-  const made = c.mkfifo(name, 0o600) === 0;
-  // For writing, too: with an end of its own open, the reader sees no end of file when a ringer leaves.
-  const number = c.open(name, O_RDWR | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
-  if (number < 0) {
+  unlinkFile(path); // another user's stays
+  const made = libc().c.mkfifo(cString(path), 0o600) === 0;
+  const fd = tryOpenFile(path, { access: "read-write" });
+  if (fd === undefined) {
     if (made) unlinkFile(path);
     return undefined;
   }
-  const fd = new IpcFd(number);
-  const status = fileStatus(number);
+  const status = fileStatus(fd.fd);
   if (status?.pipe !== true || trusted.refusal(status, path) !== undefined) {
     fd.close();
     return undefined;
   }
-  // Without it others cannot ring, and the listener looks by itself.
-  if (made) c.fchmod(number, mode), trusted.tryToGive(number);
+  // Who may write to what the bell belongs to may ring. Without it they cannot, and who waits has to look by itself.
+  if (made) libc().c.fchmod(fd.fd, mode), trusted.tryToGive(fd.fd);
   return fd;
 }
 
@@ -42,12 +61,10 @@ export function createNamedBell(path: string, mode: number, trusted: Trusted): I
  * @returns The ringing end, for the next time; `undefined` if nobody listens.
  */
 export function ringByName(path: string): IpcFd | undefined {
-  const { c, platform } = libc();
-  const number = c.open(cString(path), O_WRONLY | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
-  if (number < 0) return undefined; // nobody reads: ENXIO
-  const fd = new IpcFd(number);
+  const fd = tryOpenFile(path, { access: "write" });
+  if (fd === undefined) return undefined;
   // Anybody may have put something else there, and it is about to be written to.
-  if (fileStatus(number)?.pipe === true && ringBell(number)) return fd;
+  if (fileStatus(fd.fd)?.pipe === true && ringBell(fd.fd)) return fd;
   fd.close();
   return undefined;
 }

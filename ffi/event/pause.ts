@@ -1,9 +1,12 @@
-// Blocking the thread for a moment, where nothing tells when another process has gone on.
+// Giving the processor away.
 import { libc } from "../libc/libc.ts";
-
-const NO_FDS = new Uint8Array(8);
 
 /** Blocks the thread for some milliseconds, or less if a signal comes. */
 export function pauseSync(milliseconds: number): void {
-  libc().c.poll(NO_FDS, 0n, milliseconds);
+  libc().c.usleep(Math.ceil(milliseconds * 1000));
+}
+
+/** Lets other threads run that wait for this processor, if there are any. */
+export function yieldProcessor(): void {
+  libc().c.sched_yield();
 }

@@ -1,7 +1,9 @@
 // Advisory locks that belong to an open file description: the kernel drops them when its last descriptor is closed,
 // also after SIGKILL, and two descriptions of one process count as two owners.
-import { IpcFd } from "./fd.ts";
-import { cString, libc, systemError } from "../libc/libc.ts";
+//
+// A file as a whole is locked by `flock`. A place of a file, a number that stands for one holder, is a byte locked by
+// `fcntl`: places can be counted, and the byte need not exist.
+import { libc, systemError } from "../libc/libc.ts";
 import {
   EACCES,
   EAGAIN,
@@ -15,11 +17,11 @@ import {
   LOCK_EX,
   LOCK_NB,
   LOCK_SH,
-  O_CLOEXEC,
-  O_RDWR,
   SEEK_SET,
 } from "../libc/platform.ts";
 import { FLOCK } from "../libc/structs.ts";
+import type { IpcFd } from "./fd.ts";
+import { tryReopen } from "./open.ts";
 
 /** Takes the whole file, shared or alone, or says at once that it cannot. A lock held before is given up either way. */
 export function tryLockFile(fd: number, mode: "shared" | "alone"): boolean {
@@ -43,47 +45,31 @@ function setRequest(start: number, length: number, type: number = F_WRLCK): void
   request.setInt32(FLOCK.l_pid, 0, true); // must be 0 for this kind of lock
 }
 
-/** Takes one byte of a file alone, or says at once that somebody else has it. The byte need not exist. */
-export function tryLockByte(fd: number, position: number): boolean {
+/** Takes one place of a file alone, or says at once that somebody else has it. */
+export function tryTakePlace(fd: number, place: number): boolean {
   const { c, errnoCell } = libc();
-  setRequest(position, 1);
+  setRequest(place, 1);
   if (c.fcntl_lock(fd, F_OFD_SETLK, requestBytes) === 0) return true;
   const errno = errnoCell[0]!;
   if (errno === EAGAIN || errno === EACCES) return false;
   throw systemError("Cannot lock a byte of a file", "fcntl", errno);
 }
 
-/** Gives a byte back. */
-export function unlockByte(fd: number, position: number): void {
-  setRequest(position, 1, F_UNLCK);
+/** Gives a place back. */
+export function leavePlace(fd: number, place: number): void {
+  setRequest(place, 1, F_UNLCK);
   libc().c.fcntl_lock(fd, F_OFD_SETLK, requestBytes);
 }
 
-/** Whether another description than that of `fd` has taken a byte. `true` if it cannot be told. */
-export function isByteLocked(fd: number, position: number): boolean {
-  setRequest(position, 1);
+/** Whether another description than that of `fd` has taken a place. `true` if it cannot be told. */
+export function isPlaceTaken(fd: number, place: number): boolean {
+  setRequest(place, 1);
   if (libc().c.fcntl_lock(fd, F_OFD_GETLK, requestBytes) < 0) return true;
   return request.getInt16(FLOCK.l_type, true) !== F_UNLCK;
 }
 
-/**
- * Opens a file once more, for locks that belong to nobody else: a descriptor that came from a process, or went to one,
- * stands for the same description there.
- *
- * @returns `undefined` where the system does not let it be opened anew.
- * @throws {IpcError} `System` if the descriptor table is full.
- */
-export function ownDescription(fd: number): IpcFd | undefined {
-  const { c, errnoCell } = libc();
-  const own = c.open(cString(`/proc/self/fd/${fd}`), O_RDWR | O_CLOEXEC, 0);
-  const errno = errnoCell[0]!;
-  if (own >= 0) return new IpcFd(own);
-  if (errno === EMFILE || errno === ENFILE) throw systemError("Cannot open a file anew", "open", errno);
-  return undefined;
-}
-
-/** How many bytes of a range others have taken with {@linkcode tryLockByte}, not counting `fd` itself. */
-export function countLockedBytes(fd: number, start: number, end: number): number {
+/** How many places of a range others have taken with {@linkcode tryTakePlace}, not counting `fd` itself. */
+export function countPlacesTaken(fd: number, start: number, end: number): number {
   if (start >= end) return 0;
   const { c, errnoCell } = libc();
   setRequest(start, end - start);
@@ -94,5 +80,18 @@ export function countLockedBytes(fd: number, start: number, end: number): number
   // The kernel names one lock of the range, not the first: the rest lies on both sides of it.
   const found = Number(request.getBigInt64(FLOCK.l_start, true));
   const length = Number(request.getBigInt64(FLOCK.l_len, true)) || end - found;
-  return 1 + countLockedBytes(fd, start, found) + countLockedBytes(fd, found + length, end);
+  return 1 + countPlacesTaken(fd, start, found) + countPlacesTaken(fd, found + length, end);
+}
+
+/**
+ * Opens a file once more, for places that belong to nobody else: see {@linkcode tryReopen}.
+ *
+ * @returns `undefined` where the system does not let it be opened anew.
+ * @throws {IpcError} `System` if the descriptor table is full.
+ */
+export function ownDescription(fd: number): IpcFd | undefined {
+  const own = tryReopen(fd, "read-write");
+  if (typeof own !== "number") return own;
+  if (own === -EMFILE || own === -ENFILE) throw systemError("Cannot open a file anew", "open", -own);
+  return undefined;
 }

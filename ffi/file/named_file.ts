@@ -11,33 +11,45 @@ import {
   EISDIR,
   ELOOP,
   ENOENT,
-  ENOSPC,
   ENXIO,
   O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDONLY,
   O_RDWR,
 } from "../libc/platform.ts";
 import { allocate } from "../memory/mapping.ts";
+import { isOutOfRoom, outOfRoom } from "../memory/shortage.ts";
 import { IpcFd } from "./fd.ts";
 import { type FileStatus, fileStatus } from "./file_status.ts";
+import { type Access, openIfThere } from "./open.ts";
 import { userText } from "./trust.ts";
 
 /** The folder of shared memory that has names. */
 export const SHARED_FOLDER = "/dev/shm";
 
-/** What a file is opened for. */
-export type Access = "read" | "read-write";
-
 /**
  * A new file in a folder, without a name, for this user alone.
  *
  * @param what Begins the messages of errors.
+ * @param needed The same where the folder is there: with what it must be able to do.
+ * @throws {IpcError} `NotFound` if there is no such folder, `Permission`, or `System`.
  */
-export function createUnnamed(folder: string, what: string): IpcFd {
+export function createUnnamed(folder: string, what: string, needed = what): IpcFd {
   const { c, errnoCell, platform } = libc();
-  const number = c.open(cString(folder), platform.O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
-  return new IpcFd(check(number, errnoCell[0]!, "open", what));
+  const name = cString(folder);
+  const fd = c.open(name, platform.O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
+  const errno = errnoCell[0]!;
+  if (fd >= 0) return new IpcFd(fd);
+  if (errno !== ENOENT) throw systemError(needed, "open", errno);
+  throw new IpcError("NotFound", `${what}: its folder does not exist; make it first, or use another`, {
+    errno,
+    syscall: "open",
+  });
+}
+
+/** Sets the length of an open file: what is new reads as zeros, and takes no memory yet. */
+export function setLength(fd: number, length: number, what: string): void {
+  const { c, errnoCell } = libc();
+  const size = BigInt(length);
+  check(c.ftruncate(fd, size), errnoCell[0]!, "ftruncate", what);
 }
 
 /** Sets the permission bits of an open file, whatever the umask says. */
@@ -54,18 +66,11 @@ export function setMode(fd: number, mode: number, what: string): void {
 export function publish(fd: number, path: string, what: string): boolean {
   const { c, errnoCell } = libc();
   const source = cString(`/proc/self/fd/${fd}`), target = cString(path);
-  const result = c.linkat(AT_FDCWD, source, AT_FDCWD, target, AT_SYMLINK_FOLLOW);
+  const linked = c.linkat(AT_FDCWD, source, AT_FDCWD, target, AT_SYMLINK_FOLLOW);
   const errno = errnoCell[0]!;
-  if (result === 0) return true;
+  if (linked >= 0) return true;
   if (errno === EEXIST) return false;
   throw systemError(what, "linkat", errno);
-}
-
-/** Another open file description of the same file, even if it has no name. */
-export function reopen(fd: number, what: string): IpcFd {
-  const { c, errnoCell } = libc();
-  const path = cString(`/proc/self/fd/${fd}`);
-  return new IpcFd(check(c.open(path, O_RDWR | O_CLOEXEC, 0), errnoCell[0]!, "open", what));
 }
 
 /**
@@ -79,18 +84,19 @@ export function openRegularFile(
   access: Access,
   what: string,
 ): { readonly fd: IpcFd; readonly status: FileStatus } | "nothing" | "another kind" {
-  const { c, errnoCell, platform } = libc();
-  const flags = (access === "read" ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | platform.O_NOFOLLOW;
-  const number = c.open(cString(path), flags, 0);
-  const errno = errnoCell[0]!;
-  if (number < 0) {
-    if (errno === ENOENT) return "nothing";
-    if (errno === ELOOP || errno === EISDIR || errno === ENXIO) return "another kind";
-    const uid = fileStatus(path)?.uid;
-    throw systemError(uid === undefined ? what : `${what}, which belongs to ${userText(uid)}`, "open", errno);
+  let fd;
+  try {
+    fd = openIfThere(path, { access }, () => {
+      const uid = fileStatus(path)?.uid;
+      return uid === undefined ? what : `${what}, which belongs to ${userText(uid)}`;
+    });
+  } catch (error) {
+    // A link, a folder, a socket.
+    if (error instanceof IpcError && [ELOOP, EISDIR, ENXIO].includes(error.errno ?? 0)) return "another kind";
+    throw error;
   }
-  const fd = new IpcFd(number);
-  const status = fileStatus(number);
+  if (fd === undefined) return "nothing";
+  const status = fileStatus(fd.fd);
   if (status?.regular === true) return { fd, status };
   fd.close();
   return "another kind";
@@ -105,11 +111,7 @@ export function allocateShared(fd: number, size: number, what: string): void {
   try {
     allocate(fd, 0, size, what);
   } catch (error) {
-    if (!(error instanceof IpcError) || error.errno !== ENOSPC) throw error;
-    throw new IpcError(
-      "System",
-      `${what}: ${SHARED_FOLDER} has no room for ${size} bytes (ENOSPC); free some, or enlarge it`,
-      { errno: ENOSPC, syscall: "fallocate" },
-    );
+    if (!isOutOfRoom(error)) throw error;
+    throw outOfRoom(`${what}: ${SHARED_FOLDER} has no room for ${size} bytes`, "free some, or enlarge it", error);
   }
 }

@@ -1,10 +1,6 @@
 // Which files other processes have open, and what those processes are called, by /proc.
-import { listDirectory, readTextFile } from "./directory.ts";
+import { linkTarget, listDirectory, readTextFile } from "./directory.ts";
 import { type FileStatus, fileStatus } from "./file_status.ts";
-import { cString, libc } from "../libc/libc.ts";
-
-/** The longest path, and more than the kernel ever writes into a link. */
-const PATH_MAX = 4096;
 
 /** One descriptor of one process. */
 export interface OpenFile {
@@ -43,14 +39,6 @@ export function openedBy(files: OpenFiles, path: string, status: FileStatus): nu
     if (there?.inode === status.inode && there.device === status.device) pids.add(pid);
   }
   return [...pids];
-}
-
-const buffer = new Uint8Array(PATH_MAX);
-
-/** Where a symbolic link leads; `undefined` if it is none, or cannot be read. */
-function linkTarget(path: string): string | undefined {
-  const length = libc().c.readlink(cString(path), buffer, BigInt(buffer.length));
-  return length < 0 ? undefined : new TextDecoder().decode(buffer.subarray(0, length));
 }
 
 /** What a process is called; `undefined` if there is none of that id. */

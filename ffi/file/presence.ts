@@ -8,7 +8,7 @@
 // The number of the thread is there for one case the kernel does not help with: a Worker that was terminated leaves its
 // descriptors, and so its locks, to the process. Whoever comes next in that process closes them.
 import { listDirectory, readTextFile } from "./directory.ts";
-import { countLockedBytes, tryLockByte } from "./file_lock.ts";
+import { countPlacesTaken, tryTakePlace } from "./file_lock.ts";
 import { type FileStatus, fileStatus } from "./file_status.ts";
 import { libc } from "../libc/libc.ts";
 import { ownThread } from "../process/liveness.ts";
@@ -20,15 +20,15 @@ const OTHERS = 0x1000_0000, OTHERS_LENGTH = 65536;
 /** Counts an attachment from now on, until its descriptor is closed. `false` if there are too many. */
 export function join(fd: number): boolean {
   const own = ownThread().tid * BYTES_A_THREAD;
-  for (let k = 0; k < BYTES_A_THREAD && own < OTHERS; k++) if (tryLockByte(fd, own + k)) return true;
+  for (let k = 0; k < BYTES_A_THREAD && own < OTHERS; k++) if (tryTakePlace(fd, own + k)) return true;
   const first = Math.floor(Math.random() * OTHERS_LENGTH);
-  for (let n = 0; n < OTHERS_LENGTH; n++) if (tryLockByte(fd, OTHERS + (first + n) % OTHERS_LENGTH)) return true;
+  for (let n = 0; n < OTHERS_LENGTH; n++) if (tryTakePlace(fd, OTHERS + (first + n) % OTHERS_LENGTH)) return true;
   return false;
 }
 
 /** How many attachments are counted, apart from that of this descriptor. */
 export function countOthers(fd: number): number {
-  return countLockedBytes(fd, 0, OTHERS + OTHERS_LENGTH);
+  return countPlacesTaken(fd, 0, OTHERS + OTHERS_LENGTH);
 }
 
 /** Closes what terminated Workers of this process have left of a cell. */

@@ -1,6 +1,7 @@
 // How much of what the system shares out is left: descriptors, and room in a file system.
+import { readTextFile } from "./directory.ts";
 import { check, cString, libc } from "../libc/libc.ts";
-import { O_CLOEXEC, O_RDONLY, RLIMIT_NOFILE } from "../libc/platform.ts";
+import { RLIMIT_NOFILE } from "../libc/platform.ts";
 import { RLIMIT, STATVFS } from "../libc/structs.ts";
 
 /** Room in a file system, in bytes. */
@@ -36,13 +37,7 @@ export function descriptorLimit(): { soft: number; hard: number } {
 
 /** Bytes of memory and swap space that could be had now, as the kernel estimates; `undefined` if it does not say. */
 export function availableMemory(): number | undefined {
-  const { c } = libc();
-  const fd = c.open(cString("/proc/meminfo"), O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return undefined;
-  const buffer = new Uint8Array(4096);
-  const length = Number(c.read(fd, buffer, BigInt(buffer.length)));
-  c.close(fd);
-  const text = new TextDecoder().decode(buffer.subarray(0, Math.max(length, 0)));
+  const text = readTextFile("/proc/meminfo") ?? "";
   const memory = /^MemAvailable: *([0-9]+) kB$/m.exec(text), swap = /^SwapFree: *([0-9]+) kB$/m.exec(text);
   if (memory === null) return undefined;
   return (Number(memory[1]) + Number(swap?.[1] ?? 0)) * 1024;

@@ -3,6 +3,7 @@ import { asFound, integerOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import type { FileStatus } from "./file_status.ts";
 import { check, libc } from "../libc/libc.ts";
+import { ownUser } from "../process/user.ts";
 
 /**
  * Whose cells and named channels a program uses, beside its own user's and root's.
@@ -67,7 +68,7 @@ export class Trusted {
   /** Why a file is not to be used; `undefined` if it may be. */
   refusal(status: FileStatus, path: string): string | undefined {
     if (this.#anyone) return undefined;
-    const own = libc().c.geteuid();
+    const own = ownUser();
     const { uid, gid, mode } = status;
     const ofGroup = this.#group === gid;
     if (uid !== own && uid !== 0 && !ofGroup && !this.#users.includes(uid)) {

@@ -7,7 +7,7 @@ import { userText } from "./trust.ts";
 /**
  * Removes a file.
  *
- * @returns 0 if there is none at the path now, else the number of the error.
+ * @returns 0 if there is none at the path now, else what {@linkcode notRemoved} takes.
  */
 export function unlinkFile(path: string): number {
   const { c, errnoCell } = libc();

@@ -1,8 +1,8 @@
 // Whether a thread of some process still lives, exactly: by its number and the moment it started.
-import { listDirectory, readTextFile } from "../file/directory.ts";
-import { cString, libc } from "../libc/libc.ts";
-import { AT_FDCWD, ESRCH, O_CLOEXEC, O_RDONLY, STATX_INO } from "../libc/platform.ts";
-import { STATX } from "../libc/structs.ts";
+import { linkTarget, listDirectory, readTextFile } from "../file/directory.ts";
+import { fileStatus } from "../file/file_status.ts";
+import { libc } from "../libc/libc.ts";
+import { ESRCH } from "../libc/platform.ts";
 
 /** Names one thread for as long as the machine runs: numbers are used again, a number and its start time are not. */
 export interface ThreadIdentity {
@@ -57,14 +57,11 @@ export function hasEnded(pid: number, tid: number): boolean {
   return c.tgkill(pid, tid, 0) < 0 && errnoCell[0]! === ESRCH;
 }
 
-// Long enough for the 22 fields before and including the start time, with the longest command name.
-const statBuffer = new Uint8Array(1024);
-
 /** Start time of a thread that lives, `undefined` if it does not, 0 if that cannot be told. */
 function startOf(tid: number): number | undefined {
   // Not /proc/TID/stat: of the own process, QEMU's user mode makes that one up, with a later start than others see.
-  const text = readProc(`/proc/${tid}/task/${tid}/stat`);
-  if (text === undefined) {
+  const text = readTextFile(`/proc/${tid}/task/${tid}/stat`, 1);
+  if (text === undefined || text === "") {
     const { c, errnoCell } = libc();
     // /proc may be hidden (`hidepid`) or not mounted: then the existence of the number is all there is. By `kill`, which
     // finds any thread; `tgkill` needs the number of its process, too, which is another where it is a Worker's.
@@ -78,21 +75,9 @@ function startOf(tid: number): number | undefined {
   return Number(BigInt(fields[19] ?? "0") & 0xffff_ffffn) | 0;
 }
 
-function readProc(path: string): string | undefined {
-  const { c } = libc();
-  const fd = c.open(cString(path), O_RDONLY | O_CLOEXEC, 0);
-  if (fd < 0) return undefined;
-  const length = Number(c.read(fd, statBuffer, BigInt(statBuffer.length)));
-  c.close(fd);
-  if (length <= 0) return undefined; // ESRCH: it ended in between
-  return new TextDecoder().decode(statBuffer.subarray(0, length));
-}
-
 /** 0 if it cannot be told, or /proc is that of another namespace: there a number is that of another thread. */
 function ownNamespace(): number {
-  const number = new Uint8Array(16);
-  const length = libc().c.readlink(cString("/proc/self"), number, BigInt(number.length));
-  if (length < 0 || new TextDecoder().decode(number.subarray(0, length)) !== `${libc().c.getpid()}`) return 0;
+  if (linkTarget("/proc/self") !== `${libc().c.getpid()}`) return 0;
   return namespaceOf("self");
 }
 
@@ -133,7 +118,5 @@ export function processOfThread(
 
 /** Low 32 bits; 0 if there is none. */
 function inodeOf(path: string): number {
-  const statx = new Uint8Array(STATX.size);
-  if (libc().c.statx(AT_FDCWD, cString(path), 0, STATX_INO, statx) < 0) return 0;
-  return new DataView(statx.buffer).getInt32(STATX.stx_ino, true);
+  return Number((fileStatus(path, true)?.inode ?? 0n) & 0xffff_ffffn) | 0;
 }

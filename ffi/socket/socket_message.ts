@@ -5,9 +5,13 @@ import { IpcFd } from "../file/fd.ts";
 import { closeAllForeign } from "../file/foreign_fd.ts";
 import { libc, systemError } from "../libc/libc.ts";
 import {
+  EAGAIN,
+  ECONNRESET,
   EINTR,
   EMFILE,
   ENFILE,
+  EPIPE,
+  ETOOMANYREFS,
   F_DUPFD_CLOEXEC,
   MSG_CMSG_CLOEXEC,
   MSG_CTRUNC,
@@ -170,6 +174,31 @@ export function peekBytes(socket: number, data: Uint8Array<ArrayBuffer>): number
     if (length >= 0) return length;
     if (errno !== EINTR) return -errno;
   }
+}
+
+/** Whether nothing was sent or received as that would have to wait: the socket is full, or nothing is there. */
+export function wouldWait(result: number): boolean {
+  return result === -EAGAIN;
+}
+
+/** Whether nothing was sent or received as the other end is gone. */
+export function isPeerGone(result: number): boolean {
+  return result === -EPIPE || result === -ECONNRESET;
+}
+
+/** Whether nothing was sent as too many descriptors of this user are in flight. */
+export function isTooManyInFlight(result: number): boolean {
+  return result === -ETOOMANYREFS;
+}
+
+/** What an error says of a call that returned a negative number. */
+export function failureOf(result: number, syscall: "sendmsg" | "recvmsg"): { errno: number; syscall: string } {
+  return { errno: -result, syscall };
+}
+
+/** The error for a call that returned a negative number. */
+export function messageError(what: string, result: number, syscall: "sendmsg" | "recvmsg"): IpcError {
+  return systemError(what, syscall, -result);
 }
 
 /** Whether an error says that this process, or the machine, has no descriptor left: another try may succeed later. */

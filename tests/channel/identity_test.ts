@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { IpcReceiver } from "../../mod.ts";
 import { ID_LOCK, SLOTS } from "../../channel/ring/layout.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "../../channel/ring/owner.ts";
-import { ownDescription, tryLockByte } from "../../ffi/file/file_lock.ts";
+import { ownDescription, tryTakePlace } from "../../ffi/file/file_lock.ts";
 import { ownPid, ownThread } from "../../ffi/process/liveness.ts";
 import { sealedMemory } from "../../ffi/memory/mapping.ts";
 import type { Self } from "../support/actor.ts";
@@ -53,7 +53,7 @@ test("An owner in another PID namespace is dead when its lock is gone, and not b
   using file = sealedMemory("test", 4096);
   using theirs = ownDescription(file.fd)!;
   using ours = ownDescription(file.fd)!;
-  assertEquals(tryLockByte(theirs.fd, SLOTS), true);
+  assertEquals(tryTakePlace(theirs.fd, SLOTS), true);
   const words = new Int32Array(16);
   words.set([1, 12_345, ownThread().namespace ^ 1, 1]);
   // One that holds no lock may live, whatever else is locked.
@@ -85,7 +85,7 @@ test("One that took a dead owner's slot in another PID namespace, and died befor
     // The state in which `claimIdentity` leaves it meanwhile, with what the dead owner had written.
     words.set([-(lock === undefined ? 7 : 7 | 0x4000_0000), namespace, ownThread().namespace, 1]);
     words[ID_LOCK] = 0;
-    if (lock !== undefined) assertEquals(tryLockByte(lock.fd, SLOTS), true);
+    if (lock !== undefined) assertEquals(tryTakePlace(lock.fd, SLOTS), true);
     assertEquals(isIdentityAlive(words, 0, file), true);
     assertEquals(claimIdentity(words, 0, true, ours), false);
     lock?.close();
