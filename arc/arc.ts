@@ -1,107 +1,28 @@
 // The public face of a cell.
-import { types } from "node:util";
-import { asFound, integerOf, modeOf, optionsOf } from "../base/arguments.ts";
+import { optionsOf } from "../base/arguments.ts";
 import { printAs, stateOf } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
 import { giveWay, mustGiveWay } from "../base/event_loop.ts";
-import { ownThread } from "../ffi/process/liveness.ts";
-import type { Mapping } from "../ffi/memory/mapping.ts";
-import { mutexMark, RobustMutex } from "../ffi/memory/robust_mutex.ts";
-import { type Trust, Trusted } from "../ffi/file/trust.ts";
-import { PendingWait, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../base/wait.ts";
-import { type AtomicCell, atomicCell } from "./atomic.ts";
-import { Attachment, Cell, type LockWaiter } from "./cell.ts";
-import { cellPath } from "./segment/cell_name.ts";
-import { createGuard, type IpcArcGuard, isHeld } from "./guard.ts";
-import { holdOf } from "./hold.ts";
-import { fingerprint, type Layout, type PodLayout, podLayout } from "./layout/layout.ts";
-import { isScalar } from "./layout/scalar.ts";
-import { createSegment } from "./segment/create.ts";
-import { openSegment, type SegmentFile } from "./segment/file.ts";
-import {
-  alignUp,
-  BUFFER_OFFSET,
-  BUFFER_STRIDE,
-  CAPACITY,
-  FINGERPRINT_HIGH,
-  FINGERPRINT_LOW,
-  FORMAT_VERSION,
-  KIND,
-  KIND_CBOR,
-  KIND_POD,
-  LENGTHS,
-  MAGIC,
-  MAX_CAPACITY,
-  MUTEX_MARK,
-  MUTEX_OFFSET,
-  NAMESPACE,
-  REF_COUNT,
-  SIZE_HIGH,
-  SIZE_LOW,
-  STATE,
-  STATE_READY,
-  TEXT_LENGTH,
-  TEXT_OFFSET,
-  VALUES_OFFSET,
-  VERSION,
-  WRITERS,
-} from "./segment/header.ts";
-import { decodeValue, encodeValue } from "./value_codec.ts";
-import { Watch } from "./watch.ts";
 import { cannotTravel } from "../base/pack.ts";
-
-/** Bytes of the largest CBOR value unless told. */
-const DEFAULT_CAPACITY = 64 * 1024;
-
-/**
- * How a cell is made, and what its values are.
- *
- * @example A cell of one number, for a group
- * ```ts
- * import { type ArcOptions, IpcArc, u32 } from "@isthmus/ipc";
- * import { assertEquals } from "@std/assert";
- *
- * const options: ArcOptions<number> = { layout: u32, mode: 0o660 };
- * const name = `visits-${crypto.randomUUID()}`;
- * using visits = IpcArc.createOrLoad(name, 0, options);
- * visits.atomic.add(1);
- * assertEquals(visits.read(), 1);
- * ```
- */
-export interface ArcOptions<T> {
-  /** How values lie in memory; CBOR without it. Every program that uses the cell must name the same layout. */
-  layout?: Layout<T>;
-  /** Bytes of the largest CBOR value, for the one who creates the cell; 64 KiB unless told. */
-  capacity?: number;
-  /**
-   * Whose cell is used, if another user has made it: see {@linkcode Trust}. Another user's is refused without it.
-   *
-   * @default "user"
-   */
-  trust?: Trust;
-  /** Permission bits of the cell, for the one who creates it; 0o600, for this user alone, unless told. */
-  mode?: number;
-}
-
-interface Settings<T> {
-  readonly layout: PodLayout<T> | undefined;
-  readonly capacity: number;
-  readonly mode: number;
-  readonly trusted: Trusted;
-}
-
-function settingsOf<T>(options: ArcOptions<T> | undefined): Settings<T> {
-  const given = optionsOf(options, "Cannot use a cell");
-  const { layout: wanted } = given; // looked at once: code of the program may run
-  const layout = wanted === undefined ? undefined : podLayout(wanted, "the layout of a cell");
-  const capacity = layout?.size ?? given.capacity ?? DEFAULT_CAPACITY;
-  integerOf(capacity, 1, MAX_CAPACITY, "Cannot use a cell with the capacity");
-  const mode = modeOf(given.mode, "a cell");
-  return { layout, capacity, mode, trusted: new Trusted(given.trust, mode, "Cannot use a cell") };
-}
+import { type PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../base/wait.ts";
+import { type AtomicCell, atomicCell } from "./atomic.ts";
+import { createCell, loadCell } from "./attach.ts";
+import { type Attachment, Cell } from "./cell.ts";
+import { createGuard, type IpcArcGuard } from "./guard.ts";
+import { holdOf } from "./hold.ts";
+import type { PodLayout } from "./layout/layout.ts";
+import { isScalar } from "./layout/scalar.ts";
+import { closedWaiting, waitForLock } from "./lock_wait.ts";
+import { type ArcOptions, settingsOf } from "./options.ts";
+import { checkUpdate, isPromise, storeUpdate } from "./update.ts";
+import { decodeValue } from "./value_codec.ts";
+import { Watch } from "./watch.ts";
 
 // A backstop for cells that were forgotten; `close()` is the plan.
 const forgotten = new FinalizationRegistry<Attachment>((attachment) => holdOf(attachment.cell).orphaned(attachment));
+
+/** Whether an object is just made here, and not by the program. */
+let making = false;
 
 /**
  * A value that several processes share under a name, with a lock that survives the death of its owner: `Arc<Mutex<T>>`
@@ -144,21 +65,27 @@ export class IpcArc<T> implements Disposable {
     }));
   }
 
-  readonly #attachment: Attachment;
-  readonly #cell: Cell;
-  readonly #layout: PodLayout<T> | undefined;
+  #attachment!: Attachment;
+  #cell!: Cell;
+  #layout: PodLayout<T> | undefined;
   readonly #waits = new Set<PendingWait<IpcArcGuard<T>>>();
   readonly #watches = new Set<Watch<T>>();
   #atomic: AtomicCell<T> | undefined;
 
-  private constructor(attachment: Attachment, layout: PodLayout<T> | undefined) {
-    if (!(attachment instanceof Attachment)) {
-      throw new TypeError("Cannot construct an IpcArc: use IpcArc.create(), load() or createOrLoad()");
-    }
-    this.#attachment = attachment;
-    this.#cell = attachment.cell;
-    this.#layout = layout;
-    forgotten.register(this, attachment, this);
+  private constructor() {
+    if (!making) throw new TypeError("Cannot construct an IpcArc: use IpcArc.create(), load() or createOrLoad()");
+    making = false;
+  }
+
+  /** The object for an attachment, which belongs to it from now on. */
+  static #over<T>(attachment: Attachment, layout: PodLayout<T> | undefined): IpcArc<T> {
+    making = true;
+    const arc = new IpcArc<T>();
+    arc.#attachment = attachment;
+    arc.#cell = attachment.cell;
+    arc.#layout = layout;
+    forgotten.register(arc, attachment, arc);
+    return arc;
   }
 
   /**
@@ -175,72 +102,15 @@ export class IpcArc<T> implements Disposable {
    * @throws {RangeError} If the capacity or the mode cannot be used, or a number does not fit the layout.
    */
   static create<T>(name: string, value: T, options?: ArcOptions<T>): IpcArc<T> {
-    const made = IpcArc.#create(name, value, settingsOf(options));
+    const settings = settingsOf(options);
+    const made = createCell(name, value, settings);
     if (made === undefined) {
       throw new IpcError(
         "AlreadyExists",
         `Cannot create the cell "${name}": it exists, and its holders live; load it, or use another name`,
       );
     }
-    return made;
-  }
-
-  static #create<T>(name: string, value: T, settings: Settings<T>): IpcArc<T> | undefined {
-    cellPath(name);
-    const { layout, capacity, mode, trusted } = settings;
-    // Before there is any memory: looking at the value runs code of the program.
-    const bytes = layout === undefined ? encodeValue(value, capacity, name) : layout.encode(value);
-    const text = new TextEncoder().encode(layout?.description ?? "");
-    // A scalar is one store; anything larger needs a second place to be written beside the first.
-    const stride = layout !== undefined && isScalar(layout) ? 0 : alignUp(capacity);
-    const offset = alignUp(VALUES_OFFSET + text.length);
-    const size = offset + stride + alignUp(capacity);
-    const made = createSegment(name, size, mode, trusted, (mapping) => {
-      const words = new Int32Array(mapping.buffer, 0, VALUES_OFFSET >> 2);
-      const all = new Uint8Array(mapping.buffer);
-      all.set(MAGIC);
-      words[VERSION] = FORMAT_VERSION;
-      words[KIND] = layout === undefined ? KIND_CBOR : KIND_POD;
-      words[SIZE_LOW] = mapping.length; // larger than asked for, in a file that is used again
-      words[SIZE_HIGH] = Math.floor(mapping.length / 2 ** 32);
-      words[REF_COUNT] = 1;
-      const print = layout === undefined ? 0n : fingerprint(layout.description);
-      words[FINGERPRINT_LOW] = Number(BigInt.asIntN(32, print));
-      words[FINGERPRINT_HIGH] = Number(BigInt.asIntN(32, print >> 32n));
-      words[BUFFER_OFFSET] = offset;
-      words[BUFFER_STRIDE] = stride;
-      words[CAPACITY] = capacity;
-      words[LENGTHS] = words[LENGTHS + 1] = bytes.length;
-      words[WRITERS] = 1;
-      words[TEXT_OFFSET] = text.length === 0 ? 0 : VALUES_OFFSET;
-      words[TEXT_LENGTH] = text.length;
-      all.set(text, VALUES_OFFSET);
-      words[MUTEX_MARK] = mutexMark();
-      words[NAMESPACE] = ownThread().namespace;
-      all.set(bytes, offset);
-      const mutex = new RobustMutex(mapping, MUTEX_OFFSET);
-      mutex.initialize();
-      mutex.close(); // the cell has one of its own
-      words[STATE] = STATE_READY;
-    });
-    return made === undefined ? undefined : IpcArc.#attach(made.file, settings, made.mapping);
-  }
-
-  static #attach<T>(file: SegmentFile, settings: Settings<T>, mapping?: Mapping): IpcArc<T> {
-    let attachment: Attachment;
-    try {
-      attachment = Cell.attach(file, mapping);
-    } catch (error) {
-      file.leave();
-      throw error;
-    }
-    try {
-      checkLayout(attachment, settings.layout);
-      return new IpcArc(attachment, settings.layout);
-    } catch (error) {
-      attachment.close();
-      throw error;
-    }
+    return IpcArc.#over(made, settings.layout);
   }
 
   /**
@@ -254,20 +124,15 @@ export class IpcArc<T> implements Disposable {
    * write to it, who are not trusted (see {@linkcode ArcOptions.trust}); `Corrupt` if its file was damaged.
    */
   static load<T>(name: string, options?: ArcOptions<T>): IpcArc<T> {
-    const loaded = IpcArc.#load(name, settingsOf(options));
+    const settings = settingsOf(options);
+    const loaded = loadCell(name, settings);
     if (loaded === undefined) {
       throw new IpcError(
         "NotFound",
         `Cannot load the cell "${name}": there is none, or its holders have ended; create it, or use createOrLoad`,
       );
     }
-    return loaded;
-  }
-
-  static #load<T>(name: string, settings: Settings<T>): IpcArc<T> | undefined {
-    cellPath(name);
-    const file = openSegment(name, `Cannot load the cell "${name}"`, settings.trusted);
-    return file === undefined ? undefined : IpcArc.#attach(file, settings);
+    return IpcArc.#over(loaded, settings.layout);
   }
 
   /**
@@ -283,8 +148,8 @@ export class IpcArc<T> implements Disposable {
   static createOrLoad<T>(name: string, value: T, options?: ArcOptions<T>): IpcArc<T> {
     const settings = settingsOf(options);
     for (;;) {
-      const arc = IpcArc.#load<T>(name, settings) ?? IpcArc.#create(name, value, settings);
-      if (arc !== undefined) return arc;
+      const found = loadCell(name, settings) ?? createCell(name, value, settings);
+      if (found !== undefined) return IpcArc.#over(found, settings.layout);
       // It was created in between, and may be gone again by now.
     }
   }
@@ -343,35 +208,7 @@ export class IpcArc<T> implements Disposable {
       return await this.acquire(wanted);
     }
     if (ownerDied !== undefined) return this.#guard(ownerDied);
-    const what = `acquire the cell "${this.name}"`;
-    if (timeout === 0) throw timeoutError(what, timeout);
-    const wait = new PendingWait<IpcArcGuard<T>>(what, wanted, () => {
-      this.#waits.delete(wait);
-      cell.dequeue(waiter);
-    });
-    if (this.#attachment.closed) wait.reject(closedWaiting(this.name)); // by what listens to the signal
-    if (wait.settled) return await wait.promise;
-    const waiter: LockWaiter = {
-      since: performance.now(),
-      ticket: cell.bells.takeTicket(),
-      tried: false,
-      grant: (ownerDied) => {
-        this.#waits.delete(wait);
-        if (wait.settled) return false;
-        return wait.resolve(this.#guard(ownerDied));
-      },
-      fail: (reason) => {
-        this.#waits.delete(wait);
-        wait.reject(reason);
-      },
-    };
-    this.#waits.add(wait);
-    cell.enqueue(waiter);
-    try {
-      return await wait.promise;
-    } finally {
-      cell.dequeue(waiter); // closing rejects the promise and nothing else
-    }
+    return await waitForLock(this.#attachment, this.#waits, wanted, timeout, (ownerDied) => this.#guard(ownerDied));
   }
 
   /**
@@ -449,7 +286,7 @@ export class IpcArc<T> implements Disposable {
     checkUpdate(fn);
     using guard = await this.acquire(options);
     const made = fn(this.read());
-    return this.#put(isPromise(made) ? await made : made, guard);
+    return storeUpdate(isPromise(made) ? await made : made, guard, this.#attachment, this.#layout);
   }
 
   /**
@@ -472,32 +309,7 @@ export class IpcArc<T> implements Disposable {
           "lock until it is settled",
       );
     }
-    return this.#put(made, guard);
-  }
-
-  /** Stores a value under a guard, which code of the program may have ended: that of the update, or a getter. */
-  #put(value: T, guard: IpcArcGuard<T>): T {
-    if (!isHeld(guard)) throw this.#closedMeanwhile();
-    if (this.#layout !== undefined) {
-      guard.value = value;
-      return value;
-    }
-    // Not by way of the guard: the value cannot change any more, so it need not be encoded again.
-    const { store } = this.#cell;
-    const bytes = encodeValue(value, store.capacity, this.name);
-    if (!isHeld(guard)) throw this.#closedMeanwhile();
-    if (!store.equals(bytes)) {
-      store.write(bytes);
-      this.#cell.announce();
-    }
-    return value;
-  }
-
-  #closedMeanwhile(): IpcError {
-    return new IpcError(
-      "Closed",
-      `Cannot update the cell "${this.name}": it was closed before the new value was stored, and the old one stays`,
-    );
+    return storeUpdate(made, guard, this.#attachment, this.#layout);
   }
 
   /**
@@ -553,7 +365,7 @@ export class IpcArc<T> implements Disposable {
    */
   clone(): IpcArc<T> {
     this.#mustBeOpen("clone");
-    return new IpcArc(Cell.attach(this.#attachment.file.reopen()), this.#layout);
+    return IpcArc.#over(Cell.attach(this.#attachment.file.reopen()), this.#layout);
   }
 
   /**
@@ -583,48 +395,9 @@ export class IpcArc<T> implements Disposable {
   }
 }
 
-function closedWaiting(name: string): IpcError {
-  return new IpcError("Closed", `Cannot acquire the cell "${name}": it was closed while waiting`);
-}
-
 /** What a wait is asked for, in an object of our own: looking at it again runs no code of the program. */
 function waitOf(options: WaitOptions | undefined): WaitOptions | undefined {
   if (options === undefined) return undefined;
   const { timeout, signal } = optionsOf(options, "Cannot wait");
   return { ...(timeout === undefined ? {} : { timeout }), ...(signal === undefined ? {} : { signal }) };
-}
-
-/** No value is like that: values have no functions. */
-function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return types.isPromise(value); // asks nothing of the value itself
-}
-
-function checkUpdate(fn: unknown): void {
-  if (typeof fn !== "function") {
-    throw new TypeError(`Cannot update a cell with ${asFound(fn)}: give a function from the old value to the new one`);
-  }
-}
-
-/** Compares what the cell holds with what the program says it holds. */
-function checkLayout(attachment: Attachment, layout: PodLayout<unknown> | undefined): void {
-  const { words } = attachment.cell;
-  const { name } = attachment.file;
-  const isCbor = words[KIND] === KIND_CBOR;
-  if (isCbor && layout === undefined) return;
-  if (!isCbor && layout !== undefined) {
-    const print = fingerprint(layout.description);
-    const matches = words[FINGERPRINT_LOW] === Number(BigInt.asIntN(32, print)) &&
-      words[FINGERPRINT_HIGH] === Number(BigInt.asIntN(32, print >> 32n)) && words[CAPACITY] === layout.size &&
-      (words[BUFFER_STRIDE] === 0) === isScalar(layout);
-    if (matches) return;
-  }
-  const found = isCbor ? "CBOR values" : `the layout ${descriptionOf(attachment.cell)}`;
-  const wanted = layout === undefined ? "CBOR values" : `the layout ${layout.description}`;
-  throw new IpcError("Incompatible", `Cannot use the cell "${name}" with ${wanted}: it has ${found}; name the same`);
-}
-
-function descriptionOf(cell: Cell): string {
-  const start = cell.words[TEXT_OFFSET]!, length = cell.words[TEXT_LENGTH]!;
-  if (start < 0 || length < 0 || length > 1 << 16 || start + length > cell.mapping.length) return "(unknown)";
-  return new TextDecoder().decode(new Uint8Array(cell.mapping.buffer, start, length).slice());
 }

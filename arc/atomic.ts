@@ -1,7 +1,7 @@
 // Atomic operations on a cell that is one integer.
 import { printAs, stateOf } from "../base/custom_inspect.ts";
 import { IpcError } from "../base/error.ts";
-import { Attachment } from "./cell.ts";
+import type { Attachment } from "./cell.ts";
 import { type Layout, podLayout } from "./layout/layout.ts";
 import { i32, i64, u32, u64 } from "./layout/scalar.ts";
 import { cannotTravel } from "../base/pack.ts";
@@ -11,6 +11,9 @@ type AtomicWords =
   | Uint32Array<ArrayBuffer>
   | BigInt64Array<ArrayBuffer>
   | BigUint64Array<ArrayBuffer>;
+
+/** Whether an object is just made here, and not by the program. */
+let making = false;
 
 let create: <T>(
   owner: object,
@@ -51,23 +54,28 @@ export class AtomicCell<T> {
   }
 
   /** Kept alive as long as this object: the garbage collector closes a reference that was forgotten. */
-  readonly #owner: object;
-  readonly #attachment: Attachment;
-  readonly #layout: Layout<T>;
+  #owner!: object;
+  #attachment!: Attachment;
+  #layout!: Layout<T>;
   // One type for the compiler; at run time numbers and bigints each go with their own kind of array.
-  readonly #words: Int32Array<ArrayBuffer>;
+  #words!: Int32Array<ArrayBuffer>;
 
-  private constructor(owner: object, attachment: Attachment, layout: Layout<T>, words: AtomicWords) {
-    if (!(attachment instanceof Attachment)) throw new TypeError("Cannot construct an AtomicCell: use IpcArc.atomic");
-    this.#owner = owner;
-    void this.#owner; // read, for compilers that count that
-    this.#attachment = attachment;
-    this.#layout = layout;
-    this.#words = words as Int32Array<ArrayBuffer>;
+  private constructor() {
+    if (!making) throw new TypeError("Cannot construct an AtomicCell: use IpcArc.atomic");
+    making = false;
   }
 
   static {
-    create = (owner, attachment, layout, words) => new AtomicCell(owner, attachment, layout, words);
+    create = <T>(owner: object, attachment: Attachment, layout: Layout<T>, words: AtomicWords) => {
+      making = true;
+      const atomic = new AtomicCell<T>();
+      atomic.#owner = owner;
+      void atomic.#owner; // read, for compilers that count that
+      atomic.#attachment = attachment;
+      atomic.#layout = layout;
+      atomic.#words = words as Int32Array<ArrayBuffer>;
+      return atomic;
+    };
   }
 
   /** The operand, if the cell may still be used. */

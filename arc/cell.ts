@@ -116,10 +116,19 @@ export class Cell extends OpenThing {
   /**
    * Attaches to the cell of a file; the isolate maps each cell once.
    *
-   * @param file Joined already; from now on it belongs to the attachment.
+   * @param file Joined already; from now on it belongs to the attachment, and is left if there is none.
    * @param mapping Its memory, if the caller has mapped it.
    */
   static attach(file: SegmentFile, mapping?: Mapping): Attachment {
+    try {
+      return Cell.#attach(file, mapping);
+    } catch (error) {
+      file.leave();
+      throw error;
+    }
+  }
+
+  static #attach(file: SegmentFile, mapping: Mapping | undefined): Attachment {
     let cell = cells.get(file.key);
     if (cell === undefined) {
       cell = new Cell(file, mapping ?? file.map());

@@ -107,12 +107,13 @@
  * - **To leave**: close the file. If an exclusive `flock` can be had first, nobody else holds the cell: remove its bells,
  *   then the file.
  *
- * CBOR is RFC 8949 with text keys. POD values lie as a C compiler lays them out. `tests/interop/` in the repository has
+ * CBOR is RFC 8949 with text keys. POD values lie as a C compiler lays them out. `tests/languages/` in the repository has
  * a program in C and one in Python.
  *
  * @module
  */
-export { type ArcOptions, IpcArc } from "./arc.ts";
+export { IpcArc } from "./arc.ts";
+export type { ArcOptions } from "./options.ts";
 export { AtomicCell } from "./atomic.ts";
 export { IpcArcGuard } from "./guard.ts";
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";

@@ -7,7 +7,8 @@ import { rawLayout, readLayout } from "../layout/text.ts";
 import { describeCell } from "./registry.ts";
 import { openCellFile } from "../segment/cell_file.ts";
 import { openSegment } from "../segment/file.ts";
-import { FINGERPRINT_HIGH, FINGERPRINT_LOW, KIND, KIND_CBOR } from "../segment/header.ts";
+import { fingerprintOf } from "../segment/format.ts";
+import { KIND, KIND_CBOR } from "../segment/header.ts";
 import { decodeValue } from "../value_codec.ts";
 import { Watch } from "../watch.ts";
 
@@ -39,18 +40,11 @@ export class FollowedCell implements Disposable {
     if (file === undefined) {
       throw new IpcError("NotFound", `${what}: its holders have ended, so it cannot change any more`);
     }
-    let attachment: Attachment;
-    try {
-      attachment = Cell.attach(file);
-    } catch (error) {
-      file.leave();
-      throw error;
-    }
+    const attachment = Cell.attach(file);
     const { words } = attachment.cell;
     if (words[KIND] === KIND_CBOR) return new FollowedCell(attachment, undefined, false);
-    const print = (BigInt(words[FINGERPRINT_HIGH]! >>> 0) << 32n) | BigInt(words[FINGERPRINT_LOW]! >>> 0);
     const { capacity } = attachment.cell.store;
-    const known = readLayout(info.layout, print, capacity);
+    const known = readLayout(info.layout, fingerprintOf(words), capacity);
     return new FollowedCell(attachment, known?.layout ?? rawLayout(capacity), known === undefined);
   }
 

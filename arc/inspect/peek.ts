@@ -7,14 +7,13 @@ import { readAt } from "../../ffi/file/read_at.ts";
 import { type ReadLayout, readLayout } from "../layout/text.ts";
 import { type CellInfo, describeCell } from "./registry.ts";
 import { checkHeader, openCellFile, readHeader } from "../segment/cell_file.ts";
+import { fingerprintOf } from "../segment/format.ts";
 import {
   BELLS_IN_USE,
   BUFFER_OFFSET,
   BUFFER_STRIDE,
   CAPACITY,
   COUNTER,
-  FINGERPRINT_HIGH,
-  FINGERPRINT_LOW,
   KIND,
   KIND_CBOR,
   LENGTHS,
@@ -166,8 +165,4 @@ export class CellPeek implements Disposable {
 /** Whether the place that was current may have been written since, as in `value_store.ts`. */
 function overtaken(fd: number, before: number): boolean {
   return ((readHeader(fd)[COUNTER]! - (before & ~1)) >>> 0) > 2;
-}
-
-function fingerprintOf(words: Int32Array): bigint {
-  return (BigInt(words[FINGERPRINT_HIGH]! >>> 0) << 32n) | BigInt(words[FINGERPRINT_LOW]! >>> 0);
 }

@@ -11,17 +11,8 @@ import { BELL_PREFIX, CELL_PREFIX } from "../segment/cell_name.ts";
 import { countOthers } from "../../ffi/file/presence.ts";
 import { checkHeader, openCellFile, readHeader } from "../segment/cell_file.ts";
 import { removeByForce, removeDead } from "../segment/remove.ts";
-import {
-  CAPACITY,
-  COUNTER,
-  KIND,
-  KIND_CBOR,
-  LENGTHS,
-  MUTEX_OFFSET,
-  NAMESPACE,
-  TEXT_LENGTH,
-  TEXT_OFFSET,
-} from "../segment/header.ts";
+import { layoutTextPlace } from "../segment/format.ts";
+import { CAPACITY, COUNTER, KIND, KIND_CBOR, LENGTHS, MUTEX_OFFSET, NAMESPACE } from "../segment/header.ts";
 
 /** What can be told of a cell without attaching to it. */
 export interface CellInfo {
@@ -97,7 +88,7 @@ export function describeCell(name: string, fd: number, status: FileStatus): Cell
   return {
     name,
     kind: header[KIND] === KIND_CBOR ? "cbor" : "pod",
-    layout: readText(fd, header[TEXT_OFFSET]!, header[TEXT_LENGTH]!, status.size),
+    layout: layoutText(fd, header, status.size),
     size: status.size,
     capacity: header[CAPACITY]!,
     length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
@@ -120,9 +111,9 @@ function damageOf(fd: number, status: FileStatus): string | undefined {
 }
 
 /** The text that describes the layout; empty if there is none, or it cannot be where the header says. */
-function readText(fd: number, offset: number, length: number, size: number): string {
-  if (offset <= 0 || length <= 0 || length > 1 << 16 || offset + length > size) return "";
-  return new TextDecoder().decode(readAt(fd, offset, length));
+function layoutText(fd: number, header: Int32Array, size: number): string {
+  const place = layoutTextPlace(header, size);
+  return place === undefined ? "" : new TextDecoder().decode(readAt(fd, place.offset, place.length));
 }
 
 /** What became of the cells whose holders are all dead, and of what else they left. */
