@@ -2,7 +2,7 @@
 import { asFound } from "../../base/arguments.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import { afterOthers } from "../../base/event_loop.ts";
-import { claimSender } from "../ring/handle.ts";
+import { claimSender } from "../message/sender_attachment.ts";
 import { type Loan, tryLoan } from "./reservation.ts";
 import { outgoing } from "../message/outgoing.ts";
 import { SenderBase } from "./sender_base.ts";

@@ -8,7 +8,7 @@ import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wa
 import type { Borrowed } from "../message/borrowed.ts";
 import { channel, type ChannelOptions } from "./channel.ts";
 import type { EncodedMessage } from "../message/encoded_message.ts";
-import { claimSender, senderShape } from "../ring/handle.ts";
+import { claimSender, senderShape } from "../message/sender_attachment.ts";
 import { IpcReceiver } from "./receiver.ts";
 import { claimReceiver, type TryRecvResult } from "./receiver_base.ts";
 import { IpcSender } from "./sender.ts";

@@ -17,7 +17,7 @@ import {
 import { type Borrowed, BorrowedMessage } from "../message/borrowed.ts";
 import { type Arrived, MAX_DESCRIPTORS } from "../ring/carrier.ts";
 import { ErrorBudget } from "../message/error_budget.ts";
-import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isClosed, isHandle } from "../ring/handle.ts";
+import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom, isHandle } from "../ring/handle.ts";
 import { UNFINISHED } from "../message/record.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import type { Attachments, ReceivedAttachments } from "../message/attachments.ts";
@@ -129,7 +129,7 @@ class ReceiverSeat extends OpenThing {
     try {
       this.#ring = RingConsumer.attach(handle);
     } catch (error) {
-      if (!isClosed(handle)) throw error; // there is no memory for it now
+      if (!handle.memory.closed) throw error; // there is no memory for it now
       this.#handle = undefined;
       this.gone();
       for (const { fds } of this.#early) closeAllForeign(fds);

@@ -4,7 +4,7 @@ import { asFound } from "../../base/arguments.ts";
 import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
 import { encodeMessage } from "../message/codec.ts";
 import { type EncodedMessage, isEncoded } from "../message/encoded_message.ts";
-import { claimSender } from "../ring/handle.ts";
+import { claimSender } from "../message/sender_attachment.ts";
 import { connectChannel } from "./handshake.ts";
 import { SenderBase } from "./sender_base.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";

@@ -4,7 +4,8 @@ import { IpcError } from "../../base/error.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import { afterOthers } from "../../base/event_loop.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
-import { closeSenderHandle, isClosed, isSenderHandle, packHandle, type SenderHandle } from "../ring/handle.ts";
+import { closeSenderHandle, isSenderClosed, isSenderHandle, type SenderHandle } from "../ring/sender_handle.ts";
+import { packHandle } from "../message/sender_attachment.ts";
 import { outgoing } from "../message/outgoing.ts";
 import { SenderPort } from "./sender_port.ts";
 import type { Attachments } from "../message/attachments.ts";
@@ -56,7 +57,7 @@ class SenderSeat extends OpenThing {
     try {
       this.#port = SenderPort.attach(handle);
     } catch (error) {
-      if (!isClosed(handle)) throw error; // there is no memory for it now
+      if (!isSenderClosed(handle)) throw error; // there is no memory for it now
       this.#handle = undefined;
       this.#left = true;
       this.ended();

@@ -3,9 +3,10 @@ import { IpcError } from "../../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../../base/event_loop.ts";
 import { sameFileKey } from "../../ffi/memory/mapping.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
-import { closeHandle, type Handle, type SenderHandle } from "../ring/handle.ts";
+import { closeHandle, type Handle } from "../ring/handle.ts";
+import type { SenderHandle } from "../ring/sender_handle.ts";
 import { PackedSender } from "../ring/packed_sender.ts";
-import { leaveRingFile, type RingFile } from "../named/file.ts";
+import type { NamedRing } from "../ring/named_ring.ts";
 import type { Message } from "../message/outgoing.ts";
 import { RingProducer } from "../ring/producer.ts";
 import type { Attachments } from "../message/attachments.ts";
@@ -74,12 +75,12 @@ export class SenderPort {
   }
 
   /** The port of a named ring; one that is in use here already is shared. Owns the attachment. */
-  static open(file: RingFile): SenderPort {
+  static open(file: NamedRing): SenderPort {
     const key = sameFileKey(file.memory.fd.fd);
     const known = SenderPort.#ports.get(key);
     if (known === undefined) return new SenderPort(key, RingProducer.open(file));
     file.memory.release();
-    leaveRingFile(file);
+    file.leave();
     return known.retain();
   }
 

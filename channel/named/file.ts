@@ -31,6 +31,7 @@ import { unlinkFile } from "../../ffi/file/unlink.ts";
 import { BLOCK, dataOffset, HEADER_BYTES, ringSize } from "../ring/layout.ts";
 import { RingPeek } from "./peek.ts";
 import { capacityOf, RingMemory } from "../ring/memory.ts";
+import type { NamedRing } from "../ring/named_ring.ts";
 
 /**
  * How a named ring is to be made if it does not exist.
@@ -66,14 +67,27 @@ export interface NamedChannelOptions {
 }
 
 /** One attachment to a named ring. */
-export interface RingFile {
+class RingFile implements NamedRing {
   readonly path: string;
   readonly memory: RingMemory;
-  /** Both directions of it are open, so that neither end ever sees the end of the other. */
   readonly bell: IpcFd;
   readonly room: IpcFd;
-  /** Holds the shared lock. */
   readonly lock: IpcFd;
+
+  constructor(path: string, memory: RingMemory, bell: IpcFd, room: IpcFd, lock: IpcFd) {
+    this.path = path;
+    this.memory = memory;
+    this.bell = bell;
+    this.room = room;
+    this.lock = lock;
+  }
+
+  leave(unused?: () => boolean): void {
+    if (unused !== undefined && tryLockFile(this.lock.fd, "alone") && unused()) {
+      removeFiles(this.path, fileStatus(this.lock.fd));
+    }
+    for (const fd of [this.bell, this.room, this.lock]) fd.close();
+  }
 }
 
 /** How often a path is looked up again while its files are just being removed. */
@@ -107,7 +121,7 @@ export function checkPath(path: string): void {
  * @throws {IpcError} `Incompatible` if the path is something else, which is not touched; `Permission` if it is somebody
  * else's.
  */
-export function openRingFile(path: string, options: NamedChannelOptions): RingFile {
+export function openRingFile(path: string, options: NamedChannelOptions): NamedRing {
   checkPath(path);
   const what = `Cannot open the channel "${path}"`;
   const given = optionsOf(options, what);
@@ -133,7 +147,7 @@ function lookAt(path: string, what: string): FileStatus | undefined {
 }
 
 /** `undefined` if there is no ring at the path (any more). */
-function attach(path: string, what: string, trusted: Trusted): RingFile | undefined {
+function attach(path: string, what: string, trusted: Trusted): NamedRing | undefined {
   const { c, errnoCell, platform } = libc();
   if (lookAt(path, what) === undefined) return undefined;
   const opened: IpcFd[] = [];
@@ -172,7 +186,7 @@ function attach(path: string, what: string, trusted: Trusted): RingFile | undefi
     if (!bellStatus.pipe || !roomStatus.pipe) {
       throw new IpcError("Incompatible", `${what}: "${path}${BELL}" and "${path}${ROOM}" must be FIFOs`);
     }
-    return { path, memory, bell, room, lock };
+    return new RingFile(path, memory, bell, room, lock);
   } catch (error) {
     memory?.release();
     for (const fd of opened) fd.close();
@@ -229,22 +243,6 @@ function makeFifo(path: string, mode: number, what: string, trusted: Trusted): v
   using fd = new IpcFd(check(opened, failed, "open", whatHere));
   trusted.give(fd.fd, whatHere);
   check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", whatHere);
-}
-
-/**
- * Gives an attachment up; releasing the memory is up to the caller.
- *
- * @param unused Asked once nobody else is attached, or can attach: whether to remove the files. Those of another user, in
- * a folder where only their owner may remove them, stay, and serve the next holder.
- */
-export function leaveRingFile(
-  file: Pick<RingFile, "path" | "bell" | "room" | "lock">,
-  unused?: () => boolean,
-): void {
-  if (unused !== undefined && tryLockFile(file.lock.fd, "alone") && unused()) {
-    removeFiles(file.path, fileStatus(file.lock.fd));
-  }
-  for (const fd of [file.bell, file.room, file.lock]) fd.close();
 }
 
 /**

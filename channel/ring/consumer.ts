@@ -27,8 +27,8 @@ import {
   W_TRIMS,
   WARM_BLOCKS,
 } from "./layout.ts";
-import { leaveRingFile, type RingFile } from "../named/file.ts";
 import type { RingMemory } from "./memory.ts";
+import type { NamedRing } from "./named_ring.ts";
 import { RingTrim } from "./trim.ts";
 import { SpinBudget } from "./spin_budget.ts";
 
@@ -80,7 +80,7 @@ export class RingConsumer {
   readonly #bell: BellListener;
   readonly #descriptors: DescriptorSource;
   /** The files of a named ring. */
-  #file: RingFile | undefined;
+  #file: NamedRing | undefined;
   /** Position of the next record to look at. */
   #head: number;
   /** What HEAD says: everything before is the senders' again. */
@@ -184,12 +184,12 @@ export class RingConsumer {
    *
    * @throws {IpcError} `AlreadyExists` if another living thread receives from it.
    */
-  static open(file: RingFile): RingConsumer {
+  static open(file: NamedRing): RingConsumer {
     const { memory, lock } = file;
     // Without the lock where the file system has none: then a dead owner in another PID namespace is not known as such.
     if (!claimIdentity(memory.words, W_RECEIVER, true, lock) && !claimIdentity(memory.words, W_RECEIVER, true)) {
       memory.release();
-      leaveRingFile(file);
+      file.leave();
       throw new IpcError("AlreadyExists", `Cannot receive from "${file.path}": this channel has a receiver already`);
     }
     const receiver = new RingConsumer(memory, new BellListener(file.bell), new NoDescriptors(file.room));
@@ -793,11 +793,11 @@ export class RingConsumer {
   }
 
   /** Closes a named ring, which keeps what was not received for the next receiver; an empty one that nobody uses goes. */
-  #closeNamed(file: RingFile): void {
+  #closeNamed(file: NamedRing): void {
     this.#endLoans(); // what was borrowed was received
     this.detach();
     // Asked once nobody else is attached: a sender may have come, sent and gone until then.
-    leaveRingFile(file, () => Atomics.load(this.#words, W_TAIL) === this.#head);
+    file.leave(() => Atomics.load(this.#words, W_TAIL) === this.#head);
     this.#releaseAll();
   }
 

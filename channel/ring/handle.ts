@@ -4,9 +4,7 @@ import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
 import { socketPair } from "../../ffi/socket/unix_socket.ts";
-import { PackedSender } from "./packed_sender.ts";
 import { RingMemory } from "./memory.ts";
-import type { Attachments, ReceivedAttachments } from "../message/attachments.ts";
 
 /** The descriptors of one end: enough to use it, or to hand it to another process. */
 export interface Handle {
@@ -31,51 +29,9 @@ export function handleFrom(fds: readonly IpcFd[]): Handle {
   return { memory: fds[0]!, bell: fds[1]!, descriptors: fds[2]! };
 }
 
-/** A sender's end, packed or not. */
-export type SenderHandle = Handle | PackedSender;
-
-/** Whether something is an end of a channel, packed or not: objects that a program made are none. */
-export function isSenderHandle(value: unknown): value is SenderHandle {
-  return value instanceof PackedSender || isHandle(value);
-}
-
 /** Whether something is an end of a channel that is not packed. */
 export function isHandle(value: unknown): value is Handle {
   return typeof value === "object" && value !== null && (value as Handle).memory instanceof IpcFd;
-}
-
-/** Among the details of a sender in a message: it is packed, and has one descriptor. */
-const PACKED = 1;
-
-/** Puts a sender's end into a message; returns the details that the other side must know. */
-export function packHandle(handle: SenderHandle, attachments: Attachments): unknown[] {
-  if (handle instanceof PackedSender) {
-    attachments.add([handle.socket]);
-    return [PACKED];
-  }
-  attachments.add(handleFds(handle));
-  return [];
-}
-
-/** How many descriptors a sender with these details has, and how many of the details are about that. */
-export function senderShape(details: readonly unknown[]): { fds: number; details: number } {
-  return details[0] === PACKED ? { fds: 1, details: 1 } : { fds: HANDLE_FDS, details: 0 };
-}
-
-/** Takes a sender's end out of a message. */
-export function claimSender(
-  attachments: ReceivedAttachments,
-  first: unknown,
-  details: readonly unknown[],
-): SenderHandle {
-  const fds = attachments.claim(first, senderShape(details).fds);
-  return fds.length === 1 ? new PackedSender(fds[0]!) : handleFrom(fds);
-}
-
-/** Closes a sender's end that nobody uses. */
-export function closeSenderHandle(handle: SenderHandle): void {
-  if (handle instanceof PackedSender) closeForeign(handle.socket, "socket");
-  else closeHandle(handle);
 }
 
 /** Closes a handle that nobody uses. */
@@ -83,11 +39,6 @@ export function closeHandle(handle: Handle): void {
   closeForeign(handle.memory, "memory");
   closeForeign(handle.bell, "pipe");
   closeForeign(handle.descriptors, "socket");
-}
-
-/** Whether a handle was refused, or closed; one that is in use has given its descriptors away. */
-export function isClosed(handle: SenderHandle): boolean {
-  return handle instanceof PackedSender ? handle.socket.closed : handle.memory.closed;
 }
 
 /**

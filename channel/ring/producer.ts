@@ -20,7 +20,7 @@ import { pollUntil } from "../../ffi/event/poll.ts";
 import { step } from "../../base/step_hook.ts";
 import { writeMemoryFile } from "../../ffi/memory/memory_file.ts";
 import { sendDescriptors, sendSpaceBell } from "./carrier.ts";
-import { type Handle, openHandle, type SenderHandle } from "./handle.ts";
+import { type Handle, openHandle } from "./handle.ts";
 import { PackedSender, packSender, unpacked } from "./packed_sender.ts";
 import {
   BELL_CLOSED,
@@ -45,10 +45,11 @@ import {
   W_TAIL,
   WARM_BLOCKS,
 } from "./layout.ts";
-import { leaveRingFile, type RingFile } from "../named/file.ts";
-import type { Message } from "../message/outgoing.ts";
 import type { RingMemory } from "./memory.ts";
+import type { NamedRing } from "./named_ring.ts";
+import type { Payload } from "./payload.ts";
 import { RingRoom } from "./room.ts";
+import type { SenderHandle } from "./sender_handle.ts";
 import { SenderSlots } from "./slots.ts";
 
 /** What {@linkcode RingProducer.tryClaim} returns when there is no room. */
@@ -107,7 +108,7 @@ export class RingProducer {
   #packedHere = false;
   readonly #descriptors: IpcFd;
   /** The files of a named ring, and the memory of its data. */
-  #file: RingFile | undefined;
+  #file: NamedRing | undefined;
   #room: RingRoom | undefined;
   readonly #slots: SenderSlots;
   /** Word index of this isolate's slot. */
@@ -171,13 +172,13 @@ export class RingProducer {
   }
 
   /** The sending side of a named ring. Owns the attachment, also if it throws. */
-  static open(file: RingFile): RingProducer {
+  static open(file: NamedRing): RingProducer {
     let sender: RingProducer;
     try {
       sender = new RingProducer(file.memory, file.bell, file.room, file.lock);
     } catch (error) {
       file.memory.release();
-      leaveRingFile(file);
+      file.leave();
       throw error;
     }
     sender.#file = file;
@@ -247,7 +248,7 @@ export class RingProducer {
     this.#bellToGive?.close();
     this.#descriptors.close();
     if (this.#packedHere) unpacked();
-    if (this.#file !== undefined) leaveRingFile(this.#file);
+    this.#file?.leave();
   }
 
   // --- Messages ------------------------------------------------------------------------------------------------------
@@ -260,7 +261,7 @@ export class RingProducer {
    * @returns `false` if the ring, or the queue of descriptors, is full.
    * @throws {IpcError} `Disconnected` if the receiver is gone.
    */
-  trySend(message: Message, fds?: readonly number[]): boolean {
+  trySend(message: Payload, fds?: readonly number[]): boolean {
     const { length } = message;
     if (fds !== undefined || length > this.#memory.blocks * BLOCK) return this.#trySendExtended(message, fds);
     const index = this.tryClaim(blocksFor(length));
@@ -276,7 +277,7 @@ export class RingProducer {
     return true;
   }
 
-  #trySendExtended(message: Message, fds: readonly number[] = []): boolean {
+  #trySendExtended(message: Payload, fds: readonly number[] = []): boolean {
     const { length } = message;
     if (this.#file !== undefined) throw this.#notByName(length, fds.length);
     const outOfLine = EXTENDED_HEADER + length > this.capacity;

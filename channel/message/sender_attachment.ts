@@ -1,0 +1,33 @@
+// How a sender's end of a channel stands among the attachments of a message: three descriptors, or one if it is packed.
+import { HANDLE_FDS, handleFds, handleFrom } from "../ring/handle.ts";
+import { PackedSender } from "../ring/packed_sender.ts";
+import type { SenderHandle } from "../ring/sender_handle.ts";
+import type { Attachments, ReceivedAttachments } from "./attachments.ts";
+
+/** Among the details of a sender in a message: it is packed, and has one descriptor. */
+const PACKED = 1;
+
+/** Puts a sender's end into a message; returns the details that the other side must know. */
+export function packHandle(handle: SenderHandle, attachments: Attachments): unknown[] {
+  if (handle instanceof PackedSender) {
+    attachments.add([handle.socket]);
+    return [PACKED];
+  }
+  attachments.add(handleFds(handle));
+  return [];
+}
+
+/** How many descriptors a sender with these details has, and how many of the details are about that. */
+export function senderShape(details: readonly unknown[]): { fds: number; details: number } {
+  return details[0] === PACKED ? { fds: 1, details: 1 } : { fds: HANDLE_FDS, details: 0 };
+}
+
+/** Takes a sender's end out of a message. */
+export function claimSender(
+  attachments: ReceivedAttachments,
+  first: unknown,
+  details: readonly unknown[],
+): SenderHandle {
+  const fds = attachments.claim(first, senderShape(details).fds);
+  return fds.length === 1 ? new PackedSender(fds[0]!) : handleFrom(fds);
+}

@@ -1,0 +1,18 @@
+// What a producer sends, as the ring needs it: bytes that are copied straight into their blocks.
+
+/** The bytes of one message. */
+export interface Payload {
+  /** Bytes of the message. */
+  readonly length: number;
+  /**
+   * Copies the message.
+   *
+   * @param target Memory with room for a multiple of eight bytes.
+   * @param targetLongs The same memory.
+   * @param to The offset there in bytes, a multiple of 8.
+   * @throws {TypeError} If memory that it lies in has another size by now.
+   */
+  copyTo(target: Uint8Array, targetLongs: BigInt64Array, to: number): void;
+  /** The parts of the message, one after another. */
+  parts(): Iterable<Uint8Array>;
+}
