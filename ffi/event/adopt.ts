@@ -7,26 +7,39 @@ import { forgetAdopted, noteAdopted } from "../process/isolate_notes.ts";
 /** Numbers that are tried; each that is refused is one that the program has closed behind Deno's back. */
 const MOST_TRIES = 64;
 
+/** Where the bytes go that nobody looks at. */
+const IGNORED = new Uint8Array(4096);
+
 /**
- * A socket of the event loop over a duplicate of a pipe or a stream socket, for reading.
+ * A socket of the event loop over a duplicate of a pipe or a stream socket, for being told that bytes have come: what they
+ * are is not kept. It also emits "end" and "error".
  *
  * Deno keeps a table of the numbers that its files have. One that was closed by somebody else, such as an `IpcFd` that was
  * given the number of a file of `node:fs`, is still in it, and adopting the same number again is refused. Then another is
  * taken.
  *
  * @param fd The descriptor, which stays its owner's.
+ * @param onBytes Called for every read. A callback costs half of what "data" events do.
  * @throws {IpcError} `System` if there is no descriptor left, or Deno refuses.
  */
-export function adoptForReading(fd: IpcFd): net.Socket {
+export function adoptForReading(fd: IpcFd, onBytes: () => void): net.Socket {
+  const onread = {
+    buffer: IGNORED,
+    callback: () => {
+      onBytes();
+      return true; // and read on
+    },
+  };
   const refused: IpcFd[] = [];
   try {
     for (;;) {
       const duplicate = fd.clone();
       refused.push(duplicate);
       try {
-        const socket = new net.Socket({ fd: duplicate.fd, readable: true, writable: false });
+        const socket = new net.Socket({ fd: duplicate.fd, readable: true, writable: false, onread });
         refused.pop();
         noteAdoption(socket, duplicate.take(), fd);
+        socket.resume();
         return socket;
       } catch (cause) {
         if (!isTaken(cause) || refused.length >= MOST_TRIES) throw refusal(cause);

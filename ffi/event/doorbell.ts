@@ -217,12 +217,11 @@ export class BellListener {
       return;
     }
     // Node's socket closes the descriptor it is given, in its own time; so it gets one of its own.
-    const socket = adoptForReading(this.#fd);
     const rung = () => {
       turned();
       this.#onRing?.();
     };
-    socket.on("data", rung);
+    const socket = adoptForReading(this.#fd, rung);
     socket.on("end", rung);
     socket.on("error", rung);
     socket.unref();
