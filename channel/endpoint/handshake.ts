@@ -23,15 +23,23 @@ import { MANY, MOST_CHANNELS, ONE_SHOT, requireKind, type ServerKind, wrongKind 
 
 const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x4f4c4548; // "ISTHHELO"
 const HELLO = 16;
+const NO_TOKEN = new Uint8Array(0);
 
-/** Sends ends of channels over a fresh connection, and closes it. */
-export function sendHello(serverName: string, handles: readonly Handle[]): void {
+/**
+ * Sends ends of channels over a fresh connection, and closes it.
+ *
+ * @param token What follows the greeting: see `channel/server/parent_name.ts`.
+ */
+export function sendHello(serverName: string, handles: readonly Handle[], token?: Uint8Array): void {
   const socket = connectToServer(serverName);
   try {
-    const hello = new Int32Array([MAGIC_LOW, MAGIC_HIGH, FORMAT_VERSION, handles.length]);
+    const hello = new Int32Array((HELLO + (token?.length ?? 0)) / 4);
+    hello.set([MAGIC_LOW, MAGIC_HIGH, FORMAT_VERSION, handles.length]);
+    const bytes = new Uint8Array(hello.buffer);
+    if (token !== undefined) bytes.set(token, HELLO);
     const sent = sendMessage(
       socket.fd,
-      new Uint8Array(hello.buffer),
+      bytes,
       handles.flatMap(handleFds).map((fd) => fd.fd),
     );
     if (sent === -EPIPE || sent === -ECONNRESET) {
@@ -80,14 +88,19 @@ export const HELLO_FDS = MOST_CHANNELS * HANDLE_FDS + 1;
  *
  * @param connection The accepted connection; stays the caller's.
  * @param kind What kind of server this is.
+ * @param token What must follow the greeting, of a length that is a multiple of 4.
  * @returns The ends, or `undefined` if the client has not sent them yet.
  * @throws {IpcError} `Disconnected` if the client is gone, `Incompatible` or `Corrupt` if it is none of ours; `System`
  * if this process has no room for its descriptors: nothing is lost then, see `isTableFull`.
  */
-export function receiveHello(connection: UnixSocket, kind: ServerKind): Handle[] | undefined {
+export function receiveHello(
+  connection: UnixSocket,
+  kind: ServerKind,
+  token: Uint8Array = NO_TOKEN,
+): Handle[] | undefined {
   const { channels } = kind;
   ensureRoomForFds(connection.fd, HELLO_FDS, "Cannot accept a client");
-  const hello = new Int32Array(HELLO / 4);
+  const hello = new Int32Array((HELLO + token.length) / 4);
   // With the descriptors of another kind of client, too, so that it can be told what is wrong.
   const received = receiveMessage(connection.fd, new Uint8Array(hello.buffer), MOST_CHANNELS * HANDLE_FDS);
   if (typeof received === "number") {
@@ -96,7 +109,7 @@ export function receiveHello(connection: UnixSocket, kind: ServerKind): Handle[]
     throw systemError("Cannot accept a client", "recvmsg", -received);
   }
   if (received.length === 0) throw clientGone();
-  const problem = problemOf(hello, received.length, received.fds, kind);
+  const problem = problemOf(hello, received.length, received.fds, kind, token);
   if (problem !== undefined) {
     closeAllForeign(received.fds);
     throw problem;
@@ -107,8 +120,14 @@ export function receiveHello(connection: UnixSocket, kind: ServerKind): Handle[]
   );
 }
 
-function problemOf(hello: Int32Array, length: number, fds: readonly IpcFd[], kind: ServerKind): IpcError | undefined {
-  if (length !== HELLO || hello[0] !== MAGIC_LOW || hello[1] !== MAGIC_HIGH) {
+function problemOf(
+  hello: Int32Array,
+  length: number,
+  fds: readonly IpcFd[],
+  kind: ServerKind,
+  token: Uint8Array,
+): IpcError | undefined {
+  if (length !== hello.byteLength || hello[0] !== MAGIC_LOW || hello[1] !== MAGIC_HIGH) {
     return new IpcError("Corrupt", "Cannot accept a client: what it sent is no greeting of this package");
   }
   if (hello[2] !== FORMAT_VERSION) {
@@ -116,6 +135,9 @@ function problemOf(hello: Int32Array, length: number, fds: readonly IpcFd[], kin
       "Incompatible",
       `Cannot accept a client of format ${hello[2]}: this version of the package speaks format ${FORMAT_VERSION}`,
     );
+  }
+  if (!sameBytes(new Uint8Array(hello.buffer, HELLO), token)) {
+    return new IpcError("Permission", "Cannot accept a client: the token that it sent is another");
   }
   const channels = hello[3]!;
   if (fds.length !== channels * HANDLE_FDS) {
@@ -129,6 +151,13 @@ function problemOf(hello: Int32Array, length: number, fds: readonly IpcFd[], kin
       new IpcError("Incompatible", `Cannot accept a client: it brings ${channels} channels, not ${kind.channels}`);
   }
   return undefined;
+}
+
+/** Takes the same time wherever they differ: the time tells nothing about the token. */
+function sameBytes(found: Uint8Array, wanted: Uint8Array): boolean {
+  let difference = 0;
+  for (let i = 0; i < wanted.length; i++) difference |= found[i]! ^ wanted[i]!;
+  return difference === 0;
 }
 
 function clientGone(): IpcError {
@@ -154,8 +183,16 @@ export function connectChannel(serverName: string): SenderPort {
   return SenderPort.of(RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket));
 }
 
-/** Makes a channel each way and hands the far ends to a server. */
-export function connectDuplex(serverName: string, capacity: number | undefined): [SenderPort, RingConsumer] {
+/**
+ * Makes a channel each way and hands the far ends to a server.
+ *
+ * @param token What follows the greeting: see `channel/server/parent_name.ts`.
+ */
+export function connectDuplex(
+  serverName: string,
+  capacity: number | undefined,
+  token?: Uint8Array,
+): [SenderPort, RingConsumer] {
   requireKind(serverName, MANY);
   const there = createChannel(capacity);
   let back: NewChannel;
@@ -169,7 +206,7 @@ export function connectDuplex(serverName: string, capacity: number | undefined):
     sendHello(serverName, [
       { memory: there.memory.fd, bell: there.receiverBell, descriptors: there.receiverSocket },
       { memory: back.memory.fd, bell: back.senderBell, descriptors: back.senderSocket },
-    ]);
+    ], token);
   } catch (error) {
     closeParts(there);
     closeParts(back);

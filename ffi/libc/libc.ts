@@ -54,6 +54,8 @@ const SYMBOLS = {
   ftruncate: { parameters: ["i32", "i64"], result: "i32" },
   // uid_t geteuid(void)
   geteuid: { parameters: [], result: "u32" },
+  // char *getenv(const char *name)
+  getenv: { parameters: ["buffer"], result: "pointer" },
   // pid_t getpid(void)
   getpid: { parameters: [], result: "i32" },
   // int getrlimit(int resource, struct rlimit *limit)

@@ -1,0 +1,75 @@
+// The child's side of spawn().
+import { IpcError } from "../../base/error.ts";
+import { step } from "../../base/step_hook.ts";
+import { environmentVariable } from "../../ffi/process/environment.ts";
+import { IpcDuplex } from "../endpoint/duplex.ts";
+import { connectDuplex } from "../endpoint/handshake.ts";
+import { IpcReceiver } from "../endpoint/receiver.ts";
+import { IpcSender } from "../endpoint/sender.ts";
+import { PARENT_VARIABLE, parseParentName } from "./parent_name.ts";
+
+let known: IpcDuplex<unknown, unknown> | undefined;
+
+/**
+ * The conversation with the program that started this one by {@linkcode spawn}. To be called early: the parent waits for
+ * it. Later calls return the same object.
+ *
+ * There is one conversation a program: where several isolates call this, the first has it. Needs `--allow-ffi` alone.
+ *
+ * @typeParam Out What this program sends.
+ * @typeParam In What it receives.
+ * @returns This program's end. It is at its end (`Disconnected`) when the parent closes it, or dies.
+ * @throws {IpcError} `NotFound` if nobody started this program by `spawn()`, or its parent does not wait for it any more:
+ * it has given up, has ended, or another process or isolate has the conversation already.
+ *
+ * @example A program that answers its parent
+ * ```ts ignore
+ * import { parent } from "@isthmus/ipc";
+ *
+ * using line = parent<number, string>();
+ * await line.run((text) => text.length); // until the parent closes the conversation
+ * ```
+ *
+ * @example Without a parent
+ * ```ts
+ * import { IpcError, parent } from "@isthmus/ipc";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * const error = assertThrows(() => parent(), IpcError);
+ * assertEquals(error.code, "NotFound");
+ * ```
+ */
+export function parent<Out, In>(): IpcDuplex<Out, In> {
+  return (known ??= connect()) as IpcDuplex<Out, In>;
+}
+
+function connect(): IpcDuplex<unknown, unknown> {
+  const text = environmentVariable(PARENT_VARIABLE);
+  if (text === undefined) {
+    throw new IpcError(
+      "NotFound",
+      `Cannot find the parent: nobody started this program by spawn(), as ${PARENT_VARIABLE} is not set`,
+    );
+  }
+  const name = parseParentName(text);
+  if (name === undefined) {
+    throw new IpcError(
+      "NotFound",
+      `Cannot find the parent: ${PARENT_VARIABLE} holds something else than what spawn() sets; do not set it yourself`,
+    );
+  }
+  step("parent-looked-up");
+  try {
+    const [port, ring] = connectDuplex(name.server, name.capacity, name.token);
+    step("parent-told");
+    return new IpcDuplex(new IpcSender<unknown>(port), new IpcReceiver<unknown>(ring));
+  } catch (cause) {
+    if (!(cause instanceof IpcError) || cause.code !== "NotFound") throw cause;
+    throw new IpcError(
+      "NotFound",
+      "Cannot find the parent: it does not wait for this program (any more); it has given up or ended, or another " +
+        "process or isolate called parent() first",
+      { cause },
+    );
+  }
+}
