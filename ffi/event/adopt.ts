@@ -1,49 +1,42 @@
-// Descriptors that the event loop watches: Node's sockets and servers take a number over, and close it in their own time.
-import net from "node:net";
+// Descriptors that the event loop watches: the runtime takes a number over, and closes it in its own time.
+//
+// Each is a duplicate of a descriptor of ours. A runtime may refuse a number that somebody has closed behind its back, such
+// as an `IpcFd` that was given the number of a file of `node:fs`. Then another is taken.
 import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../file/fd.ts";
 import { forgetAdopted, noteAdopted } from "../process/isolate_notes.ts";
+import { runtime } from "../runtime/mod.ts";
+import type { Acceptor, ReadWatch, TakenConnection } from "../runtime/runtime.ts";
 
-/** Numbers that are tried; each that is refused is one that the program has closed behind Deno's back. */
+/** Numbers that are tried; each that is refused is one that the program has closed behind the runtime's back. */
 const MOST_TRIES = 64;
 
-/** Where the bytes go that nobody looks at. */
-const IGNORED = new Uint8Array(4096);
-
 /**
- * A socket of the event loop over a duplicate of a pipe or a stream socket, for being told that bytes have come: what they
- * are is not kept. It also emits "end" and "error".
- *
- * Deno keeps a table of the numbers that its files have. One that was closed by somebody else, such as an `IpcFd` that was
- * given the number of a file of `node:fs`, is still in it, and adopting the same number again is refused. Then another is
- * taken.
+ * Has the event loop read a duplicate of a pipe or a stream socket; keeps no process alive at first.
  *
  * @param fd The descriptor, which stays its owner's.
- * @param onBytes Called for every read. A callback costs half of what "data" events do.
- * @throws {IpcError} `System` if there is no descriptor left, or Deno refuses.
+ * @param onReady Called when something was read, and when the other end is gone.
+ * @throws {IpcError} `System` if there is no descriptor left, or the runtime refuses.
  */
-export function adoptForReading(fd: IpcFd, onBytes: () => void): net.Socket {
-  const onread = {
-    buffer: IGNORED,
-    callback: () => {
-      onBytes();
-      return true; // and read on
-    },
-  };
+export function watchReading(fd: IpcFd, onReady: () => void): ReadWatch {
   const refused: IpcFd[] = [];
   try {
     for (;;) {
       const duplicate = fd.clone();
       refused.push(duplicate);
+      const adoption = new Adoption();
+      let watch: ReadWatch | undefined;
       try {
-        const socket = new net.Socket({ fd: duplicate.fd, readable: true, writable: false, onread });
-        refused.pop();
-        noteAdoption(socket, duplicate.take(), fd);
-        socket.resume();
-        return socket;
+        watch = runtime.watchReading(duplicate.fd, { onReady, onClosed: () => adoption.end() });
       } catch (cause) {
-        if (!isTaken(cause) || refused.length >= MOST_TRIES) throw refusal(cause);
+        throw refusal(cause);
       }
+      if (watch !== undefined) {
+        refused.pop();
+        adoption.begin(duplicate.take(), fd);
+        return watch;
+      }
+      if (refused.length >= MOST_TRIES) throw refusal(new Error("all numbers that are free are in its table"));
     }
   } finally {
     for (const duplicate of refused) duplicate.close();
@@ -51,62 +44,69 @@ export function adoptForReading(fd: IpcFd, onBytes: () => void): net.Socket {
 }
 
 /**
- * Has a server of the event loop listen with a duplicate of a listening stream socket.
+ * Has the event loop accept clients with a duplicate of a listening stream socket.
  *
- * @param server Without a listener for errors.
  * @param fd The descriptor, which stays its owner's.
+ * @param onConnection Called with each client.
  * @param onError Called if it does not come to listen, or fails later.
  * @throws {IpcError} `System` if there is no descriptor left.
  */
-export function adoptForAccepting(server: net.Server, fd: IpcFd, onError: (error: IpcError) => void): void {
+export function acceptClients(
+  fd: IpcFd,
+  onConnection: (connection: TakenConnection) => void,
+  onError: (error: IpcError) => void,
+): Acceptor {
   const refused: IpcFd[] = [];
+  const adoption = new Adoption();
+  const acceptor = runtime.acceptor({
+    onConnection,
+    onError: (cause) => onError(refusal(cause)),
+    onClosed: () => adoption.end(),
+  });
+  const settle = (error?: IpcError) => {
+    for (const duplicate of refused.splice(0)) duplicate.close();
+    if (error !== undefined) onError(error);
+  };
   const listen = () => {
     const number = fd.clone().take();
-    const retry = (cause: Error) => {
-      server.off("listening", done);
-      if (!isTaken(cause)) return settle(refusal(cause));
+    acceptor.listen(number, (cause) => {
+      if (cause === undefined) {
+        adoption.begin(number, fd);
+        return settle();
+      }
+      if (!runtime.isTaken(cause)) return settle(refusal(cause));
       refused.push(new IpcFd(number));
       if (refused.length >= MOST_TRIES || fd.closed) return settle(refusal(cause));
       try {
         listen();
       } catch (error) {
-        settle(error instanceof IpcError ? error : refusal(error));
+        settle(refusal(error));
       }
-    };
-    const done = () => {
-      server.off("error", retry);
-      noteAdoption(server, number, fd);
-      settle();
-    };
-    server.once("error", retry);
-    server.once("listening", done);
-    server.listen({ fd: number });
-  };
-  const settle = (error?: IpcError) => {
-    for (const duplicate of refused.splice(0)) duplicate.close();
-    server.on("error", (cause) => onError(refusal(cause)));
-    if (error !== undefined) onError(error);
+    });
   };
   listen();
+  return acceptor;
 }
 
-/** Who has the numbers that Deno has now. */
-const adopters = new Map<number, net.Socket | net.Server>();
+/** Who has the numbers that the runtime has now. */
+const adopters = new Map<number, Adoption>();
 
-/** The next isolate must close it, should this one be dropped before Deno does. */
-function noteAdoption(by: net.Socket | net.Server, number: number, of: IpcFd): void {
-  noteAdopted(number, of.fd);
-  adopters.set(number, by);
-  by.once("close", () => {
-    // The event comes later than the closing: the number may have been adopted again.
-    if (adopters.get(number) !== by) return;
-    adopters.delete(number);
-    forgetAdopted(number);
-  });
-}
+/** A number that the runtime has. The next isolate must close it, should this one be dropped before the runtime does. */
+class Adoption {
+  #number = -1;
 
-function isTaken(cause: unknown): boolean {
-  return (cause as { code?: string } | undefined)?.code === "EEXIST";
+  begin(number: number, of: IpcFd): void {
+    this.#number = number;
+    noteAdopted(number, of.fd);
+    adopters.set(number, this);
+  }
+
+  /** Told later than it is closed: the number may have been adopted again. */
+  end(): void {
+    if (adopters.get(this.#number) !== this) return;
+    adopters.delete(this.#number);
+    forgetAdopted(this.#number);
+  }
 }
 
 function refusal(cause: unknown): IpcError {

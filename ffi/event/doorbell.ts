@@ -2,8 +2,7 @@
 //
 // The bytes mean nothing; what they announce is in shared memory. The kernel adds the two facts that shared memory
 // cannot hold: end of file when every ringer is gone, an error when the listener is, also after SIGKILL.
-import type net from "node:net";
-import { adoptForReading } from "./adopt.ts";
+import { watchReading } from "./adopt.ts";
 import { IpcError } from "../../base/error.ts";
 import { turned } from "../../base/event_loop.ts";
 import { IpcFd } from "../file/fd.ts";
@@ -23,6 +22,8 @@ import {
   POLLIN,
   SPLICE_F_NONBLOCK,
 } from "../libc/platform.ts";
+import { runtime } from "../runtime/mod.ts";
+import type { ReadWatch } from "../runtime/runtime.ts";
 import { pollUntil } from "./poll.ts";
 
 /**
@@ -125,7 +126,7 @@ let oneByte: Uint8Array<ArrayBuffer> | undefined;
 export function ringSharedBell(fd: number): boolean {
   const { c, errnoCell } = libc();
   if (oneByte === undefined) {
-    const iovec = new BigUint64Array([BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(ONE_BYTE))), 1n]);
+    const iovec = new BigUint64Array([runtime.address(runtime.pointerTo(ONE_BYTE)), 1n]);
     oneByte = new Uint8Array(iovec.buffer);
   }
   if (c.vmsplice(fd, oneByte, 1n, SPLICE_F_NONBLOCK) >= 0) return true;
@@ -167,8 +168,8 @@ export type BellEvent = "rung" | "hangup" | "timeout";
 export class BellListener {
   readonly #fd: IpcFd;
   readonly #shared: boolean;
-  #socket: net.Socket | undefined;
-  /** In place of a socket, for an end that is shared. */
+  #watch: ReadWatch | undefined;
+  /** In place of a watch, for an end that is shared. */
   #looks: ReturnType<typeof setInterval> | undefined;
   #onRing: (() => void) | undefined;
   #awaited = false;
@@ -211,21 +212,15 @@ export class BellListener {
    */
   listen(onRing: () => void): void {
     this.#onRing = onRing;
-    if (this.#socket !== undefined || this.#looks !== undefined) return;
+    if (this.#watch !== undefined || this.#looks !== undefined) return;
     if (this.#shared) {
       this.#lookByTheClock();
       return;
     }
-    // Node's socket closes the descriptor it is given, in its own time; so it gets one of its own.
-    const rung = () => {
+    this.#watch = watchReading(this.#fd, () => {
       turned();
       this.#onRing?.();
-    };
-    const socket = adoptForReading(this.#fd, rung);
-    socket.on("end", rung);
-    socket.on("error", rung);
-    socket.unref();
-    this.#socket = socket;
+    });
   }
 
   #lookByTheClock(): void {
@@ -236,7 +231,7 @@ export class BellListener {
       if ((events & POLLIN) !== 0) this.clear();
       this.#onRing?.();
     }, SHARED_LOOK);
-    Deno.unrefTimer(this.#looks as unknown as number);
+    runtime.timerAwaited(this.#looks, false);
   }
 
   /**
@@ -250,15 +245,10 @@ export class BellListener {
   set awaited(value: boolean) {
     if (value === this.#awaited) return;
     this.#awaited = value;
-    if (value) this.#socket?.ref();
-    else this.#socket?.unref();
-    if (this.#looks !== undefined) {
-      const timer = this.#looks as unknown as number;
-      if (value) Deno.refTimer(timer);
-      else Deno.unrefTimer(timer);
-    }
+    this.#watch?.awaited(value);
+    if (this.#looks !== undefined) runtime.timerAwaited(this.#looks, value);
     // Code of the program may run inside these calls, and change its mind.
-    if (this.#awaited !== value && value === false) this.#socket?.ref();
+    if (this.#awaited !== value && value === false) this.#watch?.awaited(true);
   }
 
   /** Stops listening and closes the descriptor. */
@@ -270,8 +260,8 @@ export class BellListener {
   /** Stops listening; the descriptor stays open. */
   stop(): void {
     this.#onRing = undefined;
-    this.#socket?.destroy();
-    this.#socket = undefined;
+    this.#watch?.close();
+    this.#watch = undefined;
     clearInterval(this.#looks);
     this.#looks = undefined;
     this.#awaited = false;

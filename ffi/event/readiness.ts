@@ -17,6 +17,8 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from "../libc/platform.ts";
+import { runtime } from "../runtime/mod.ts";
+import type { Pointer } from "../runtime/runtime.ts";
 import { pollUntil } from "./poll.ts";
 import { guardFd, unguardFd } from "../process/thread_end.ts";
 import { PendingWait, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
@@ -39,7 +41,7 @@ interface Waiting {
 /** `struct pollfd`. */
 const POLLFD = 8;
 
-type Poll = (fds: Deno.PointerValue, count: bigint, timeout: number) => Promise<number>;
+type Poll = (fds: Pointer, count: bigint, timeout: number) => Promise<number>;
 
 /** The thread of this isolate, while it sleeps, and those it sleeps for. */
 class Watch {
@@ -51,7 +53,7 @@ class Watch {
   /** Ends to listen on and to ring, while the thread sleeps. */
   #bell: { listen: number; ring: number; guards: (Int32Array | undefined)[] } | undefined;
   /** Not of V8's: the kernel writes to it when the isolate may be gone. Never given back to the system. */
-  #memory: { pointer: Deno.PointerObject; fds: Int32Array } | undefined;
+  #memory: { pointer: Pointer; fds: Int32Array } | undefined;
 
   add(item: Waiting): void {
     this.#waiting.add(item);
@@ -89,7 +91,7 @@ class Watch {
     const { c } = libc();
     try {
       const { listen } = this.#bell = newBell();
-      const poll = this.#poll ??= pollLater();
+      const poll = this.#poll ??= runtime.onAnotherThread(c.poll_address, ["pointer", "usize", "i32"]);
       while (this.#waiting.size > 0) {
         const items = [...this.#waiting];
         const { pointer, fds } = this.#room(items.length + 1);
@@ -119,13 +121,13 @@ class Watch {
     }
   }
 
-  #room(count: number): { pointer: Deno.PointerObject; fds: Int32Array } {
+  #room(count: number): { pointer: Pointer; fds: Int32Array } {
     if (this.#memory === undefined || this.#memory.fds.length < 2 * count) {
       const length = Math.max(4096, 2 ** Math.ceil(Math.log2(count * POLLFD)));
       const { c, errnoCell } = libc();
       const pointer = c.mmap(null, BigInt(length), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0n);
-      check(Deno.UnsafePointer.value(pointer) >> 48n === 0n ? 0 : -1, errnoCell[0]!, "mmap", "Cannot wait");
-      const fds = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(pointer!, length));
+      check(runtime.address(pointer) >> 48n === 0n ? 0 : -1, errnoCell[0]!, "mmap", "Cannot wait");
+      const fds = new Int32Array(runtime.memoryAt(pointer!, length));
       this.#memory = { pointer: pointer!, fds };
     }
     this.#memory.fds.fill(0, 0, 2 * count);
@@ -142,18 +144,6 @@ function newBell(): { listen: number; ring: number; guards: (Int32Array | undefi
   const [listen, ring] = [ends[0]!, ends[1]!];
   const guards = [listen, ring].map((fd) => (own(fd), guardFd(fd)));
   return { listen, ring, guards };
-}
-
-function pollLater(): Poll {
-  const call = new Deno.UnsafeFnPointer(
-    libc().c.poll_address as Deno.PointerObject<{
-      parameters: ["pointer", "usize", "i32"];
-      result: "i32";
-      nonblocking: true;
-    }>,
-    { parameters: ["pointer", "usize", "i32"], result: "i32", nonblocking: true },
-  );
-  return (fds, count, timeout) => call.call(fds, count, timeout);
 }
 
 const watch = new Watch();

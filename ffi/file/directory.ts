@@ -2,6 +2,7 @@
 import { cString, interrupted, libc } from "../libc/libc.ts";
 import { O_CLOEXEC, O_RDONLY } from "../libc/platform.ts";
 import { DIRENT } from "../libc/structs.ts";
+import { runtime } from "../runtime/mod.ts";
 
 /** The names in a folder; none if it cannot be read. */
 export function listDirectory(path: string): string[] {
@@ -10,7 +11,7 @@ export function listDirectory(path: string): string[] {
   if (folder === null) return [];
   const names: string[] = [];
   for (let entry = c.readdir(folder); entry !== null; entry = c.readdir(folder)) {
-    const name = Deno.UnsafePointerView.getCString(entry, DIRENT.d_name);
+    const name = runtime.textAt(entry, DIRENT.d_name);
     if (name !== "." && name !== "..") names.push(name);
   }
   c.closedir(folder);

@@ -6,7 +6,8 @@
 import { IpcFd } from "./fd.ts";
 import { fileStatus } from "./file_status.ts";
 import { libc } from "../libc/libc.ts";
-import { AF_UNIX, F_GET_SEALS, F_GETPIPE_SZ, platform, SO_DOMAIN, SOL_SOCKET } from "../libc/platform.ts";
+import { AF_UNIX, F_GET_SEALS, F_GETPIPE_SZ, SO_DOMAIN, SOL_SOCKET } from "../libc/platform.ts";
+import { runtime } from "../runtime/mod.ts";
 
 /** What a descriptor is expected to be, which is asked first: a system call each. */
 export type Expected = "memory" | "pipe" | "socket";
@@ -53,15 +54,10 @@ export function disposeForeign(traveller: Disposable): void {
   else traveller[Symbol.dispose]();
 }
 
-/** By a thread of a pool. The library stays open for as long as that takes, and no longer: it counts as a resource. */
+/** By a thread of a pool. */
 async function closeElsewhere(fd: number): Promise<void> {
-  let library;
-  try {
-    library = Deno.dlopen(platform().libc, { close: { parameters: ["i32"], result: "i32", nonblocking: true } });
-  } catch {
-    libc().c.close(fd); // no descriptor for it: then this one is needed more than anything
-    return;
-  }
-  await library.symbols.close(fd);
-  library.close();
+  closeLater ??= runtime.onAnotherThread(libc().c.close_address, ["i32"]);
+  await closeLater(fd);
 }
+
+let closeLater: ((fd: number) => Promise<number>) | undefined;

@@ -1,5 +1,7 @@
 // The symbol table of libc, opened at first use, and the gate that turns `errno` into errors.
 import { IpcError, type IpcErrorCode } from "../../base/error.ts";
+import { runtime } from "../runtime/mod.ts";
+import type { Functions, Signatures } from "../runtime/runtime.ts";
 import {
   EACCES,
   ECONNREFUSED,
@@ -92,6 +94,8 @@ const SYMBOLS = {
   pipe2: { parameters: ["buffer", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  // close, its address, for calls that wait on another thread
+  close_address: { name: "close", type: "pointer" },
   // poll, its address, for calls that wait on another thread
   poll_address: { name: "poll", type: "pointer" },
   // ssize_t pread(int fd, void *buf, size_t count, off_t offset)
@@ -158,9 +162,9 @@ const SYMBOLS = {
   vmsplice: { parameters: ["i32", "buffer", "usize", "u32"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t count)
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
-} as const satisfies Deno.ForeignLibraryInterface;
+} as const satisfies Signatures;
 
-type Symbols = Deno.StaticForeignLibraryInterface<typeof SYMBOLS>;
+type Symbols = Functions<typeof SYMBOLS>;
 
 /** libc as this isolate sees it. */
 export interface Libc {
@@ -187,15 +191,9 @@ function open(): Libc {
   const table = platform();
   let c: Symbols;
   try {
-    const library = Deno.dlopen(table.libc, SYMBOLS);
-    c = library.symbols;
-    // The functions are objects of their own, and libc stays loaded as long as the process. The handle would be an open
-    // resource, which a test with `sanitizeResources` counts as a leak.
-    library.close();
+    c = runtime.bind(table.libc, SYMBOLS);
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable || cause instanceof Deno.errors.PermissionDenied) {
-      throw new IpcError("Permission", `Cannot open "${table.libc}": run again with --allow-ffi`, { cause });
-    }
+    if (cause instanceof IpcError) throw cause;
     throw new IpcError(
       "Unsupported",
       `Cannot open "${table.libc}" with all it needs: ${(cause as Error).message}; glibc 2.30 or later is needed`,
@@ -203,7 +201,7 @@ function open(): Libc {
     );
   }
   // One location a thread, and an isolate stays on its thread.
-  const errnoCell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4));
+  const errnoCell = new Int32Array(runtime.memoryAt(c.__errno_location()!, 4));
   return { c, errnoCell, platform: table };
 }
 

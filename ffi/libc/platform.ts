@@ -1,5 +1,6 @@
-// What differs between operating systems and processors, in one table each. Imports only the error class.
+// What differs between operating systems and processors, in one table each.
 import { IpcError } from "../../base/error.ts";
+import { runtime } from "../runtime/mod.ts";
 
 /** Constants of one operating system on one processor. */
 export interface Platform {
@@ -38,12 +39,12 @@ export const PLATFORMS: Record<string, Platform> = {
 
 /** The table of this machine; throws `Unsupported` where there is none. */
 export function platform(): Platform {
-  const found = PLATFORMS[`${Deno.build.os}-${Deno.build.arch}`];
+  const found = PLATFORMS[runtime.target];
   if (found === undefined) {
     const supported = Object.values(PLATFORMS).map((p) => p.name).join(" and ");
     throw new IpcError(
       "Unsupported",
-      `Cannot use shared memory on "${Deno.build.os}-${Deno.build.arch}": supported are ${supported}`,
+      `Cannot use shared memory on "${runtime.target}": supported are ${supported}`,
     );
   }
   return found;

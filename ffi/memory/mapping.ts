@@ -36,6 +36,8 @@ import {
   STATX_INO,
 } from "../libc/platform.ts";
 import { STATX } from "../libc/structs.ts";
+import { runtime } from "../runtime/mod.ts";
+import type { Pointer } from "../runtime/runtime.ts";
 import { armSpan, disarmSpan, guardSpan, type SpanGuard, unguardSpan } from "../process/thread_end.ts";
 
 /** The seals that make a mapping safe: nobody can cut the file short under it (a SIGBUS) or add another seal. */
@@ -96,7 +98,7 @@ class Span extends OpenThing {
     this.outliveThread();
     forgetMapping(this.#note);
     const { c } = libc();
-    const pointer = Deno.UnsafePointer.create(this.address), length = BigInt(this.length);
+    const pointer = runtime.pointer(this.address), length = BigInt(this.length);
     if (!this.pinned) {
       c.munmap(pointer, length);
       return;
@@ -131,8 +133,8 @@ export class Mapping {
 
   private constructor(span: Span) {
     this.#span = span;
-    const pointer = Deno.UnsafePointer.create(span.address)!;
-    this.#buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, span.length);
+    const pointer = runtime.pointer(span.address)!;
+    this.#buffer = runtime.memoryAt(pointer, span.length);
     span.mapped(this.#buffer);
     forgotten.register(this.#buffer, span, this);
   }
@@ -152,9 +154,9 @@ export class Mapping {
    *
    * @param offset Bytes from the beginning of the mapping.
    */
-  pointerAt(offset: number): Deno.PointerObject {
+  pointerAt(offset: number): Pointer {
     if (!this.#mapped) throw new IpcError("Closed", "Cannot use shared memory: it was unmapped");
-    return Deno.UnsafePointer.create(this.#span.address + BigInt(offset))!;
+    return runtime.pointer(this.#span.address + BigInt(offset))!;
   }
 
   /**
@@ -167,7 +169,7 @@ export class Mapping {
       empty.add(nothing);
       return nothing;
     }
-    const window = Deno.UnsafePointerView.getArrayBuffer(this.pointerAt(offset), length);
+    const window = runtime.memoryAt(this.pointerAt(offset), length);
     // A program may transfer it to another isolate, which this one's end must not harm.
     if (this.#windows++ === 0) this.#span.lent = true;
     return window;
@@ -250,7 +252,7 @@ export class Mapping {
       );
       addressOf(first, errnoCell[0]!, length);
       const second = c.mmap(
-        Deno.UnsafePointer.create(address + BigInt(headLength + dataLength)),
+        runtime.pointer(address + BigInt(headLength + dataLength)),
         BigInt(dataLength),
         PROT_READ | PROT_WRITE,
         MAP_SHARED | MAP_FIXED,
@@ -304,7 +306,7 @@ export class LastingMapping {
     } catch {
       throw noAddresses(length, ENOMEM);
     }
-    const start = Deno.UnsafePointer.of(this.#memory.buffer);
+    const start = runtime.pointerTo(this.#memory.buffer as ArrayBuffer);
     const pointer = c.mmap(start, BigInt(length), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0n);
     this.#address = addressOf(pointer, errnoCell[0]!, length);
   }
@@ -321,7 +323,7 @@ export class LastingMapping {
     // What detaches the buffer: a memory that grew has another one, which nobody but this object ever sees.
     (this.#memory.grow as (pages: number | bigint) => unknown).call(this.#memory, this.#large ? 0n : 0);
     libc().c.mmap(
-      Deno.UnsafePointer.create(this.#address),
+      runtime.pointer(this.#address),
       BigInt(this.#length),
       PROT_NONE,
       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
@@ -331,8 +333,8 @@ export class LastingMapping {
   }
 }
 
-function addressOf(pointer: Deno.PointerValue, errno: number, length: number): bigint {
-  const address = Deno.UnsafePointer.value(pointer);
+function addressOf(pointer: Pointer | null, errno: number, length: number): bigint {
+  const address = runtime.address(pointer);
   // MAP_FAILED is all ones, not null.
   if (address === MAP_FAILED || address === 0n) {
     throw noAddresses(length, errno);

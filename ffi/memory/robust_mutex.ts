@@ -12,6 +12,8 @@
 import { IpcError } from "../../base/error.ts";
 import { NotedLock } from "../process/isolate_notes.ts";
 import { libc, systemError } from "../libc/libc.ts";
+import { runtime } from "../runtime/mod.ts";
+import type { Pointer } from "../runtime/runtime.ts";
 import type { Mapping } from "./mapping.ts";
 import {
   EAGAIN,
@@ -64,7 +66,7 @@ export function mutexOwner(word: number): number | undefined {
  * whether it holds the lock, by what it did and not by the number of the thread.
  */
 export class RobustMutex {
-  #pointer: Deno.PointerObject | null;
+  #pointer: Pointer | null;
   /** glibc's lock word: the first of the mutex. */
   readonly #word: Int32Array;
   readonly #tid: number;
@@ -81,11 +83,11 @@ export class RobustMutex {
     this.#pointer = mapping.pointerAt(offset);
     this.#word = new Int32Array(mapping.buffer, offset, 1);
     this.#tid = libc().c.gettid();
-    this.#note = new NotedLock(Deno.UnsafePointer.value(this.#pointer));
+    this.#note = new NotedLock(runtime.address(this.#pointer));
   }
 
   /** The address, as long as there is memory behind it. */
-  get #address(): Deno.PointerObject {
+  get #address(): Pointer {
     if (this.#pointer === null) throw closed();
     return this.#pointer;
   }

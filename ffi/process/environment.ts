@@ -1,5 +1,6 @@
 // Environment variables by libc, which needs no permission of its own: a program that may call libc may read them.
 import { cString, libc } from "../libc/libc.ts";
+import { runtime } from "../runtime/mod.ts";
 
 /**
  * An environment variable.
@@ -8,5 +9,5 @@ import { cString, libc } from "../libc/libc.ts";
  */
 export function environmentVariable(name: string): string | undefined {
   const value = libc().c.getenv(cString(name));
-  return value === null ? undefined : Deno.UnsafePointerView.getCString(value);
+  return value === null ? undefined : runtime.textAt(value, 0);
 }

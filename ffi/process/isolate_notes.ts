@@ -18,6 +18,7 @@
 import { fileStatus } from "../file/file_status.ts";
 import { libc } from "../libc/libc.ts";
 import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_PRIVATE, PROT_READ, PROT_WRITE } from "../libc/platform.ts";
+import { runtime } from "../runtime/mod.ts";
 
 const LOCKS_AT = 4096, LOCKS = 1024;
 const HELD_AT = LOCKS_AT + 8 * LOCKS;
@@ -109,7 +110,7 @@ class Notes {
     const { c } = libc();
     // The locks first: they lie in the mappings. What was being written is repaired by the next owner.
     for (let slot = 0; slot < Math.min(this.words[1]!, LOCKS); slot++) {
-      if (this.held[slot] !== 0) c.pthread_mutex_unlock(Deno.UnsafePointer.create(this.locks[slot]!));
+      if (this.held[slot] !== 0) c.pthread_mutex_unlock(runtime.pointer(this.locks[slot]!));
     }
     // Deno may have closed what it had adopted, and the number be another's by now.
     this.noteFiles();
@@ -118,7 +119,7 @@ class Notes {
     for (let slot = 0; slot < Math.min(this.words[2]!, MAPPINGS); slot++) {
       const address = this.mappings[2 * slot]!;
       if (address !== 0n && this.lent[slot] === 0) {
-        c.munmap(Deno.UnsafePointer.create(address), this.mappings[2 * slot + 1]!);
+        c.munmap(runtime.pointer(address), this.mappings[2 * slot + 1]!);
       }
     }
   }
@@ -141,13 +142,13 @@ function begin(): Notes {
   const shared = globalThis as unknown as Record<symbol, ArrayBuffer | undefined>;
   const ofThisIsolate = shared[IN_ISOLATE];
   // Each copy of the package has its own; only the first one's can be found by the next isolate.
-  if (ofThisIsolate !== undefined || "WorkerGlobalScope" in globalThis) return new Notes(new ArrayBuffer(SIZE));
+  if (ofThisIsolate !== undefined || runtime.isWorker) return new Notes(new ArrayBuffer(SIZE));
   const { c } = libc();
   let key = 0;
   while (key < KEYS && c.pthread_getspecific(key) >> 48n !== TAG >> 48n) key++;
   if (key < KEYS) {
-    const memory = Deno.UnsafePointerView.getArrayBuffer(
-      Deno.UnsafePointer.create(c.pthread_getspecific(key) & ADDRESS)!,
+    const memory = runtime.memoryAt(
+      runtime.pointer(c.pthread_getspecific(key) & ADDRESS)!,
       SIZE,
     );
     shared[IN_ISOLATE] = memory;
@@ -165,12 +166,12 @@ function newMemory(): ArrayBuffer {
   const { c } = libc();
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   const pointer = c.mmap(null, BigInt(SIZE), PROT_READ | PROT_WRITE, flags, -1, 0n);
-  const address = Deno.UnsafePointer.value(pointer);
+  const address = runtime.address(pointer);
   if (address >> 48n !== 0n || pointer === null) return new ArrayBuffer(SIZE); // MAP_FAILED
   const key = new Uint32Array(1);
   if (c.pthread_key_create(key, null) !== 0) return new ArrayBuffer(SIZE);
   c.pthread_setspecific(key[0]!, TAG | address);
-  return Deno.UnsafePointerView.getArrayBuffer(pointer, SIZE);
+  return runtime.memoryAt(pointer, SIZE);
 }
 
 /** The bytes in which descriptors are noted that this isolate owns; higher numbers are not noted. */

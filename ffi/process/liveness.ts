@@ -3,6 +3,7 @@ import { linkTarget, listDirectory, readTextFile } from "../file/directory.ts";
 import { fileStatus } from "../file/file_status.ts";
 import { libc } from "../libc/libc.ts";
 import { ESRCH } from "../libc/platform.ts";
+import { runtime } from "../runtime/mod.ts";
 
 /** Names one thread for as long as the machine runs: numbers are used again, a number and its start time are not. */
 export interface ThreadIdentity {
@@ -33,7 +34,7 @@ export function ownThread(): ThreadIdentity {
 
 /** The process that this isolate runs in. */
 export function ownPid(): number {
-  return Deno.pid;
+  return runtime.pid;
 }
 
 /**

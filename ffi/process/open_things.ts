@@ -3,7 +3,7 @@
 // Where the process ends with the isolate, the kernel does that. But `deno run --watch` and `deno serve --watch` put a new
 // isolate into the same process, on the same thread: to everybody else, and to the new program, what the old one held
 // would look as if it were in use.
-import process from "node:process";
+import { runtime } from "../runtime/mod.ts";
 
 let newest: OpenThing | undefined;
 let isWatching = false;
@@ -76,28 +76,8 @@ export function atTheEnd(last: () => void): void {
   if (!isWatching) watch();
 }
 
-/**
- * Waits for the end of the isolate.
- *
- * The event "unload" comes first, and the program may have listeners of its own for it, in which it still sends or receives.
- * After it Deno tells `process` of the exit, so that is when things are let go of; but not after `Deno.exit()`, which
- * itself makes the event. An isolate that ends by an uncaught error, and a Worker that is terminated, hear of nothing.
- */
+/** Waits for the end of the isolate. */
 function watch(): void {
   isWatching = true;
-  process.on("exit", OpenThing.endAll);
-  globalThis.addEventListener("unload", () => {
-    if (!isExitAnnounced()) OpenThing.endAll();
-  });
-}
-
-/** Whether the event that is just dispatched comes from the runtime itself. */
-function isExitAnnounced(): boolean {
-  if ("WorkerGlobalScope" in globalThis) return false;
-  const { stackTraceLimit, prepareStackTrace } = Error as { stackTraceLimit: number; prepareStackTrace?: unknown };
-  Error.stackTraceLimit = 50;
-  Object.assign(Error, { prepareStackTrace: undefined });
-  const { stack } = new Error();
-  Object.assign(Error, { stackTraceLimit, prepareStackTrace });
-  return stack !== undefined && /dispatchUnloadEvent/.test(stack) && !/:deno_os\//.test(stack);
+  runtime.atExit(OpenThing.endAll);
 }

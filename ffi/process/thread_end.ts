@@ -10,12 +10,13 @@
 import { cString, libc } from "../libc/libc.ts";
 import { MFD_CLOEXEC } from "../libc/platform.ts";
 import { IO_FILE } from "../libc/structs.ts";
+import { runtime } from "../runtime/mod.ts";
 
 /** Index, in int32, of the descriptor in a `FILE`. */
 const FILENO = IO_FILE._fileno / 4;
 
 /** On the main thread there is nothing to do: with it the process ends. */
-const isWorker = "WorkerGlobalScope" in globalThis;
+const isWorker = runtime.isWorker;
 
 /** Those that carry no descriptor. */
 const free: Int32Array[] = [];
@@ -43,7 +44,7 @@ function newGuard(): Int32Array | undefined {
   const { c } = libc();
   const file = c.fopen(cString("/dev/null"), cString("re"));
   if (file === null) return undefined; // the descriptor table is full
-  const guard = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(file, IO_FILE.size));
+  const guard = new Int32Array(runtime.memoryAt(file, IO_FILE.size));
   c.close(guard[FILENO]!);
   guard[FILENO] = -1;
   c.__cxa_thread_atexit_impl(c.fclose, file, null);
@@ -110,7 +111,7 @@ function newSpanGuard(): SpanGuard | undefined {
   c.close(fd);
   if (file === null) return undefined;
   c.fgetc(file); // maps it
-  const memory = Deno.UnsafePointerView.getArrayBuffer(file, IO_FILE.size);
+  const memory = runtime.memoryAt(file, IO_FILE.size);
   const guard = { words: new Int32Array(memory), longs: new BigUint64Array(memory) };
   const start = guard.longs[BUFFER]!, length = guard.longs[BUFFER_END]! - start;
   if (start === 0n || length !== 1n) {
@@ -118,7 +119,7 @@ function newSpanGuard(): SpanGuard | undefined {
     c.fclose_call(file);
     return undefined;
   }
-  c.munmap(Deno.UnsafePointer.create(start), 1n);
+  c.munmap(runtime.pointer(start), 1n);
   c.close(guard.words[FILENO]!);
   disarmSpan(guard);
   c.__cxa_thread_atexit_impl(c.fclose, file, null);

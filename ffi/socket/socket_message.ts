@@ -23,6 +23,7 @@ import {
   SOL_SOCKET,
 } from "../libc/platform.ts";
 import { descriptorLimit } from "../file/resources.ts";
+import { runtime } from "../runtime/mod.ts";
 import { CMSGHDR, IOVEC, MSGHDR } from "../libc/structs.ts";
 
 /** The most descriptors that Linux takes in one message (SCM_MAX_FD). */
@@ -58,7 +59,7 @@ class Frame {
 let shared: Frame | undefined;
 
 function addressOf(bytes: Uint8Array): bigint {
-  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>));
+  return runtime.address(runtime.pointerTo(bytes as Uint8Array<ArrayBuffer>));
 }
 
 /**

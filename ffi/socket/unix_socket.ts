@@ -1,6 +1,5 @@
 // Unix sockets, stream and sequenced-packet: what carries descriptors between processes.
-import net from "node:net";
-import { adoptForAccepting } from "../event/adopt.ts";
+import { acceptClients } from "../event/adopt.ts";
 import { asFound, integerOf, optionsOf } from "../../base/arguments.ts";
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
 import { IpcError } from "../../base/error.ts";
@@ -29,6 +28,8 @@ import {
   SOL_SOCKET,
 } from "../libc/platform.ts";
 import { OpenThing } from "../process/open_things.ts";
+import { runtime } from "../runtime/mod.ts";
+import type { Acceptor, TakenConnection } from "../runtime/runtime.ts";
 import { pollMany, pollUntil } from "../event/poll.ts";
 import { pollEventually } from "../event/readiness.ts";
 import { descriptorLimit } from "../file/resources.ts";
@@ -165,14 +166,14 @@ export class UnixSocket implements Disposable {
   readonly #fd: IpcFd;
   readonly #bound: BoundPath | undefined;
   #pendingAccepts = new Set<PendingWait<UnixSocket>>();
-  #acceptor: net.Server | undefined;
+  #acceptor: Acceptor | undefined;
   #lookTimer: ReturnType<typeof setTimeout> | undefined;
   /** When it came, if nobody was waiting for it. */
   #cameAt = 0;
   /** Connections that came in while no accept was waiting any more. */
   readonly #early: UnixSocket[] = [];
   /** Connections that the event loop took, for which no descriptor of our own was to be had yet. */
-  readonly #held: net.Socket[] = [];
+  readonly #held: TakenConnection[] = [];
   /** Which kind of socket this is. */
   readonly type: UnixSocketType;
 
@@ -407,28 +408,26 @@ export class UnixSocket implements Disposable {
     return wait.promise;
   }
 
-  /** Node's server adopts a duplicate of the listening descriptor: accepting without a thread, with `--allow-ffi` alone. */
+  /** The event loop accepts, with a duplicate of the listening descriptor: without a thread. */
   #startAcceptor(): void {
     if (this.#acceptor !== undefined) {
-      this.#acceptor.ref();
+      this.#acceptor.awaited(true);
       return;
     }
-    const acceptor = net.createServer({ pauseOnConnect: true }, (connection) => this.#onConnection(connection));
-    adoptForAccepting(acceptor, this.#fd, (error) => {
+    const acceptor = acceptClients(this.#fd, (connection) => this.#onConnection(connection), (error) => {
       if (this.#acceptor === acceptor) this.#stopAccepting(error);
     });
     this.#acceptor = acceptor;
   }
 
-  #onConnection(connection: net.Socket): void {
+  #onConnection(connection: TakenConnection): void {
     turned();
     let client: UnixSocket;
     try {
       client = this.#adopt(connection);
     } catch (error) {
       // The client can wait until there is room for it, but whoever waits for it must know.
-      connection.unref();
-      connection.on("error", () => {});
+      connection.park();
       this.#held.push(connection);
       this.#rejectAll(error);
       return;
@@ -437,15 +436,14 @@ export class UnixSocket implements Disposable {
   }
 
   /** A descriptor of our own for a connection that the event loop took, whose own one is closed. */
-  #adopt(connection: net.Socket): UnixSocket {
-    // deno-lint-ignore no-explicit-any
-    const fd: unknown = (connection as any)._handle?.fd;
-    if (typeof fd !== "number" || fd < 0) {
-      throw new IpcError("Unsupported", "Cannot accept a client: this version of Deno hides its descriptor");
+  #adopt(connection: TakenConnection): UnixSocket {
+    const { fd } = connection;
+    if (fd === undefined) {
+      throw new IpcError("Unsupported", "Cannot accept a client: this version of the runtime hides its descriptor");
     }
     const { c, errnoCell } = libc();
     const own = check(c.fcntl(fd, F_DUPFD_CLOEXEC, 3), errnoCell[0]!, "fcntl", "Cannot accept a client");
-    connection.destroy();
+    connection.drop();
     return new UnixSocket(new IpcFd(own), this.type);
   }
 
@@ -502,7 +500,7 @@ export class UnixSocket implements Disposable {
       }
       if (this.#pendingAccepts.size > 0) this.#lookLater();
     }, LOOK_EVERY);
-    Deno.unrefTimer(this.#lookTimer);
+    runtime.timerAwaited(this.#lookTimer, false);
   }
 
   /**
@@ -511,7 +509,7 @@ export class UnixSocket implements Disposable {
    */
   #idle(): void {
     if (this.#pendingAccepts.size > 0) return;
-    this.#acceptor?.unref();
+    this.#acceptor?.awaited(false);
     clearTimeout(this.#lookTimer);
     this.#lookTimer = undefined;
   }
@@ -540,7 +538,7 @@ export class UnixSocket implements Disposable {
     if (this.#fd.closed) return;
     this.#stopAccepting(new IpcError("Closed", "Cannot accept a client: the socket was closed"));
     for (const client of this.#early.splice(0)) client.close();
-    for (const connection of this.#held.splice(0)) connection.destroy();
+    for (const connection of this.#held.splice(0)) connection.drop();
     this.#bound?.letGo();
     this.#fd.close();
   }
