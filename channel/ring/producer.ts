@@ -15,7 +15,7 @@ import { libc } from "../../ffi/libc/libc.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { hasEnded, ownThread } from "../../ffi/process/liveness.ts";
 import { ENOSPC, O_WRONLY, POLLIN } from "../../ffi/libc/platform.ts";
-import { loadOrdered } from "../../base/ordered_load.ts";
+import { loadOrdered } from "../../ffi/memory/ordered_load.ts";
 import { pollUntil } from "../../ffi/event/poll.ts";
 import { step } from "../../base/step_hook.ts";
 import { writeMemoryFile } from "../../ffi/memory/memory_file.ts";

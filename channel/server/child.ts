@@ -1,6 +1,6 @@
 // A program that was started, and the conversation with it.
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
-import { type ChildProcess, within } from "../../ffi/process/child_process.ts";
+import { type ChildProcess, within } from "../../ffi/runtime/child_process.ts";
 import { IpcDuplex } from "../endpoint/duplex.ts";
 import type { Arrival } from "./child_door.ts";
 
