@@ -5,6 +5,7 @@
 // with the garbage collector takes a microsecond. So it is not the guard that is registered but its canary, an object
 // that is handed from guard to guard: to each as it begins, and back as it is released. A canary dies with the guard that
 // never gave it back.
+import { runtime } from "../ffi/runtime/mod.ts";
 import { decodeCbor, encodeCbor } from "../cbor/mod.ts";
 import type { Attachment, Cell, Holder } from "./cell.ts";
 import type { PodLayout } from "./layout/layout.ts";
@@ -32,7 +33,7 @@ class Canary {
 const GRACE = 1000;
 
 function later(milliseconds: number, act: () => void): void {
-  Deno.unrefTimer(setTimeout(act, milliseconds));
+  runtime.timerAwaited(setTimeout(act, milliseconds), false);
 }
 
 const deadCanaries = new FinalizationRegistry<{ hold: Hold; tag: Tag }>(({ hold, tag }) => {

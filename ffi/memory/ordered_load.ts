@@ -1,11 +1,12 @@
-// Loads of shared memory in order. Imports nothing.
+// Loads of shared memory in order.
+import { runtime } from "../runtime/mod.ts";
 
 /**
  * On x86-64 every load is one that later loads and stores do not overtake, and one that comes after an atomic store or
  * swap of the same thread, which are locked instructions, is not overtaken by those either. Nor does V8 move the loads
  * of an array over each other, over stores, or over calls, as every function of `Atomics` is one to it.
  */
-const EVERY_LOAD = Deno.build.arch === "x86_64";
+const EVERY_LOAD = runtime.target.endsWith("-x86_64");
 
 /**
  * `Atomics.load()`, at the price of a plain load where that is the same: 1 ns in place of 9, as the other is a call.

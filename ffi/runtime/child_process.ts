@@ -1,6 +1,7 @@
-// Programs that are started: by Deno, which asks for `--allow-run`.
+// Programs that are started, by Deno, which asks for `--allow-run`.
 import { asFound } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
+import { deno } from "./deno.ts";
 
 /** What a program is started with. */
 export interface ProgramOptions {
@@ -118,7 +119,7 @@ export async function within(milliseconds: number, early: Promise<unknown>, keep
   const late = new Promise<false>((resolve) => {
     if (milliseconds === Infinity) return;
     timer = setTimeout(() => resolve(false), Math.min(milliseconds, 0x7fff_ffff));
-    if (!keepAlive) Deno.unrefTimer(timer as unknown as number);
+    if (!keepAlive) deno.timerAwaited(timer, false);
   });
   try {
     return await Promise.race([early.then(() => true as const), late]);
