@@ -1,7 +1,15 @@
 // The mark of what can travel inside a message, and only there, and of what cannot travel at all. Imports nothing.
 
-/** Implemented by endpoints and memory: puts their descriptors beside a message, and returns what to write in it. */
+/** On the prototypes of endpoints and memory; and of what cannot travel, with what to send instead. */
 export const PACK: unique symbol = Symbol("isthmus.pack");
+
+/**
+ * Has the objects of a class asked for by the encoder, of whoever collects endpoints and memory: it is nothing but a mark,
+ * and says nothing of how they travel.
+ */
+export function canTravel(prototype: object): void {
+  Object.defineProperty(prototype, PACK, { value: true });
+}
 
 /**
  * Has the objects of a class refused by the encoder: they stand for something of this process, and without that are empty.

@@ -19,18 +19,21 @@
  *
  * @module
  */
+import "./endpoint/travellers.ts"; // the table of what may stand inside a value
+
 export { IpcBytesReceiver } from "./endpoint/bytes_receiver.ts";
 export { IpcBytesSender } from "./endpoint/bytes_sender.ts";
 export type { Borrowed } from "./message/borrowed.ts";
-export { bytesChannel, channel, type ChannelOptions } from "./endpoint/channel.ts";
-export { duplex, IpcDuplex, type RunOptions } from "./endpoint/duplex.ts";
+export { bytesChannel, channel, type ChannelOptions, duplex } from "./endpoint/channel.ts";
+export type { ReceiverBase, SenderBase } from "./endpoint/either_kind.ts";
+export { IpcDuplex, type RunOptions } from "./endpoint/duplex.ts";
 export { EncodedMessage } from "./message/encoded_message.ts";
 export type { Loan } from "./endpoint/reservation.ts";
 export { IpcOneShotServer, type ServerOptions } from "./server/one_shot_server.ts";
 export { IpcReceiver, OpaqueIpcReceiver } from "./endpoint/receiver.ts";
 export type { NamedChannelOptions } from "./named/file.ts";
 export type { Trust } from "../ffi/file/trust.ts";
-export type { ReceiverBase, TryRecvResult } from "./endpoint/receiver_base.ts";
+export type { TryRecvResult } from "./endpoint/try_recv_result.ts";
 export { IpcReceiverSet, type SetReceiver } from "./endpoint/receiver_set.ts";
 export { type IpcRoute, IpcRouter, type RouteOptions, type RouterOptions } from "./endpoint/router.ts";
 export type { SelectEvent } from "./endpoint/select_event.ts";
@@ -40,7 +43,6 @@ export { spawn, type SpawnOptions } from "./server/spawn.ts";
 export { type ClientOf, IpcServer, type IpcServerOptions } from "./server/server.ts";
 export { IpcSharedMemory } from "./endpoint/shared_memory.ts";
 export { IpcSender, OpaqueIpcSender } from "./endpoint/sender.ts";
-export type { SenderBase } from "./endpoint/sender_base.ts";
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";
 export { IpcFd } from "../ffi/file/fd.ts";
 export type { IterationOptions } from "../base/iteration.ts";

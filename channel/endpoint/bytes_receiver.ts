@@ -1,17 +1,29 @@
 // The byte receiver: messages as they are, without a decoding.
 import { asFound } from "../../base/arguments.ts";
-import { IpcError } from "../../base/error.ts";
+import { printAs } from "../../base/custom_inspect.ts";
 import { afterOthers } from "../../base/event_loop.ts";
+import type { IterationOptions } from "../../base/iteration.ts";
+import { canTravel } from "../../base/pack.ts";
 import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
-import { type Borrowed, BorrowedMessage } from "../message/borrowed.ts";
-import { copyOut } from "../message/byte_pool.ts";
-import { claimReceiver, ReceiverBase } from "./receiver_base.ts";
-import { closeAll } from "../ring/carrier.ts";
-import { ReadAhead } from "../message/read_ahead.ts";
-import { claimedLength, openExtended } from "../message/record.ts";
+import type { Borrowed } from "../message/borrowed.ts";
+import type { TravellerKind } from "../message/travellers.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
 import { RingConsumer } from "../ring/consumer.ts";
-import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
+import { BytesDecoder } from "./bytes_decoder.ts";
+import { ReceiverCore } from "./receiver_core.ts";
+import { claimReceiver, type ReceiverSource } from "./receiver_seat.ts";
+import type { TryRecvResult } from "./try_recv_result.ts";
+
+type BytesCore = ReceiverCore<Uint8Array<ArrayBuffer>, BytesDecoder>;
+
+// Set by the class, as only it sees what is inside.
+let make: (core: BytesCore) => IpcBytesReceiver;
+
+/** Takes what is inside of a receiver, which counts as closed from then on. Throws `Closed` if it is that already. */
+export let moveOutBytes: (receiver: IpcBytesReceiver) => BytesCore;
+
+/** How byte receivers get into messages, and out of them. */
+export let bytesReceiverKind: TravellerKind<IpcBytesReceiver>;
 
 /**
  * Receives byte strings from {@linkcode IpcBytesSender}s.
@@ -27,8 +39,31 @@ import { type Attachments, type Kind, onArrival, PACK } from "../message/attachm
  * sender.close(), receiver.close();
  * ```
  */
-export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
-  readonly #ahead = new ReadAhead();
+export class IpcBytesReceiver implements Disposable, AsyncIterable<Uint8Array<ArrayBuffer>> {
+  static {
+    canTravel(this.prototype);
+    printAs(this.prototype, (receiver) => receiver.#core.look());
+    make = (core) => new IpcBytesReceiver(core);
+    moveOutBytes = (receiver) => {
+      const core = receiver.#core;
+      receiver.#core = core.leave();
+      return core;
+    };
+    bytesReceiverKind = {
+      is: (object) => #core in object,
+      pack: (receiver, attachments) => receiver.#core.pack(attachments),
+      unpack: (attachments, first, details) => bytesReceiverFrom(claimReceiver(attachments, first, details)),
+    };
+  }
+
+  #core: BytesCore;
+
+  private constructor(core: BytesCore) {
+    if (!(core instanceof ReceiverCore)) {
+      throw new TypeError("Cannot make a receiver: receivers come from bytesChannel(), create() and messages");
+    }
+    this.#core = core;
+  }
 
   /**
    * Receives from a named channel, which is made if there is none. A receiver that is started again, after it was closed
@@ -46,7 +81,119 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static create(path: string, options: NamedChannelOptions = {}): IpcBytesReceiver {
-    return new IpcBytesReceiver(RingConsumer.open(openRingFile(path, options)));
+    return bytesReceiverFrom(RingConsumer.open(openRingFile(path, options)));
+  }
+
+  /** Whether this receiver was closed, or sent away. */
+  get closed(): boolean {
+    return this.#core.closed;
+  }
+
+  /**
+   * Bytes that can wait in the channel.
+   *
+   * @throws {IpcError} `Closed`; `System` if there are no descriptors or no memory for a new channel.
+   */
+  get capacity(): number {
+    return this.#core.capacity;
+  }
+
+  /**
+   * Bytes of the channel that messages take which wait to be received.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get backlog(): number {
+    return this.#core.backlog;
+  }
+
+  /**
+   * The path of a named channel; `undefined` for others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get path(): string | undefined {
+    return this.#core.path;
+  }
+
+  /**
+   * Waits for the next message.
+   *
+   * @param options How long to wait at most, and a signal that ends the wait; no message is lost by either.
+   * @returns The message.
+   * @throws {IpcError} `Disconnected` once every sender is gone and all messages are received; `Timeout`; `Closed`;
+   * `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a peer damaged the channel, or if more
+   * than 10,000 messages at once, or 1,000 a second, cannot be decoded: the receiver is closed then; `System` if descriptors
+   * or memory run out: nothing is lost then.
+   * @throws {TypeError} If the time-out is no number of milliseconds from 0.
+   */
+  recv(options?: WaitOptions): Promise<Uint8Array<ArrayBuffer>> {
+    return this.#core.recv(options);
+  }
+
+  /**
+   * Waits for the next message; blocks the thread.
+   *
+   * @param options How long to wait at most; no message is lost by it.
+   * @returns The message.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  recvSync(options?: SyncWaitOptions): Uint8Array<ArrayBuffer> {
+    return this.#core.recvSync(options);
+  }
+
+  /**
+   * Takes the next message if one is there.
+   *
+   * @returns The message, or why there is none: `empty` for now, or `disconnected` for good.
+   * @throws {IpcError} `Closed`, `Serialization`, `Corrupt`.
+   */
+  tryRecv(): TryRecvResult<Uint8Array<ArrayBuffer>> {
+    return this.#core.tryRecv();
+  }
+
+  /**
+   * Takes the messages that are there when it is called; never waits.
+   *
+   * @param max Messages to take at most; all by default.
+   * @returns The messages, possibly none. At the end of the senders it is always empty: ask {@linkcode tryRecv}.
+   * @throws {IpcError} `Closed`, and what is wrong with a message, after those before it were returned.
+   */
+  recvMany(max: number = Infinity): Uint8Array<ArrayBuffer>[] {
+    return this.#core.recvMany(max);
+  }
+
+  /**
+   * Waits for the next message and reads it in place: its byte strings are views on the ring. (Of a message of values of
+   * up to 1 KiB they are copies, as those cost less: nothing has to be released, and nothing becomes empty.)
+   *
+   * @param options How long to wait at most, and a signal that ends the wait.
+   * @returns The message, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrow(options?: WaitOptions): Promise<Borrowed<Uint8Array<ArrayBuffer>>> {
+    return this.#core.borrow(options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode borrow}.
+   *
+   * @param options How long to wait at most.
+   * @returns The message, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrowSync(options?: SyncWaitOptions): Borrowed<Uint8Array<ArrayBuffer>> {
+    return this.#core.borrowSync(options);
+  }
+
+  /**
+   * Reads the next message in place if one is there.
+   *
+   * @returns The message, or `undefined` if there is none now.
+   * @throws {IpcError} `Disconnected`, `Closed`, `Serialization`, `Corrupt`.
+   */
+  tryBorrow(): Borrowed<Uint8Array<ArrayBuffer>> | undefined {
+    return this.#core.tryBorrow();
   }
 
   /**
@@ -64,7 +211,7 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
     } catch (error) {
       return afterOthers(Promise.reject(error));
     }
-    return this.receive((ring) => this.#into(ring as RingConsumer, target), options);
+    return this.#core.receive((ring) => this.#core.decoder.into(ring, target), options);
   }
 
   /**
@@ -77,42 +224,80 @@ export class IpcBytesReceiver extends ReceiverBase<Uint8Array<ArrayBuffer>> {
    */
   recvIntoSync(target: Uint8Array, options?: SyncWaitOptions): number {
     checkTarget(target);
-    return this.receiveSync((ring) => this.#into(ring as RingConsumer, target), options);
+    return this.#core.receiveSync((ring) => this.#core.decoder.into(ring, target), options);
   }
 
-  #into(ring: RingConsumer, target: Uint8Array): number {
-    this.#ahead.pass();
-    return copyInto(ring, target);
+  /**
+   * Iterates over the messages until every sender is gone, or this receiver is closed. Leaving the loop leaves the
+   * receiver open, and takes no message.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array<ArrayBuffer>> {
+    return this.#core.values();
   }
 
-  /** @ignore */
-  protected override take(from: unknown): Uint8Array<ArrayBuffer> {
-    const ring = from as RingConsumer;
-    if (ring.extended) {
-      this.#ahead.pass();
-      return outOfLine(ring);
-    }
-    const bytes = this.#ahead.take(ring) ?? copyOut(ring.memory.data, ring.memory.dataLongs, ring.offset, ring.length);
-    ring.release();
-    return bytes;
+  /**
+   * Iterates over the messages, as `for await` on the receiver itself does, until a signal ends the loop.
+   *
+   * @param options What ends it, beside the end of the senders and {@linkcode close}.
+   * @returns The messages. The loop throws for a message that cannot be decoded (it is skipped), and for a channel that a
+   * peer has damaged.
+   */
+  values(options?: IterationOptions): AsyncIterableIterator<Uint8Array<ArrayBuffer>> {
+    return this.#core.values(options);
   }
 
-  /** @ignore */
-  protected override lend(from: unknown): Borrowed<Uint8Array<ArrayBuffer>> {
-    const ring = from as RingConsumer;
-    this.#ahead.pass();
-    if (ring.extended) {
-      const bytes = outOfLine(ring);
-      return new BorrowedMessage(bytes, () => bytes.length > 0 && void bytes.buffer.transfer(0));
-    }
-    const loan = ring.lend(0);
-    return new BorrowedMessage(loan.bytes, () => ring.giveBack(loan));
+  /**
+   * The messages as a stream, which ends when every sender is gone. It takes a message only when it is asked for one,
+   * so back-pressure reaches the senders. Cancelling the stream closes the receiver, and so does its end, be it for a
+   * message that cannot be decoded.
+   *
+   * @returns The stream.
+   * @throws {IpcError} `Closed`.
+   */
+  toReadableStream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#core.toReadableStream();
   }
 
-  /** @ignore */
-  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
-    return ["bytes-receiver", ...this.pack(attachments)];
+  /**
+   * Limits for how long a wait may look for a message before this side goes to sleep, in microseconds; 0 for not at all.
+   * Unless set, a blocking wait spins for up to 160 µs and an awaited one for up to 40 µs, and only while messages come
+   * in such quick succession that this pays: a receiver that waits for long uses no processor time either way.
+   *
+   * @param microseconds Microseconds, about, from 0 to 10,000.
+   * @throws {RangeError} If it is not such a number.
+   * @throws {IpcError} `Closed`.
+   */
+  limitSpins(microseconds: number): void {
+    this.#core.limitSpins(microseconds);
   }
+
+  /**
+   * Limits how large a message may be. A larger one is skipped, and the call that would have received it fails with
+   * `TooLarge`. By default a message may take half of the memory that the machine has free when it arrives.
+   *
+   * @param bytes Bytes, an integer from 0; `Infinity` for no limit.
+   * @throws {TypeError} If it is no number.
+   * @throws {RangeError} If it is not such a number.
+   * @throws {IpcError} `Closed`.
+   */
+  limitMessages(bytes: number): void {
+    this.#core.limitMessages(bytes);
+  }
+
+  /** Closes the receiver: senders get `Disconnected`, unread messages are dropped. Closing twice is harmless. */
+  close(): void {
+    this.#core.close();
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A byte receiver of what the library has. */
+export function bytesReceiverFrom(source: ReceiverSource): IpcBytesReceiver {
+  return make(new ReceiverCore(source, new BytesDecoder()));
 }
 
 function checkTarget(target: Uint8Array): void {
@@ -120,38 +305,3 @@ function checkTarget(target: Uint8Array): void {
     throw new TypeError(`Cannot receive into ${asFound(target)}: give a Uint8Array`);
   }
 }
-
-/** Copies the message that the ring has found, and releases it; one that is too long stays. */
-function copyInto(ring: RingConsumer, target: Uint8Array): number {
-  const length = ring.extended ? claimedLength(ring) : ring.length;
-  if (length > target.length) throw tooLong(length, target.length);
-  if (ring.extended) {
-    const bytes = outOfLine(ring).subarray(0, target.length);
-    target.set(bytes);
-    return bytes.length;
-  }
-  target.set(ring.memory.data.subarray(ring.offset, ring.offset + length));
-  ring.release();
-  return length;
-}
-
-function tooLong(length: number, room: number): IpcError {
-  return new IpcError(
-    "TooLarge",
-    `Cannot receive a message of ${length} bytes into ${room}: it stays the next one; give more room, or use recv()`,
-  );
-}
-
-/** The body of a message that was too large for the ring. */
-function outOfLine(ring: RingConsumer): Uint8Array<ArrayBuffer> {
-  const { body, fds } = openExtended(ring);
-  ring.release();
-  if (body !== undefined && fds.length === 0) return body;
-  closeAll(fds);
-  throw new IpcError("Serialization", "Cannot receive a message as bytes: it is a typed one, with endpoints in it");
-}
-
-onArrival(
-  "bytes-receiver",
-  (attachments, first, details) => new IpcBytesReceiver(claimReceiver(attachments, first, details)),
-);

@@ -1,14 +1,22 @@
 // The byte sender: messages as they are, without an encoding.
-import { asFound } from "../../base/arguments.ts";
-import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
+import { printAs } from "../../base/custom_inspect.ts";
 import { afterOthers } from "../../base/event_loop.ts";
-import { claimSender } from "../message/sender_attachment.ts";
-import { type Loan, tryLoan } from "./reservation.ts";
-import { outgoing } from "../message/outgoing.ts";
-import { SenderBase } from "./sender_base.ts";
-import { SenderPort } from "./sender_port.ts";
+import { canTravel } from "../../base/pack.ts";
+import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
+import type { TravellerKind } from "../message/travellers.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
-import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
+import { BYTES } from "./encoder.ts";
+import { type Loan, tryLoan } from "./reservation.ts";
+import { SenderCore } from "./sender_core.ts";
+import { claimSender } from "../message/sender_attachment.ts";
+import { SenderPort } from "./sender_port.ts";
+import type { SenderSource } from "./sender_seat.ts";
+
+// Set by the class, as only it sees what is inside.
+let make: (core: SenderCore<Uint8Array>) => IpcBytesSender;
+
+/** How byte senders get into messages, and out of them. */
+export let bytesSenderKind: TravellerKind<IpcBytesSender>;
 
 /**
  * Sends byte strings, without an encoding: the fastest way through a channel.
@@ -24,7 +32,27 @@ import { type Attachments, type Kind, onArrival, PACK } from "../message/attachm
  * sender.close(), receiver.close();
  * ```
  */
-export class IpcBytesSender extends SenderBase<Uint8Array> {
+export class IpcBytesSender implements Disposable {
+  static {
+    canTravel(this.prototype);
+    printAs(this.prototype, (sender) => sender.#core.look());
+    make = (core) => new IpcBytesSender(core);
+    bytesSenderKind = {
+      is: (object) => #core in object,
+      pack: (sender, attachments) => sender.#core.pack(attachments),
+      unpack: (attachments, first, details) => bytesSenderFrom(claimSender(attachments, first, details)),
+    };
+  }
+
+  readonly #core: SenderCore<Uint8Array>;
+
+  private constructor(core: SenderCore<Uint8Array>) {
+    if (!(core instanceof SenderCore)) {
+      throw new TypeError("Cannot make a sender: senders come from bytesChannel(), open(), clone() and messages");
+    }
+    this.#core = core;
+  }
+
   /**
    * Attaches to a named channel, which is made if there is none. Senders and the receiver come and go in any order;
    * what is sent while no receiver runs waits for one, as far as there is room.
@@ -40,7 +68,100 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    */
   static open(path: string, options: NamedChannelOptions = {}): IpcBytesSender {
-    return new IpcBytesSender(SenderPort.open(openRingFile(path, options)));
+    return bytesSenderFrom(SenderPort.open(openRingFile(path, options)));
+  }
+
+  /** Whether this sender was closed. Its clones may still be open. */
+  get closed(): boolean {
+    return this.#core.closed;
+  }
+
+  /**
+   * Bytes that can wait in the channel.
+   *
+   * @throws {IpcError} `Closed`; `System` if there are no descriptors or no memory for a new channel.
+   */
+  get capacity(): number {
+    return this.#core.capacity;
+  }
+
+  /**
+   * Bytes of the channel that are taken: by messages that wait to be received, of this sender and of others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get backlog(): number {
+    return this.#core.backlog;
+  }
+
+  /**
+   * The path of a named channel; `undefined` for others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get path(): string | undefined {
+    return this.#core.path;
+  }
+
+  /**
+   * Sends a value. It is encoded before this returns, so later changes to it are not sent.
+   *
+   * @param value The value.
+   * @param options How long to wait for room at most, and a signal that ends the wait; nothing was sent then.
+   * @returns Resolves when the message is in the ring, which does not mean that it was received.
+   * @throws {IpcError} `Disconnected` if the receiver is gone; `Timeout`; `Serialization` if the value cannot be encoded
+   * (the message says what in it), or a named channel cannot carry it; `TooLarge` for a named channel that cannot hold it;
+   * `Closed`; `Corrupt` if a peer damaged the channel; `System` if descriptors or memory run out, or 1024 threads send
+   * through this channel already. Nothing was sent then, and every endpoint in the value still belongs to the caller.
+   * @throws {TypeError} If the time-out is no number of milliseconds from 0, or a bytes channel is to send anything else.
+   */
+  send(value: Uint8Array, options?: WaitOptions): Promise<void> {
+    return this.#core.send(value, options, false);
+  }
+
+  /**
+   * Sends a value; blocks the thread while the ring is full.
+   *
+   * @param value The value.
+   * @param options How long to wait for room at most; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendSync(value: Uint8Array, options?: SyncWaitOptions): void {
+    this.#core.sendSync(value, options, false);
+  }
+
+  /**
+   * Sends a value if there is room for it now.
+   *
+   * @param value The value.
+   * @returns `false` if the ring is full, or earlier sends are still waiting for room; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}, but `Timeout`.
+   */
+  trySend(value: Uint8Array): boolean {
+    return this.#core.trySend(value);
+  }
+
+  /**
+   * Waits until all earlier messages were received, and sends then.
+   *
+   * @param value The value.
+   * @param options How long to wait at most, and a signal that ends the wait; nothing was sent then.
+   * @returns Resolves when the message is in the ring.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmpty(value: Uint8Array, options?: WaitOptions): Promise<void> {
+    return this.#core.send(value, options, true);
+  }
+
+  /**
+   * The blocking twin of {@linkcode sendWhenEmpty}.
+   *
+   * @param value The value.
+   * @param options How long to wait at most; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmptySync(value: Uint8Array, options?: SyncWaitOptions): void {
+    this.#core.sendSync(value, options, true);
   }
 
   /**
@@ -50,7 +171,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * @throws {IpcError} `Closed`.
    */
   clone(): IpcBytesSender {
-    return new IpcBytesSender(this.share());
+    return new IpcBytesSender(this.#core.clone());
   }
 
   /**
@@ -68,8 +189,8 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
         timeoutOf(options);
         options.signal?.throwIfAborted();
       }
-      const port = this.port() as SenderPort;
-      return port.whenRoom(this.seat(), () => tryLoan(port, length), options);
+      const port = this.#core.port();
+      return port.whenRoom(this.#core, () => tryLoan(port, length), options);
     } catch (error) {
       return afterOthers(Promise.reject(error));
     }
@@ -85,7 +206,7 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    */
   reserveSync(length: number, options?: SyncWaitOptions): Loan {
     if (options !== undefined) timeoutOf(options);
-    const port = this.port() as SenderPort;
+    const port = this.#core.port();
     return port.whenRoomSync(() => tryLoan(port, length), options);
   }
 
@@ -97,31 +218,32 @@ export class IpcBytesSender extends SenderBase<Uint8Array> {
    * @throws {IpcError} `Disconnected`, `Closed`; `TooLarge` if the ring can never hold it.
    */
   tryReserve(length: number): Loan | undefined {
-    const port = this.port() as SenderPort;
+    const port = this.#core.port();
     return port.ifRoom(() => tryLoan(port, length));
   }
 
-  /** @ignore */
-  protected override encode(value: Uint8Array): object | undefined {
-    if (!(value instanceof Uint8Array)) {
-      throw new TypeError(`Cannot send ${asFound(value)}: a bytes channel carries Uint8Array only`);
-    }
-    if (value.length === 0 && (value.buffer as ArrayBuffer).detached) {
-      throw new TypeError(
-        "Cannot send a Uint8Array whose buffer is detached: it was transferred, or its loan has ended",
-      );
-    }
-    outgoing.setBytes(value);
-    return undefined;
+  /**
+   * A stream that sends what is written to it. While the ring is full it waits, so back-pressure reaches the writer.
+   * Closing or aborting the stream closes the sender, and so does a value that cannot be sent.
+   *
+   * @returns The stream.
+   */
+  toWritableStream(): WritableStream<Uint8Array> {
+    return this.#core.toWritableStream();
   }
 
-  /** @ignore */
-  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
-    return ["bytes-sender", ...this.pack(attachments)];
+  /** Closes this sender. Closing twice is harmless; messages that were sent still arrive. */
+  close(): void {
+    this.#core.close();
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 
-onArrival(
-  "bytes-sender",
-  (attachments, first, details) => new IpcBytesSender(claimSender(attachments, first, details)),
-);
+/** A byte sender of what the library has. */
+export function bytesSenderFrom(source: SenderSource): IpcBytesSender {
+  return make(new SenderCore(source, BYTES));
+}

@@ -1,9 +1,10 @@
 // Makes channels.
 import { optionsOf } from "../../base/arguments.ts";
-import { IpcBytesReceiver } from "./bytes_receiver.ts";
-import { IpcBytesSender } from "./bytes_sender.ts";
-import { IpcReceiver } from "./receiver.ts";
-import { IpcSender } from "./sender.ts";
+import { bytesReceiverFrom, type IpcBytesReceiver } from "./bytes_receiver.ts";
+import { bytesSenderFrom, type IpcBytesSender } from "./bytes_sender.ts";
+import { IpcDuplex } from "./duplex.ts";
+import { type IpcReceiver, receiverFrom } from "./receiver.ts";
+import { type IpcSender, senderFrom } from "./sender.ts";
 import { LazyChannel } from "./lazy_channel.ts";
 
 /**
@@ -68,9 +69,9 @@ const MAKE = "Cannot make a channel";
  */
 export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const lazy = new LazyChannel(capacity), receiver = new IpcReceiver<T>(lazy);
+  const lazy = new LazyChannel(capacity), receiver = receiverFrom<T>(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
-  return [new IpcSender<T>(lazy), receiver];
+  return [senderFrom<T>(lazy), receiver];
 }
 
 /**
@@ -93,7 +94,40 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
  */
 export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const lazy = new LazyChannel(capacity), receiver = new IpcBytesReceiver(lazy);
+  const lazy = new LazyChannel(capacity), receiver = bytesReceiverFrom(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
-  return [new IpcBytesSender(lazy), receiver];
+  return [bytesSenderFrom(lazy), receiver];
+}
+
+/**
+ * Makes a pair of connected ends. Send one to another process inside a message.
+ *
+ * @typeParam Out What the first end sends, and the second receives.
+ * @typeParam In What the first end receives, and the second sends.
+ * @param options The capacity of each direction.
+ * @returns Both ends.
+ * @throws {IpcError} As {@linkcode channel}.
+ *
+ * @example
+ * ```ts
+ * import { duplex } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = duplex<string, number>();
+ * left.sendSync("three");
+ * right.sendSync(right.recvSync().length);
+ * assertEquals(left.recvSync(), 5);
+ * left.close(), right.close();
+ * ```
+ */
+export function duplex<Out, In>(options?: ChannelOptions): [IpcDuplex<Out, In>, IpcDuplex<In, Out>] {
+  const [there, fromHere] = channel<Out>(options);
+  try {
+    const [back, fromThere] = channel<In>(options);
+    return [new IpcDuplex(there, fromThere), new IpcDuplex(back, fromHere)];
+  } catch (error) {
+    there.close();
+    fromHere.close();
+    throw error;
+  }
 }

@@ -6,13 +6,18 @@ import type { IterationOptions } from "../../base/iteration.ts";
 import type { PeerCredentials } from "../../ffi/socket/unix_socket.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import type { Borrowed } from "../message/borrowed.ts";
-import { channel, type ChannelOptions } from "./channel.ts";
+import { canTravel } from "../../base/pack.ts";
+import type { ReceivedAttachments } from "../message/attachments.ts";
 import type { EncodedMessage } from "../message/encoded_message.ts";
+import type { TravellerKind } from "../message/travellers.ts";
+import { IpcReceiver, movedReceiver, receiverFrom, receiverKind } from "./receiver.ts";
+import { claimReceiver } from "./receiver_seat.ts";
+import { IpcSender, senderFrom, senderKind } from "./sender.ts";
 import { claimSender, senderShape } from "../message/sender_attachment.ts";
-import { IpcReceiver } from "./receiver.ts";
-import { claimReceiver, type TryRecvResult } from "./receiver_base.ts";
-import { IpcSender } from "./sender.ts";
-import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
+import type { TryRecvResult } from "./try_recv_result.ts";
+
+/** How duplexes get into messages, and out of them: as a sender and a receiver. */
+export let duplexKind: TravellerKind<IpcDuplex<unknown, unknown>>;
 
 /**
  * Options of {@linkcode IpcDuplex.run}.
@@ -64,6 +69,20 @@ export interface RunOptions {
  * ```
  */
 export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> {
+  static {
+    canTravel(this.prototype);
+    duplexKind = {
+      is: (object) => #sender in object,
+      pack(duplex, attachments) {
+        const ofSender = senderKind.pack(duplex.#sender, attachments);
+        const ofReceiver = receiverKind.pack(duplex.#receiver, attachments);
+        attachments.moves(() => duplex.#sender.close(), () => {});
+        return [...ofSender, ...ofReceiver];
+      },
+      unpack,
+    };
+  }
+
   static {
     printAs<IpcDuplex<unknown, unknown>>(IpcDuplex.prototype, (duplex) => ({
       state: stateOf(duplex),
@@ -369,7 +388,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   split(): [IpcSender<Out>, IpcReceiver<In>] {
     const sender = this.#sender.clone();
     try {
-      const receiver = this.#receiver.retyped<In>();
+      const receiver = movedReceiver(this.#receiver);
       this.#sender.close();
       return [sender, receiver];
     } catch (error) {
@@ -388,57 +407,16 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   [Symbol.dispose](): void {
     this.close();
   }
-
-  /** @ignore */
-  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
-    const [, ...ofSender] = this.#sender[PACK](attachments);
-    const [, ...ofReceiver] = this.#receiver[PACK](attachments);
-    attachments.moves(() => this.#sender.close(), () => {});
-    return ["duplex", ...ofSender, ...ofReceiver];
-  }
 }
 
-onArrival("duplex", (attachments, first, details) => {
-  const sender = new IpcSender<unknown>(claimSender(attachments, first, details));
+function unpack(attachments: ReceivedAttachments, first: unknown, details: readonly unknown[]): Disposable {
+  const sender = senderFrom<unknown>(claimSender(attachments, first, details));
   const shape = senderShape(details);
   try {
     const arrival = claimReceiver(attachments, (first as number) + shape.fds, details.slice(shape.details));
-    return new IpcDuplex(sender, new IpcReceiver<unknown>(arrival));
+    return new IpcDuplex(sender, receiverFrom<unknown>(arrival));
   } catch (error) {
     sender.close();
-    throw error;
-  }
-});
-
-/**
- * Makes a pair of connected ends. Send one to another process inside a message.
- *
- * @typeParam Out What the first end sends, and the second receives.
- * @typeParam In What the first end receives, and the second sends.
- * @param options The capacity of each direction.
- * @returns Both ends.
- * @throws {IpcError} As {@linkcode channel}.
- *
- * @example
- * ```ts
- * import { duplex } from "@isthmus/ipc";
- * import { assertEquals } from "@std/assert";
- *
- * const [left, right] = duplex<string, number>();
- * left.sendSync("three");
- * right.sendSync(right.recvSync().length);
- * assertEquals(left.recvSync(), 5);
- * left.close(), right.close();
- * ```
- */
-export function duplex<Out, In>(options?: ChannelOptions): [IpcDuplex<Out, In>, IpcDuplex<In, Out>] {
-  const [there, fromHere] = channel<Out>(options);
-  try {
-    const [back, fromThere] = channel<In>(options);
-    return [new IpcDuplex(there, fromThere), new IpcDuplex(back, fromHere)];
-  } catch (error) {
-    there.close();
-    fromHere.close();
     throw error;
   }
 }

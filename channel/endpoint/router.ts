@@ -4,8 +4,9 @@ import { printAs, stateOf } from "../../base/custom_inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcBytesReceiver } from "./bytes_receiver.ts";
 import type { IpcReceiver, OpaqueIpcReceiver } from "./receiver.ts";
-import { EACH, IpcReceiverSet, type SetReceiver } from "./receiver_set.ts";
+import type { SetReceiver } from "./receiver_set.ts";
 import type { SelectEvent } from "./select_event.ts";
+import { SetCore } from "./set_core.ts";
 import { cannotTravel } from "../../base/pack.ts";
 
 /**
@@ -156,7 +157,7 @@ export class IpcRouter implements Disposable {
     printAs(IpcRouter.prototype, (router) => ({ state: stateOf(router.#set), size: router.size }));
   }
 
-  readonly #set = new IpcReceiverSet();
+  readonly #set = new SetCore();
   readonly #routes = new Map<number, Route>();
   readonly #onError: (error: unknown, route: IpcRoute | undefined) => void;
   #running: Promise<void> | undefined;
@@ -287,7 +288,7 @@ export class IpcRouter implements Disposable {
     // So that whoever adds several routes in a row has added them all before the first message is handled.
     await Promise.resolve();
     while (this.#set.size > 0) {
-      await this.#set[EACH]((event) => this.#dispatch(event), (error) => {
+      await this.#set.each((event) => this.#dispatch(event), (error) => {
         this.#report(error, undefined);
         // Want of descriptors or memory lasts: the rest of the program must get the time to end it.
         return pause();

@@ -1,15 +1,25 @@
 // The typed sender, and the same without its type.
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
-import { asFound } from "../../base/arguments.ts";
+import { canTravel } from "../../base/pack.ts";
 import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
-import { encodeMessage } from "../message/codec.ts";
 import { type EncodedMessage, isEncoded } from "../message/encoded_message.ts";
-import { claimSender } from "../message/sender_attachment.ts";
-import { connectChannel } from "./handshake.ts";
-import { SenderBase } from "./sender_base.ts";
+import type { TravellerKind } from "../message/travellers.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
+import { VALUES } from "./encoder.ts";
+import { connectChannel } from "./handshake.ts";
+import { SenderCore } from "./sender_core.ts";
+import { claimSender } from "../message/sender_attachment.ts";
 import { SenderPort } from "./sender_port.ts";
-import { type Attachments, type Kind, onArrival, PACK, packAs } from "../message/attachments.ts";
+import type { SenderSource } from "./sender_seat.ts";
+
+// Set by the classes, as only they see what is inside.
+let makeSender: <T>(core: SenderCore<T>) => IpcSender<T>;
+let makeOpaque: (core: SenderCore<unknown>) => OpaqueIpcSender;
+
+/** How senders get into messages, and out of them. */
+export let senderKind: TravellerKind<IpcSender<unknown>>;
+/** The same without a type. */
+export let opaqueSenderKind: TravellerKind<OpaqueIpcSender>;
 
 /**
  * Sends values through a channel to the one receiver of it. Any number of senders, in any number of processes, may send
@@ -33,7 +43,27 @@ import { type Attachments, type Kind, onArrival, PACK, packAs } from "../message
  * for (const end of [sender, receiver, reply, answers, request.reply]) end.close();
  * ```
  */
-export class IpcSender<in T> extends SenderBase<T> {
+export class IpcSender<in T> implements Disposable {
+  static {
+    canTravel(this.prototype);
+    printAs<IpcSender<unknown>>(this.prototype, (sender) => sender.#core.look());
+    makeSender = (core) => new IpcSender(core);
+    senderKind = {
+      is: (object) => #core in object,
+      pack: (sender, attachments) => sender.#core.pack(attachments),
+      unpack: (attachments, first, details) => senderFrom(claimSender(attachments, first, details)),
+    };
+  }
+
+  readonly #core: SenderCore<T>;
+
+  private constructor(core: SenderCore<T>) {
+    if (!(core instanceof SenderCore)) {
+      throw new TypeError("Cannot make a sender: senders come from channel(), connect(), open(), clone() and messages");
+    }
+    this.#core = core;
+  }
+
   /**
    * Connects to an {@linkcode IpcOneShotServer}. Does not wait for the server to accept; messages can be sent at once.
    *
@@ -45,7 +75,7 @@ export class IpcSender<in T> extends SenderBase<T> {
    * path turns the client away: sending is `Disconnected`.
    */
   static connect<T>(serverName: string): IpcSender<T> {
-    return new IpcSender<T>(connectChannel(serverName));
+    return senderFrom(connectChannel(serverName));
   }
 
   /**
@@ -64,43 +94,100 @@ export class IpcSender<in T> extends SenderBase<T> {
    * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    */
   static open<T>(path: string, options: NamedChannelOptions = {}): IpcSender<T> {
-    return new IpcSender<T>(SenderPort.open(openRingFile(path, options)));
+    return senderFrom(SenderPort.open(openRingFile(path, options)));
+  }
+
+  /** Whether this sender was closed. Its clones may still be open. */
+  get closed(): boolean {
+    return this.#core.closed;
   }
 
   /**
-   * Sends a value. It is taken as it is now: later changes to it are not sent.
+   * Bytes that can wait in the channel.
    *
-   * @param value What to send.
+   * @throws {IpcError} `Closed`; `System` if there are no descriptors or no memory for a new channel.
+   */
+  get capacity(): number {
+    return this.#core.capacity;
+  }
+
+  /**
+   * Bytes of the channel that are taken: by messages that wait to be received, of this sender and of others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get backlog(): number {
+    return this.#core.backlog;
+  }
+
+  /**
+   * The path of a named channel; `undefined` for others.
+   *
+   * @throws {IpcError} As {@linkcode capacity}.
+   */
+  get path(): string | undefined {
+    return this.#core.path;
+  }
+
+  /**
+   * Sends a value. It is encoded before this returns, so later changes to it are not sent.
+   *
+   * @param value The value.
    * @param options How long to wait for room at most, and a signal that ends the wait; nothing was sent then.
    * @returns Resolves when the message is in the ring, which does not mean that it was received.
-   * @throws {IpcError} `Disconnected` if the receiver is gone; `Timeout`; `Closed`; `Serialization` if the value cannot be encoded; `TooLarge` for a named
-   * channel that cannot hold it; `Corrupt` if a peer damaged the channel; `System` if descriptors or memory run out.
-   * @throws {TypeError} If the options are none.
+   * @throws {IpcError} `Disconnected` if the receiver is gone; `Timeout`; `Serialization` if the value cannot be encoded
+   * (the message says what in it), or a named channel cannot carry it; `TooLarge` for a named channel that cannot hold it;
+   * `Closed`; `Corrupt` if a peer damaged the channel; `System` if descriptors or memory run out, or 1024 threads send
+   * through this channel already. Nothing was sent then, and every endpoint in the value still belongs to the caller.
+   * @throws {TypeError} If the time-out is no number of milliseconds from 0, or a bytes channel is to send anything else.
    */
-  override send(value: T, options?: WaitOptions): Promise<void> {
-    return super.send(value, options);
+  send(value: T, options?: WaitOptions): Promise<void> {
+    return this.#core.send(value, options, false);
   }
 
   /**
-   * The blocking twin of {@linkcode send}.
+   * Sends a value; blocks the thread while the ring is full.
    *
-   * @param value What to send.
+   * @param value The value.
    * @param options How long to wait for room at most; nothing was sent then.
    * @throws {IpcError} As {@linkcode send}.
    */
-  override sendSync(value: T, options?: SyncWaitOptions): void {
-    super.sendSync(value, options);
+  sendSync(value: T, options?: SyncWaitOptions): void {
+    this.#core.sendSync(value, options, false);
   }
 
   /**
    * Sends a value if there is room for it now.
    *
-   * @param value What to send.
-   * @returns `false` if there is none, or earlier sends are still waiting for it; nothing was sent then.
+   * @param value The value.
+   * @returns `false` if the ring is full, or earlier sends are still waiting for room; nothing was sent then.
    * @throws {IpcError} As {@linkcode send}, but `Timeout`.
    */
-  override trySend(value: T): boolean {
-    return super.trySend(value);
+  trySend(value: T): boolean {
+    return this.#core.trySend(value);
+  }
+
+  /**
+   * Waits until all earlier messages were received, and sends then.
+   *
+   * @param value The value.
+   * @param options How long to wait at most, and a signal that ends the wait; nothing was sent then.
+   * @returns Resolves when the message is in the ring.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmpty(value: T, options?: WaitOptions): Promise<void> {
+    return this.#core.send(value, options, true);
+  }
+
+  /**
+   * The blocking twin of {@linkcode sendWhenEmpty}.
+   *
+   * @param value The value.
+   * @param options How long to wait at most; nothing was sent then.
+   * @throws {IpcError} As {@linkcode send}.
+   */
+  sendWhenEmptySync(value: T, options?: SyncWaitOptions): void {
+    this.#core.sendSync(value, options, true);
   }
 
   /**
@@ -110,7 +197,7 @@ export class IpcSender<in T> extends SenderBase<T> {
    * @throws {IpcError} `Closed`.
    */
   clone(): IpcSender<T> {
-    return new IpcSender<T>(this.share());
+    return new IpcSender(this.#core.clone());
   }
 
   /**
@@ -120,9 +207,7 @@ export class IpcSender<in T> extends SenderBase<T> {
    * @throws {IpcError} `Closed`.
    */
   toOpaque(): OpaqueIpcSender {
-    const moved = this.clone();
-    this.close();
-    return new OpaqueIpcSender(moved as IpcSender<unknown>);
+    return makeOpaque(this.#core.move() as SenderCore<unknown>);
   }
 
   /**
@@ -160,15 +245,36 @@ export class IpcSender<in T> extends SenderBase<T> {
     return this.trySend(encoded(message) as T);
   }
 
-  /** @ignore */
-  protected override encode(value: T): object | undefined {
-    if (isEncoded(value)) return value.load();
-    return encodeMessage(value);
+  /**
+   * A stream that sends what is written to it. While the ring is full it waits, so back-pressure reaches the writer.
+   * Closing or aborting the stream closes the sender, and so does a value that cannot be sent.
+   *
+   * @returns The stream.
+   *
+   * @example
+   * ```ts
+   * import { channel } from "@isthmus/ipc";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [sender, receiver] = channel<string>();
+   * const piping = ReadableStream.from(["a", "b"]).pipeTo(sender.toWritableStream());
+   * assertEquals(await Array.fromAsync(receiver), ["a", "b"]);
+   * await piping;
+   * receiver.close();
+   * ```
+   */
+  toWritableStream(): WritableStream<T> {
+    return this.#core.toWritableStream();
   }
 
-  /** @ignore */
-  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
-    return ["sender", ...this.pack(attachments)];
+  /** Closes this sender. Closing twice is harmless; messages that were sent still arrive. */
+  close(): void {
+    this.#core.close();
+  }
+
+  /** Same as {@linkcode close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 
@@ -176,8 +282,6 @@ function encoded(message: unknown): unknown {
   if (isEncoded(message)) return message;
   throw new TypeError("Cannot send a message on: it must be one that recvEncoded() returned");
 }
-
-onArrival("sender", (attachments, first, details) => new IpcSender(claimSender(attachments, first, details)));
 
 /**
  * A sender whose type nobody knows at the moment: for registries, and for sending on what came from elsewhere.
@@ -198,26 +302,29 @@ onArrival("sender", (attachments, first, details) => new IpcSender(claimSender(a
  */
 export class OpaqueIpcSender implements Disposable {
   static {
-    printAs(OpaqueIpcSender.prototype, (opaque) => ({ state: stateOf(opaque) }));
+    canTravel(this.prototype);
+    printAs(this.prototype, (opaque) => ({ state: stateOf(opaque) }));
+    makeOpaque = (core) => new OpaqueIpcSender(core);
+    opaqueSenderKind = {
+      is: (object) => #core in object,
+      pack: (opaque, attachments) => opaque.#core.pack(attachments),
+      unpack: (attachments, first, details) =>
+        makeOpaque(new SenderCore(claimSender(attachments, first, details), VALUES)),
+    };
   }
 
-  readonly #sender: IpcSender<unknown>;
+  readonly #core: SenderCore<unknown>;
 
-  /**
-   * Not for programs: use {@linkcode IpcSender.toOpaque}.
-   *
-   * @param sender The sender, which belongs to this object from now on.
-   */
-  constructor(sender: IpcSender<unknown>) {
-    if (!(sender instanceof IpcSender)) {
-      throw new TypeError(`Cannot make an opaque sender of ${asFound(sender)}: call toOpaque() of an IpcSender`);
+  private constructor(core: SenderCore<unknown>) {
+    if (!(core instanceof SenderCore)) {
+      throw new TypeError("Cannot make an opaque sender: call toOpaque() of an IpcSender");
     }
-    this.#sender = sender;
+    this.#core = core;
   }
 
   /** Whether it was closed, or given a type. */
   get closed(): boolean {
-    return this.#sender.closed;
+    return this.#core.closed;
   }
 
   /**
@@ -227,7 +334,7 @@ export class OpaqueIpcSender implements Disposable {
    * @throws {IpcError} `Closed`.
    */
   clone(): OpaqueIpcSender {
-    return new OpaqueIpcSender(this.#sender.clone());
+    return new OpaqueIpcSender(this.#core.clone());
   }
 
   /**
@@ -238,28 +345,21 @@ export class OpaqueIpcSender implements Disposable {
    * @throws {IpcError} `Closed`.
    */
   to<T>(): IpcSender<T> {
-    const moved = this.#sender.clone();
-    this.#sender.close();
-    return moved as unknown as IpcSender<T>;
+    return makeSender(this.#core.move());
   }
 
   /** Closes the sender. Closing twice is harmless. */
   close(): void {
-    this.#sender.close();
+    this.#core.close();
   }
 
   /** Same as {@linkcode OpaqueIpcSender.close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
   }
-
-  /** @ignore */
-  [PACK](attachments: Attachments): [Kind, ...unknown[]] {
-    return packAs("opaque-sender", this.#sender, attachments);
-  }
 }
 
-onArrival(
-  "opaque-sender",
-  (attachments, first, details) => new OpaqueIpcSender(new IpcSender(claimSender(attachments, first, details))),
-);
+/** A sender of what the library has. */
+export function senderFrom<T>(source: SenderSource): IpcSender<T> {
+  return makeSender(new SenderCore<T>(source, VALUES));
+}

@@ -1,6 +1,7 @@
 // A member of a receiver set: its turn, and what becomes of it when something is wrong with it.
 import { IpcError } from "../../base/error.ts";
-import type { SetMember } from "./receiver_base.ts";
+import type { RingConsumer } from "../ring/consumer.ts";
+import type { ReceiverCore } from "./receiver_core.ts";
 import type { SelectEvent } from "./select_event.ts";
 
 /** Messages of one member in a row, before the others get their turn. */
@@ -12,7 +13,9 @@ const REST = 20;
 /** A member and what is known about it. */
 export class SetEntry {
   readonly id: number;
-  readonly member: SetMember;
+  /** Its ring, attached. */
+  readonly ring: RingConsumer;
+  readonly #receiver: ReceiverCore<unknown>;
   /** Whether it is in the queue of those to look at. */
   queued = false;
   /** Whether the event loop hears its bell. */
@@ -23,9 +26,16 @@ export class SetEntry {
   ended = false;
   #restsUntil = 0;
 
-  constructor(id: number, member: SetMember) {
+  /** @param receiver The entry's own from now on. */
+  constructor(id: number, receiver: ReceiverCore<unknown>) {
     this.id = id;
-    this.member = member;
+    this.#receiver = receiver;
+    this.ring = receiver.open();
+  }
+
+  /** Closes the receiver. */
+  close(): void {
+    this.#receiver.close();
   }
 
   /**
@@ -44,7 +54,7 @@ export class SetEntry {
   }
 
   #take(events: SelectEvent[]): boolean {
-    const { ring } = this.member;
+    const { ring } = this;
     for (let taken = 0; taken < TURN; taken++) {
       if (!ring.next()) {
         const state = ring.poll();
@@ -58,7 +68,7 @@ export class SetEntry {
           ring.disarm();
         }
       }
-      events.push({ id: this.id, type: "message", value: this.member.take() });
+      events.push({ id: this.id, type: "message", value: this.#receiver.take(ring) });
       this.failing = false;
     }
     return true;
@@ -79,7 +89,7 @@ export class SetEntry {
 
   #end(): false {
     this.ended = true;
-    this.member.close();
+    this.close();
     return false;
   }
 }

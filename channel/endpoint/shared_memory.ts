@@ -1,13 +1,17 @@
 // Memory that several processes see, sent like a value.
 import { asFound, integerOf } from "../../base/arguments.ts";
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
+import { canTravel } from "../../base/pack.ts";
 import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { closeForeign } from "../../ffi/file/foreign_fd.ts";
 import { allocate, checkSealed, LastingMapping, sealedMemory } from "../../ffi/memory/mapping.ts";
 import { ENOMEM } from "../../ffi/libc/platform.ts";
 import { availableMemory } from "../../ffi/file/resources.ts";
-import { type Attachments, type Kind, onArrival, PACK } from "../message/attachments.ts";
+import type { TravellerKind } from "../message/travellers.ts";
+
+/** How shared memory gets into messages, and out of them. */
+export let sharedMemoryKind: TravellerKind<IpcSharedMemory>;
 
 /** From so many bytes on it is worth asking whether there is as much. */
 const MUCH = 16 << 20;
@@ -34,6 +38,26 @@ const MUCH = 16 << 20;
  * ```
  */
 export class IpcSharedMemory implements Disposable {
+  static {
+    canTravel(this.prototype);
+    sharedMemoryKind = {
+      is: (object) => #fd in object,
+      pack(memory, attachments) {
+        attachments.add([memory.#fd]);
+        return [];
+      },
+      unpack(attachments, first) {
+        const fd = attachments.claimOne(first);
+        try {
+          return new IpcSharedMemory(fd, checkSealed(fd.fd));
+        } catch (error) {
+          closeForeign(fd, "memory");
+          throw error;
+        }
+      },
+    };
+  }
+
   static {
     printAs(IpcSharedMemory.prototype, (memory) => ({ state: stateOf(memory), length: memory.length }));
   }
@@ -92,16 +116,6 @@ export class IpcSharedMemory implements Disposable {
       return memory;
     } catch (error) {
       fd.close();
-      throw error;
-    }
-  }
-
-  /** @ignore */
-  static fromFd(fd: IpcFd): IpcSharedMemory {
-    try {
-      return new IpcSharedMemory(fd, checkSealed(fd.fd));
-    } catch (error) {
-      closeForeign(fd, "memory");
       throw error;
     }
   }
@@ -188,12 +202,6 @@ export class IpcSharedMemory implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
-
-  /** @ignore */
-  [PACK](attachments: Attachments): [Kind] {
-    attachments.add([this.#fd]);
-    return ["shared-memory"];
-  }
 }
 
 /** Linux does not refuse what it has not got: it kills processes until it has. */
@@ -201,5 +209,3 @@ function requireMemory(length: number, what: string): void {
   if (length <= MUCH || length <= (availableMemory() ?? Infinity)) return;
   throw new IpcError("System", `${what} of ${length} bytes: the machine has not as much left`, { errno: ENOMEM });
 }
-
-onArrival("shared-memory", (attachments, first) => IpcSharedMemory.fromFd(attachments.claimOne(first)));

@@ -1,45 +1,15 @@
-// How endpoints, memory and descriptors travel inside a value.
+// The descriptors of one message: on its way out, and as it came in.
 //
-// In the value they become `27(["isthmus", kind, first descriptor, …])`; the descriptors go beside the message, by
-// number. Whatever is moved by sending is taken from its owner only when the send has succeeded.
+// They go beside the message, by number. Whatever is moved by sending is taken from its owner only when the send has
+// succeeded.
 import { IpcError } from "../../base/error.ts";
-import { IpcFd } from "../../ffi/file/fd.ts";
-import { closeAllForeign, closeForeign, disposeForeign } from "../../ffi/file/foreign_fd.ts";
-import { PACK } from "../../base/pack.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
+import { closeAllForeign, closeForeign } from "../../ffi/file/foreign_fd.ts";
 import { closeAll } from "../ring/carrier.ts";
-
-/** First element of the array that stands for a traveller. */
-export const MARK = "isthmus";
-
-export { PACK };
-
-/** Something that can stand inside a value that is sent. */
-export interface Traveller {
-  /** Returns the kind, and what else the receiving side needs to know. */
-  [PACK](attachments: Attachments): [kind: Kind, ...details: unknown[]];
-}
-
-/** Packs a traveller as another kind: for a wrapper around it. */
-export function packAs(kind: Kind, inner: Traveller, attachments: Attachments): [kind: Kind, ...details: unknown[]] {
-  const [, ...details] = inner[PACK](attachments);
-  return [kind, ...details];
-}
-
-/** What a traveller is. The numbers are on the wire. */
-export type Kind =
-  | "sender"
-  | "receiver"
-  | "bytes-sender"
-  | "bytes-receiver"
-  | "opaque-sender"
-  | "opaque-receiver"
-  | "duplex"
-  | "shared-memory"
-  | "fd";
 
 /** The descriptors of one message on its way out, and what to do when it is sent or is not. */
 export class Attachments {
-  /** Still owned by the travellers, unless {@linkcode hold} was called. */
+  /** Still owned by what is attached, unless {@linkcode hold} was called. */
   readonly fds: number[] = [];
   readonly #owners: IpcFd[] = [];
   readonly #onSent: (() => void)[] = [];
@@ -56,7 +26,7 @@ export class Attachments {
   }
 
   /**
-   * The message has to wait: goes on with duplicates of the descriptors, as the travellers may be closed meanwhile, and
+   * The message has to wait: goes on with duplicates of the descriptors, as their owners may close theirs meanwhile, and
    * the numbers then stand for something else.
    */
   hold(): void {
@@ -105,46 +75,6 @@ export class Attachments {
   }
 }
 
-// Put aside while a getter sends something else, in the middle of the message.
-let current: Attachments | undefined;
-
-/** Called by the encoder for every object that is not plain. */
-export function collect(object: object): unknown[] | undefined {
-  if (object instanceof IpcFd) {
-    // Of a layer below, which knows no messages. Shared, not moved: the sender keeps its own.
-    return [MARK, "fd", (current ??= new Attachments()).add([object])];
-  }
-  const pack = (object as Partial<Traveller>)[PACK];
-  if (typeof pack !== "function") return undefined;
-  current ??= new Attachments();
-  const at = current.fds.length;
-  const packed = pack.call(object, current);
-  const written: unknown[] = [MARK, packed[0], at];
-  for (let i = 1; i < packed.length; i++) written.push(packed[i]);
-  return written;
-}
-
-/**
- * Runs an encoder that calls {@linkcode collect}.
- *
- * @returns What was collected; `undefined` for a message without travellers.
- */
-export function collecting<T>(encode: (value: T) => void, value: T): Attachments | undefined {
-  const outer = current;
-  current = undefined;
-  try {
-    encode(value);
-    // Assigned by `collect`, which the compiler cannot see.
-    (current as Attachments | undefined)?.checkOwners();
-    return current;
-  } catch (error) {
-    (current as Attachments | undefined)?.kept();
-    throw error;
-  } finally {
-    current = outer;
-  }
-}
-
 /** The descriptors of one message that came in; each can be claimed once. */
 export class ReceivedAttachments {
   readonly #fds: (IpcFd | undefined)[];
@@ -178,58 +108,5 @@ export class ReceivedAttachments {
   /** Closes what nobody claimed. */
   close(): void {
     for (const fd of this.#fds) if (fd !== undefined) closeForeign(fd);
-  }
-}
-
-type Unpack = (attachments: ReceivedAttachments, first: unknown, details: readonly unknown[]) => Disposable;
-
-const unpackers = new Map<string, Unpack>();
-
-/** Registers how a kind of traveller is put together again. */
-export function onArrival(kind: Kind, unpack: Unpack): void {
-  unpackers.set(kind, unpack);
-}
-
-onArrival("fd", (attachments, first) => attachments.claimOne(first));
-
-/** Puts the travellers of one message together again. */
-export class Reviver {
-  readonly #attachments: ReceivedAttachments;
-  readonly #revived: Disposable[] = [];
-
-  /** @param fds The descriptors of the message. */
-  constructor(fds: readonly IpcFd[]) {
-    this.#attachments = new ReceivedAttachments(fds);
-  }
-
-  /** Called by the decoder with what {@linkcode collect} returned. */
-  readonly revive = (written: readonly unknown[]): unknown => {
-    if (written[0] !== MARK) return undefined;
-    const [, kind, first, ...details] = written;
-    // Not to be converted to text before it is known to be text: a peer may have made it of a million parts.
-    if (typeof kind !== "string" || typeof first !== "number") {
-      throw new IpcError("Serialization", "Cannot decode a message: an endpoint in it is damaged");
-    }
-    const unpack = unpackers.get(kind);
-    if (unpack === undefined) {
-      throw new IpcError(
-        "Incompatible",
-        `Cannot decode a message: this version of the package knows no "${kind.slice(0, 40)}"`,
-      );
-    }
-    const traveller = unpack(this.#attachments, first, details);
-    this.#revived.push(traveller);
-    return traveller;
-  };
-
-  /** The message is decoded: closes the descriptors that nobody claimed. */
-  finish(): void {
-    this.#attachments.close();
-  }
-
-  /** The message could not be decoded: closes everything. */
-  abandon(): void {
-    for (const traveller of this.#revived) disposeForeign(traveller);
-    this.#attachments.close();
   }
 }

@@ -40,8 +40,12 @@ export class BorrowedCopy<T> implements Borrowed<T> {
     cannotTravel(this.prototype, "send its value");
   }
 
+  readonly value: T;
+
   /** @param value What was received. */
-  constructor(readonly value: T) {}
+  constructor(value: T) {
+    this.value = value;
+  }
 
   release(): void {}
 

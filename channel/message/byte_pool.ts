@@ -11,6 +11,8 @@ const BY_LONGS = 256;
 const BY_BYTES = 64;
 
 class Pool {
+  readonly largest: number;
+  readonly #slabSize: number;
   #slab = new ArrayBuffer(0);
   #bytes = new Uint8Array(0);
   #longs = new BigInt64Array(0);
@@ -20,7 +22,10 @@ class Pool {
    * @param largest Longest byte string it is for.
    * @param slab Bytes to get at a time.
    */
-  constructor(readonly largest: number, readonly slab: number) {}
+  constructor(largest: number, slab: number) {
+    this.largest = largest;
+    this.#slabSize = slab;
+  }
 
   /** Where in the slab there is room for a byte string; whatever was there before is overwritten by the caller. */
   #reserve(length: number): number {
@@ -57,7 +62,7 @@ class Pool {
   }
 
   #renew(): number {
-    this.#slab = new ArrayBuffer(this.slab);
+    this.#slab = new ArrayBuffer(this.#slabSize);
     this.#bytes = new Uint8Array(this.#slab);
     this.#longs = new BigInt64Array(this.#slab);
     return this.#used = 0;

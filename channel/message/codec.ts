@@ -6,11 +6,12 @@ import { outgoing } from "./outgoing.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "../ring/layout.ts";
 import type { LentRecord, RingConsumer } from "../ring/consumer.ts";
-import { type Attachments, collect, collecting, MARK, Reviver } from "./attachments.ts";
+import type { Attachments } from "./attachments.ts";
+import { collect, collecting, MARK, Reviver } from "./travellers.ts";
 
 const encode = (value: unknown) => outgoing.setWritten(encodeParts(value, true, collect));
 
-/** Encodes a value into {@linkcode outgoing}; returns what travels with it. */
+/** Encodes a value into {@linkcode outgoing}; returns what is attached to it. */
 export function encodeMessage(value: unknown): Attachments | undefined {
   return collecting(encode, value);
 }

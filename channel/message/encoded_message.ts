@@ -1,6 +1,7 @@
 // A message as it came: for relays, which pass it on without decoding it.
+import { asFound } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
-import type { IpcFd } from "../../ffi/file/fd.ts";
+import { IpcFd } from "../../ffi/file/fd.ts";
 import { cannotTravel } from "../../base/pack.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { outgoing } from "./outgoing.ts";
@@ -12,6 +13,7 @@ import { Attachments } from "./attachments.ts";
 /** Whether there ever was one here: looking at each value that is sent costs 70 ns, and most programs relay nothing. */
 let any = false;
 let hasBrand: (value: object) => boolean;
+let fdsOf: (message: EncodedMessage) => readonly IpcFd[];
 
 /** Tells a message that was not decoded from any value, without asking the value anything. */
 export function isEncoded(value: unknown): value is EncodedMessage {
@@ -45,6 +47,7 @@ export class EncodedMessage implements Disposable {
   static {
     cannotTravel(this.prototype, "send it on by sendEncoded()");
     hasBrand = (value) => #fds in value;
+    fdsOf = (message) => message.#fds;
   }
 
   /** The message in CBOR, a copy of the caller's own. Endpoints in it are numbers of descriptors. */
@@ -53,12 +56,19 @@ export class EncodedMessage implements Disposable {
   #closed = false;
 
   /**
-   * Not for programs: use {@linkcode IpcReceiver.recvEncoded}.
+   * Makes a message of what is encoded already. As a rule they come from {@linkcode IpcReceiver.recvEncoded}.
    *
-   * @param bytes The message.
+   * @param bytes The message in CBOR; nothing is checked here, but by its receiver.
    * @param fds Its descriptors, which belong to this object from now on.
+   * @throws {TypeError} If they are something else.
    */
   constructor(bytes: Uint8Array<ArrayBuffer>, fds: readonly IpcFd[]) {
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError(`Cannot make an encoded message of ${asFound(bytes)}: give a Uint8Array with CBOR`);
+    }
+    if (!Array.isArray(fds) || !fds.every((fd) => fd instanceof IpcFd)) {
+      throw new TypeError("Cannot make an encoded message with these descriptors: give an array of IpcFd");
+    }
     any = true;
     this.bytes = bytes;
     this.#fds = fds;
@@ -84,21 +94,21 @@ export class EncodedMessage implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
 
-  /**
-   * Makes it the outgoing message.
-   *
-   * @returns The `Attachments` that travels with it, if any.
-   * @ignore
-   */
-  load(): object | undefined {
-    if (this.#closed) throw new IpcError("Closed", "Cannot send a message on: it was closed");
-    outgoing.setBytes(this.bytes);
-    if (this.#fds.length === 0) return undefined;
-    const attachments = new Attachments();
-    attachments.add(this.#fds);
-    return attachments;
-  }
+/**
+ * Makes a message that was not decoded the outgoing one.
+ *
+ * @returns What is attached to it, if anything.
+ */
+export function loadEncoded(message: EncodedMessage): Attachments | undefined {
+  if (message.closed) throw new IpcError("Closed", "Cannot send a message on: it was closed");
+  outgoing.setBytes(message.bytes);
+  const fds = fdsOf(message);
+  if (fds.length === 0) return undefined;
+  const attachments = new Attachments();
+  attachments.add(fds);
+  return attachments;
 }
 
 /** Takes the message that the ring has found, as it is. */

@@ -10,8 +10,8 @@ import { IpcDuplex } from "../endpoint/duplex.ts";
 import { Guests } from "./guests.ts";
 import { HELLO_FDS, receiveHello } from "../endpoint/handshake.ts";
 import { HANDSHAKE_TIMEOUT } from "./one_shot_server.ts";
-import { IpcReceiver } from "../endpoint/receiver.ts";
-import { IpcSender } from "../endpoint/sender.ts";
+import { receiverFrom } from "../endpoint/receiver.ts";
+import { senderFrom } from "../endpoint/sender.ts";
 import { MANY } from "../endpoint/server_kind.ts";
 
 /** Descriptors that a loop over clients leaves free for what the program does for them, at most; and which part of all. */
@@ -189,9 +189,9 @@ export class Doorman<Out, In> {
     this.#requireRoomFor(peer);
     const handles = receiveHello(connection, MANY);
     if (handles === undefined) return undefined;
-    const receiver = new IpcReceiver<In>({ handle: handles[0]!, early: [] });
+    const receiver = receiverFrom<In>({ handle: handles[0]! });
     if (this.#maxMessageBytes !== undefined) receiver.limitMessages(this.#maxMessageBytes);
-    const client = new IpcDuplex<Out, In>(new IpcSender<Out>(handles[1]!), receiver, peer);
+    const client = new IpcDuplex<Out, In>(senderFrom<Out>(handles[1]!), receiver, peer);
     this.#crowd.add(peer, client);
     this.#movedAt = performance.now();
     this.#turnedAway = undefined;

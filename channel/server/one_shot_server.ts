@@ -11,8 +11,7 @@ import { type PeerCredentials, UnixSocket } from "../../ffi/socket/unix_socket.t
 import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import type { Handle } from "../ring/handle.ts";
 import { receiveHello } from "../endpoint/handshake.ts";
-import { IpcReceiver } from "../endpoint/receiver.ts";
-import type { ReceiverArrival } from "../endpoint/receiver_base.ts";
+import { type IpcReceiver, receiverFrom } from "../endpoint/receiver.ts";
 import { admissionBy } from "./admission.ts";
 import { freshServerName, ONE_SHOT } from "../endpoint/server_kind.ts";
 import { cannotTravel } from "../../base/pack.ts";
@@ -287,8 +286,7 @@ export class IpcOneShotServer<T> implements Disposable {
       throw error;
     }
     if (handles === undefined) throw new IpcError("Corrupt", "Cannot accept a client: its connection misbehaves");
-    const arrival: ReceiverArrival = { handle: handles[0]!, early: [] };
-    return new IpcReceiver<T>(arrival);
+    return receiverFrom<T>({ handle: handles[0]! });
   }
 
   /** Stops listening, and removes the path if there is one. A pending accept rejects with `Closed`. */

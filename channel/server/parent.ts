@@ -4,8 +4,8 @@ import { step } from "../../base/step_hook.ts";
 import { environmentVariable } from "../../ffi/process/environment.ts";
 import { IpcDuplex } from "../endpoint/duplex.ts";
 import { connectDuplex } from "../endpoint/handshake.ts";
-import { IpcReceiver } from "../endpoint/receiver.ts";
-import { IpcSender } from "../endpoint/sender.ts";
+import { receiverFrom } from "../endpoint/receiver.ts";
+import { senderFrom } from "../endpoint/sender.ts";
 import { PARENT_VARIABLE, parseParentName } from "./parent_name.ts";
 
 let known: IpcDuplex<unknown, unknown> | undefined;
@@ -62,7 +62,7 @@ function connect(): IpcDuplex<unknown, unknown> {
   try {
     const [port, ring] = connectDuplex(name.server, name.capacity, name.token);
     step("parent-told");
-    return new IpcDuplex(new IpcSender<unknown>(port), new IpcReceiver<unknown>(ring));
+    return new IpcDuplex(senderFrom<unknown>(port), receiverFrom<unknown>(ring));
   } catch (cause) {
     if (!(cause instanceof IpcError) || cause.code !== "NotFound") throw cause;
     throw new IpcError(

@@ -22,10 +22,10 @@ import { IpcDuplex } from "../endpoint/duplex.ts";
 import { Doorman, MOST_LOOKS } from "./doorman.ts";
 import { connectDuplex } from "../endpoint/handshake.ts";
 import { HANDSHAKE_TIMEOUT, type ServerOptions } from "./one_shot_server.ts";
-import { messageLimitOf } from "../endpoint/receiver_base.ts";
+import { messageLimitOf } from "../endpoint/receiver_core.ts";
 import { capacityOf } from "../ring/memory.ts";
-import { IpcReceiver } from "../endpoint/receiver.ts";
-import { IpcSender } from "../endpoint/sender.ts";
+import { receiverFrom } from "../endpoint/receiver.ts";
+import { senderFrom } from "../endpoint/sender.ts";
 import { capacityInName, freshServerName, MANY } from "../endpoint/server_kind.ts";
 import { cannotTravel } from "../../base/pack.ts";
 
@@ -223,7 +223,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     const { capacity, maxMessageBytes } = optionsOf(options, "Cannot connect");
     const limit = messageLimitOf(maxMessageBytes);
     const [port, ring] = connectDuplex(name, capacity ?? capacityInName(name));
-    const client = new IpcDuplex(new IpcSender<Out>(port), new IpcReceiver<In>(ring));
+    const client = new IpcDuplex(senderFrom<Out>(port), receiverFrom<In>(ring));
     if (limit !== undefined) client.limitMessages(limit);
     return client;
   }

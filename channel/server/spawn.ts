@@ -4,7 +4,7 @@ import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import { timeoutOf } from "../../base/wait.ts";
 import { ChildProcess, moduleCommand, type ProgramOptions, within } from "../../ffi/runtime/child_process.ts";
-import { messageLimitOf } from "../endpoint/receiver_base.ts";
+import { messageLimitOf } from "../endpoint/receiver_core.ts";
 import { capacityOf } from "../ring/memory.ts";
 import { closeOutput, endProgram, IpcChild } from "./child.ts";
 import { ChildDoor } from "./child_door.ts";

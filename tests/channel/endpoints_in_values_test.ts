@@ -511,15 +511,15 @@ processTest("A second receiver of a channel that has a living one is refused wit
   const { RingConsumer } = await import("../../channel/ring/consumer.ts");
   const { RingProducer } = await import("../../channel/ring/producer.ts");
   const { SenderPort } = await import("../../channel/endpoint/sender_port.ts");
-  const { IpcReceiver } = await import("../../channel/endpoint/receiver.ts");
-  const { IpcSender } = await import("../../channel/endpoint/sender.ts");
+  const { receiverFrom } = await import("../../channel/endpoint/receiver.ts");
+  const { senderFrom } = await import("../../channel/endpoint/sender.ts");
   const parts = createChannel(65_536);
   const secondListen = parts.receiverBell.clone(), secondSocket = parts.receiverSocket.clone();
   const secondMemory = parts.memory.fd.clone();
-  const sender = new IpcSender<number>(
+  const sender = senderFrom<number>(
     SenderPort.of(RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket)),
   );
-  const receiver = new IpcReceiver<number>(
+  const receiver = receiverFrom<number>(
     RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket),
   );
   const [carrier, from] = channel<Anything>();

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { bytesChannel, channel, duplex, type IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
 import { encodeCbor } from "../../cbor/mod.ts";
 import { createDoorbell } from "../../ffi/event/doorbell.ts";
-import type { RingConsumer } from "../../channel/ring/consumer.ts";
+import { moveOut } from "../../channel/endpoint/receiver.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { sealedMemory } from "../../ffi/memory/mapping.ts";
 import { receiveMessage, sendMessage } from "../../ffi/socket/socket_message.ts";
@@ -272,12 +272,14 @@ processTest("Whoever empties the socket of a packed sender harms those who unpac
   for (const end of [...carrier, hostile, arrivals, sender, receiver, one, two]) end.close();
 });
 
-/** The descriptors of the next message, as a peer that speaks the protocol by itself gets them. */
+/** The descriptors of the next message, as a peer that speaks the protocol by itself gets them; closes the receiver. */
 function takeDescriptors(receiver: IpcReceiver<unknown>): IpcFd[] {
-  const ring = (receiver as unknown as { ring(): RingConsumer }).ring();
+  const core = moveOut(receiver);
+  const ring = core.open();
   assert(ring.next());
   const h = ring.offset >>> 2, { dataWords } = ring.memory;
   const fds = ring.descriptors.take(dataWords[h + 1]!, dataWords[h + 2]!, dataWords[h + 3]!);
   ring.release();
+  core.close();
   return fds;
 }

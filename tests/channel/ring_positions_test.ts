@@ -11,7 +11,7 @@ import {
   W_SLOTS,
   W_TAIL,
 } from "../../channel/ring/layout.ts";
-import { IpcBytesSender } from "../../channel/endpoint/bytes_sender.ts";
+import { bytesSenderFrom, IpcBytesSender } from "../../channel/endpoint/bytes_sender.ts";
 import { openChannel } from "../support/open_channel.ts";
 import { RingMemory } from "../../channel/ring/memory.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
@@ -116,7 +116,7 @@ for (const capacity of [1 << 20, 4 << 20, 16 << 20]) {
 
 test("A loan that loses the race back to the first blocks leaves no claim record but its own", async () => {
   const { port, receiver, memory, close } = openChannel<number>(4 << 20);
-  const sender = new IpcBytesSender(port.retain());
+  const sender = bytesSenderFrom(port.retain());
   const { compareExchange } = Atomics;
   try {
     for (const count of [32_700, 100]) { // past the middle of the ring, without a look there
@@ -152,7 +152,7 @@ test("A loan that loses the race back to the first blocks leaves no claim record
 for (const namespaces of ["one PID namespace", "several PID namespaces"]) {
   test(`All slots of a ring in ${namespaces} can be lent, one more is refused, and each is used by one loan`, () => {
     const { port, receiver, memory, close } = openChannel<number>(1 << 20);
-    const sender = new IpcBytesSender(port.retain());
+    const sender = bytesSenderFrom(port.retain());
     try {
       if (namespaces !== "one PID namespace") memory.words[W_NAMESPACE] = 0;
       const loans = Array.from({ length: SLOTS - 1 }, () => sender.reserveSync(1));

@@ -21,8 +21,8 @@ import {
 import { RingMemory } from "../../channel/ring/memory.ts";
 import { RingConsumer } from "../../channel/ring/consumer.ts";
 import { RingProducer } from "../../channel/ring/producer.ts";
-import { IpcReceiver as Receiver } from "../../channel/endpoint/receiver.ts";
-import { IpcSender as Sender } from "../../channel/endpoint/sender.ts";
+import { receiverFrom } from "../../channel/endpoint/receiver.ts";
+import { senderFrom } from "../../channel/endpoint/sender.ts";
 import { SenderPort } from "../../channel/endpoint/sender_port.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";
@@ -97,8 +97,8 @@ export function victim<T>(capacity = 65_536): Victim<T> {
     socket: parts.senderSocket.clone(),
   };
   const port = SenderPort.of(RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket));
-  const sender = new Sender<T>(port);
-  const receiver = new Receiver<T>(RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket));
+  const sender = senderFrom<T>(port);
+  const receiver = receiverFrom<T>(RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket));
   const close = () => {
     sender.close(), receiver.close();
     for (const fd of Object.values(raw)) fd.close();

@@ -1,10 +1,10 @@
 // A channel with its memory laid open, as a hostile peer has it: every sender's process can write all of it.
 import { createChannel } from "../../channel/ring/handle.ts";
-import { IpcReceiver } from "../../channel/endpoint/receiver.ts";
+import { type IpcReceiver, receiverFrom } from "../../channel/endpoint/receiver.ts";
 import type { RingMemory } from "../../channel/ring/memory.ts";
 import { RingConsumer } from "../../channel/ring/consumer.ts";
 import { RingProducer } from "../../channel/ring/producer.ts";
-import { IpcSender } from "../../channel/endpoint/sender.ts";
+import { type IpcSender, senderFrom } from "../../channel/endpoint/sender.ts";
 import { SenderPort } from "../../channel/endpoint/sender_port.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 
@@ -32,8 +32,8 @@ export function openChannel<T>(capacity = 65_536): OpenChannel<T> {
   const memory = parts.memory.retain();
   const ring = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket);
   const port = SenderPort.of(ring);
-  const sender = new IpcSender<T>(port);
-  const receiver = new IpcReceiver<T>(RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket));
+  const sender = senderFrom<T>(port);
+  const receiver = receiverFrom<T>(RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket));
   return {
     sender,
     receiver,

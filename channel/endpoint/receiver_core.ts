@@ -1,0 +1,294 @@
+// What receivers of values and of bytes are made of: every way to wait for a message, with a decoder for what is found.
+import { asFound, integerOf } from "../../base/arguments.ts";
+import { IpcError } from "../../base/error.ts";
+import { afterOthers, mustGiveWay } from "../../base/event_loop.ts";
+import { iterate, type IterationOptions, NOT_NOW } from "../../base/iteration.ts";
+import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
+import type { Attachments } from "../message/attachments.ts";
+import { type Borrowed, BorrowedMessage } from "../message/borrowed.ts";
+import { ErrorBudget } from "../message/error_budget.ts";
+import { UNFINISHED } from "../message/record.ts";
+import type { RingConsumer } from "../ring/consumer.ts";
+import type { Decoder } from "./decoder.ts";
+import { ReceiverSeat, type ReceiverSource } from "./receiver_seat.ts";
+import { disconnected, type Get, inTurns, RECEIVE, ReceiverWaits } from "./receiver_waits.ts";
+import type { TryRecvResult } from "./try_recv_result.ts";
+
+const EMPTY = { state: "empty" } as const;
+const DISCONNECTED = { state: "disconnected" } as const;
+
+// A backstop for receivers that were forgotten: without it senders would go on filling the ring.
+const forgotten = new FinalizationRegistry<ReceiverSeat>((seat) => seat.leave());
+
+/** A receiver without its face. What the methods are for the program is said where it finds them, at `IpcReceiver`. */
+export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
+  readonly #seat: ReceiverSeat;
+  readonly #waits: ReceiverWaits;
+  /** What it does with a message. */
+  readonly decoder: D;
+  /** What is still to be thrown: see {@linkcode recvMany}. */
+  #deferred: unknown;
+  #errors: ErrorBudget | undefined;
+  // For waits, which hold a function.
+  readonly #take: Get<T> = (ring) => this.take(ring);
+  readonly #lend: Get<Borrowed<T>> = (ring) => this.#lendFrom(ring);
+
+  constructor(from: ReceiverSource | undefined, decoder: D) {
+    this.#seat = new ReceiverSeat(from);
+    this.#waits = new ReceiverWaits(this.#seat, this);
+    this.decoder = decoder;
+    forgotten.register(this, this.#seat, this);
+  }
+
+  /** How it is printed: its state, without attaching. */
+  look(): Record<string, unknown> {
+    return this.#seat.look();
+  }
+
+  get closed(): boolean {
+    return this.#seat.state === "closed";
+  }
+
+  /** The ring, attached; throws what is still to be thrown. */
+  open(): RingConsumer {
+    if (this.#deferred !== undefined) {
+      const error = this.#deferred;
+      this.#deferred = undefined;
+      throw error;
+    }
+    return this.#seat.ring();
+  }
+
+  get capacity(): number {
+    return this.#seat.ring().capacity;
+  }
+
+  get backlog(): number {
+    return this.#seat.ring().waiting;
+  }
+
+  get path(): string | undefined {
+    return this.#seat.ring().path;
+  }
+
+  limitSpins(microseconds: number): void {
+    if (!(microseconds >= 0 && microseconds <= 10_000)) {
+      throw new RangeError(`Cannot spin for ${asFound(microseconds)} µs: it must be a number from 0 to 10000`);
+    }
+    this.open().limitSpins(microseconds);
+  }
+
+  limitMessages(bytes: number): void {
+    messageLimitOf(bytes);
+    if (this.#seat.state !== "open") this.open();
+    this.#seat.limitMessages(bytes);
+  }
+
+  /** Decodes and releases the message that the ring has found. */
+  take(ring: RingConsumer): T {
+    try {
+      return this.decoder.take(ring);
+    } catch (error) {
+      throw this.#counted(error);
+    }
+  }
+
+  #lendFrom(ring: RingConsumer): Borrowed<T> {
+    try {
+      const borrowed = this.decoder.lend(ring);
+      if (borrowed instanceof BorrowedMessage) borrowed.lender = this;
+      return borrowed;
+    } catch (error) {
+      throw this.#counted(error);
+    }
+  }
+
+  /** What is wrong with a message. Of a channel with too many of them, that is the end. */
+  #counted(error: unknown): unknown {
+    const itsFault = error instanceof IpcError && (error.code === "Serialization" || error.code === "Corrupt");
+    if (!itsFault || (this.#errors ??= new ErrorBudget()).spend()) return error;
+    this.close();
+    return new IpcError(
+      "Corrupt",
+      "Cannot receive: thousands of messages cannot be decoded; this receiver was closed",
+      { cause: error },
+    );
+  }
+
+  recv(options: WaitOptions | undefined): Promise<T> {
+    return this.receive(this.#take, options);
+  }
+
+  recvSync(options: SyncWaitOptions | undefined): T {
+    if (options !== undefined) timeoutOf(options);
+    const ring = this.open();
+    if (ring.next() && !ring.extended) return this.take(ring);
+    return this.receiveSync(this.#take, options);
+  }
+
+  tryRecv(): TryRecvResult<T> {
+    const ring = this.open();
+    const state = ring.next() ? "message" : ring.poll();
+    if (state === "message") return { state, value: this.take(ring) };
+    return state === "empty" ? EMPTY : DISCONNECTED;
+  }
+
+  recvMany(max: number): T[] {
+    if (max !== Infinity) integerOf(max, 0, Number.MAX_SAFE_INTEGER, "Cannot receive as many messages as");
+    const ring = this.open();
+    const messages: T[] = [];
+    const until = ring.claimedUntil; // a sender may send as fast as this receives
+    try {
+      while (messages.length < max && (ring.next() || (messages.length === 0 && ring.poll() === "message"))) {
+        if (messages.length > 0 && ((until - ring.position) | 0) <= 0) break;
+        messages.push(this.take(ring));
+      }
+    } catch (error) {
+      if (messages.length === 0) throw error;
+      this.#deferred = error; // or the messages before it would be lost
+    }
+    return messages;
+  }
+
+  borrow(options: WaitOptions | undefined): Promise<Borrowed<T>> {
+    return this.receive(this.#lend, options);
+  }
+
+  borrowSync(options: SyncWaitOptions | undefined): Borrowed<T> {
+    return this.receiveSync(this.#lend, options);
+  }
+
+  tryBorrow(): Borrowed<T> | undefined {
+    const ring = this.open();
+    const state = ring.next() ? "message" : ring.poll();
+    if (state === "disconnected") throw disconnected();
+    return state === "message" ? this.#lendFrom(ring) : undefined;
+  }
+
+  /** The next message, got out of the ring by `get`. */
+  receive<R>(get: Get<R>, options: WaitOptions | undefined): Promise<R> {
+    try {
+      if (options !== undefined) {
+        timeoutOf(options);
+        options.signal?.throwIfAborted();
+      }
+      if (!this.#waits.any) {
+        const ring = this.open();
+        if (ring.next() || (options?.timeout !== 0 && ring.spinForNext())) {
+          if (mustGiveWay()) return this.#waits.later(get, options);
+          const value = ring.extended && options?.timeout !== 0 ? inTurns(get, ring) : get(ring);
+          return value === UNFINISHED ? this.#waits.later(get, options) : Promise.resolve(value as R);
+        }
+      }
+      return this.#waits.begin(get, options);
+    } catch (error) {
+      return afterOthers(Promise.reject(error));
+    }
+  }
+
+  /** The same, blocking. The time is also that of reading a large message. */
+  receiveSync<R>(get: Get<R>, options: SyncWaitOptions | undefined): R {
+    const timeout = timeoutOf(options), deadline = deadlineAfter(timeout);
+    const ring = this.open();
+    if (!ring.next()) this.#waitSync(ring, timeout, deadline);
+    // Without a time, and with none at all, a large message is read to its end.
+    if (!ring.extended || timeout === Infinity || timeout === 0) return get(ring);
+    ring.readUntil = deadline;
+    try {
+      return get(ring);
+    } catch (error) {
+      throw error === UNFINISHED ? timeoutError(RECEIVE, timeout) : error;
+    } finally {
+      ring.readUntil = Infinity;
+    }
+  }
+
+  /** The same if a message is there. */
+  tryReceive<R>(get: Get<R>): TryRecvResult<R> {
+    const ring = this.open();
+    const state = ring.next() ? "message" : ring.poll();
+    if (state === "message") return { state, value: get(ring) };
+    return state === "empty" ? EMPTY : DISCONNECTED;
+  }
+
+  /** Blocks until the ring has found a message. */
+  #waitSync(ring: RingConsumer, timeout: number, deadline: number): void {
+    const state = timeout === 0 ? ring.poll() : ring.waitSync(deadline);
+    if (this.#waits.any) this.#waits.rearm(ring);
+    if (state === "message") return;
+    throw state === "disconnected" ? disconnected() : timeoutError(RECEIVE, timeout);
+  }
+
+  values(options?: IterationOptions): AsyncIterableIterator<T> {
+    const closed = () => this.closed;
+    return iterate<T>({
+      get closed() {
+        return closed();
+      },
+      now: () => {
+        if (this.#waits.any) return NOT_NOW;
+        const ring = this.open();
+        return ring.next() && !ring.extended && !mustGiveWay() ? this.take(ring) : NOT_NOW;
+      },
+      next: () => this.receive(this.#take, undefined),
+      callOff: (pending) => this.#waits.cancel(pending),
+    }, options);
+  }
+
+  toReadableStream(): ReadableStream<T> {
+    if (this.#seat.state !== "open") this.#seat.ring(); // throws
+    const messages = this.values();
+    return new ReadableStream<T>({
+      pull: async (controller) => {
+        try {
+          const { done, value } = await messages.next();
+          if (!done) return controller.enqueue(value);
+          controller.close();
+        } catch (error) {
+          controller.error(error);
+        }
+        this.close(); // nobody will ask it for more
+      },
+      cancel: async () => {
+        await messages.return?.();
+        this.close();
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  close(): void {
+    forgotten.unregister(this);
+    this.#waits.end("Cannot receive: the receiver was closed while it was awaited");
+    this.#seat.leave();
+  }
+
+  /**
+   * It goes on in another object: those that waited for it here wait no more.
+   *
+   * @returns What stays behind: a receiver that is closed.
+   * @throws {IpcError} `Closed`.
+   */
+  leave(): ReceiverCore<T, D> {
+    this.open();
+    this.#waits.end("Cannot receive: the receiver was given another type while it was awaited");
+    this.#seat.attached?.bell.stop(); // its next owner listens anew
+    return new ReceiverCore(undefined, this.decoder);
+  }
+
+  /** Puts the receiver into a message, with which it moves; returns what the other side must know. */
+  pack(attachments: Attachments): unknown[] {
+    return this.#seat.pack(attachments, () => {
+      forgotten.unregister(this);
+      this.#waits.end("Cannot receive: the receiver was sent away while it was awaited");
+    }, () => {
+      // What came meanwhile was not announced, and the flag of these waits was taken down.
+      if (this.#waits.any) this.#waits.lookSoon();
+    });
+  }
+}
+
+/** Checks how many bytes a message may have; `undefined` is the default. */
+export function messageLimitOf(bytes: number | undefined): number | undefined {
+  if (bytes === undefined || bytes === Infinity) return bytes;
+  return integerOf(bytes, 0, Number.MAX_SAFE_INTEGER, "Cannot limit messages to the length");
+}

@@ -1,0 +1,86 @@
+// The connection of a sender object to its channel: attached at first use.
+import { IpcError } from "../../base/error.ts";
+import { OpenThing } from "../../ffi/process/open_things.ts";
+import { closeSenderHandle, isSenderClosed, type SenderHandle } from "../ring/sender_handle.ts";
+import { LazyChannel } from "./lazy_channel.ts";
+import { SenderPort } from "./sender_port.ts";
+
+/** What a sender can start from: a port that is in use here, a channel that has none yet, or what came from a peer. */
+export type SenderSource = SenderPort | LazyChannel | SenderHandle;
+
+/**
+ * The connection of one sender to its channel, apart from the object that the program has, so that it can be let go of when
+ * that is collected. A sender that came in a message is attached to the ring when it is first used.
+ */
+export class SenderSeat extends OpenThing {
+  #port: SenderPort | undefined;
+  #lazy: LazyChannel | undefined;
+  #handle: SenderHandle | undefined;
+  #left = false;
+
+  constructor(from: SenderSource) {
+    super();
+    if (from instanceof LazyChannel) this.#lazy = from;
+    else if (from instanceof SenderPort) this.#port = from;
+    else this.#handle = from;
+    if (this.#lazy === undefined) this.opened(); // there is nothing to let go of yet
+  }
+
+  override letGo(): void {
+    this.leave(this);
+  }
+
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /** The port; attaches at first use. */
+  port(): SenderPort {
+    if (this.#port !== undefined) return this.#port;
+    if (this.#left) throw new IpcError("Closed", "Cannot send: this sender was closed");
+    if (this.#lazy !== undefined) {
+      this.#port = this.#lazy.takeSender();
+      this.opened();
+      this.#lazy = undefined;
+      return this.#port;
+    }
+    const handle = this.#handle!;
+    try {
+      this.#port = SenderPort.attach(handle);
+    } catch (error) {
+      if (!isSenderClosed(handle)) throw error; // there is no memory for it now
+      this.#handle = undefined;
+      this.#left = true;
+      this.ended();
+      throw error;
+    }
+    this.#handle = undefined;
+    return this.#port;
+  }
+
+  /** What it looks like, without attaching. */
+  look(): Record<string, unknown> {
+    const ring = (this.#port ?? this.#lazy?.sender)?.ring;
+    return {
+      path: ring?.path,
+      state: this.#left ? "closed" : "open",
+      backlog: this.#left ? undefined : ring?.used ?? 0,
+    };
+  }
+
+  /** The descriptors, without attaching. */
+  handle(): SenderHandle {
+    return this.#handle ?? this.port().ring.handle;
+  }
+
+  /** @param owner Whose waiting sends are rejected. */
+  leave(owner: object): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.ended();
+    this.#lazy?.closeSender();
+    this.#port?.release(owner);
+    if (this.#handle !== undefined) closeSenderHandle(this.#handle);
+    this.#lazy = this.#port = this.#handle = undefined;
+  }
+}
