@@ -46,5 +46,5 @@ export { IpcSender, OpaqueIpcSender } from "./endpoint/sender.ts";
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";
 export { IpcFd } from "../ffi/file/fd.ts";
 export type { IterationOptions } from "../base/iteration.ts";
-export type { PeerCredentials } from "../ffi/socket/unix_socket.ts";
+export type { PeerCredentials } from "../ffi/socket/socket_types.ts";
 export type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";

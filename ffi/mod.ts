@@ -17,11 +17,6 @@
 export { IpcError, type IpcErrorCode, type IpcErrorOptions } from "../base/error.ts";
 export { IpcFd } from "./file/fd.ts";
 export { type ReceivedFds, recvFds, recvFdsSync, sendFds, sendFdsSync } from "./socket/fd_passing.ts";
-export {
-  type PeerCredentials,
-  type UnixListenOptions,
-  UnixSocket,
-  type UnixSocketOptions,
-  type UnixSocketType,
-} from "./socket/unix_socket.ts";
+export { UnixSocket } from "./socket/unix_socket.ts";
+export type { PeerCredentials, UnixListenOptions, UnixSocketOptions, UnixSocketType } from "./socket/socket_types.ts";
 export type { SyncWaitOptions, WaitOptions } from "../base/wait.ts";

@@ -3,7 +3,7 @@ import { asFound } from "../../base/arguments.ts";
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IterationOptions } from "../../base/iteration.ts";
-import type { PeerCredentials } from "../../ffi/socket/unix_socket.ts";
+import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import type { Borrowed } from "../message/borrowed.ts";
 import { canTravel } from "../../base/pack.ts";

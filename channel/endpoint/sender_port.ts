@@ -1,7 +1,7 @@
 // What all clones of a sender in one isolate share: the ring, and the sends that wait for room in it.
 import { IpcError } from "../../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../../base/event_loop.ts";
-import { sameFileKey } from "../../ffi/memory/mapping.ts";
+import { sameFileKey } from "../../ffi/memory/storage.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import { closeHandle, type Handle } from "../ring/handle.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";

@@ -15,7 +15,7 @@ import { IpcFd } from "../../ffi/file/fd.ts";
 import { tryLockFile } from "../../ffi/file/file_lock.ts";
 import { type FileStatus, fileStatus, isSameFile } from "../../ffi/file/file_status.ts";
 import { check, cString, libc, systemError } from "../../ffi/libc/libc.ts";
-import { allocate } from "../../ffi/memory/mapping.ts";
+import { allocate } from "../../ffi/memory/storage.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_FOLLOW,

@@ -22,7 +22,7 @@ import {
   receiveMessage,
   sendMessage,
 } from "../../ffi/socket/socket_message.ts";
-import { socketPair } from "../../ffi/socket/unix_socket.ts";
+import { socketPair } from "../../ffi/socket/new_socket.ts";
 
 const PACKET = 16;
 /** The descriptors of a message. */

@@ -4,7 +4,7 @@ import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";
 import { loadOrdered } from "../../ffi/memory/ordered_load.ts";
-import { memoryOf } from "../../ffi/memory/mapping.ts";
+import { memoryOf } from "../../ffi/memory/storage.ts";
 import type { MemoryFileReader } from "../../ffi/memory/memory_file.ts";
 import { O_RDONLY } from "../../ffi/libc/platform.ts";
 import { availableMemory } from "../../ffi/file/resources.ts";

@@ -3,7 +3,7 @@ import { createDoorbell, privateEnd } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
-import { socketPair } from "../../ffi/socket/unix_socket.ts";
+import { socketPair } from "../../ffi/socket/new_socket.ts";
 import { RingMemory } from "./memory.ts";
 
 /** The descriptors of one end: enough to use it, or to hand it to another process. */

@@ -3,7 +3,9 @@ import { integerOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { ownThread } from "../../ffi/process/liveness.ts";
-import { checkSealed, fileSize, Mapping, sealedMemory } from "../../ffi/memory/mapping.ts";
+import { Mapping } from "../../ffi/memory/mapping.ts";
+import { checkSealed, sealedMemory } from "../../ffi/memory/sealed_memory.ts";
+import { fileSize } from "../../ffi/memory/storage.ts";
 import {
   BLOCK,
   dataOffset,

@@ -4,7 +4,7 @@
 // What was allocated stays so, until the receiver gives memory back. It counts that in the header, after it has made the
 // holes and before anybody can claim what they are in; so a sender that sees room there sees that number as well.
 import { IpcError } from "../../base/error.ts";
-import { allocate } from "../../ffi/memory/mapping.ts";
+import { allocate } from "../../ffi/memory/storage.ts";
 import { ENOSPC } from "../../ffi/libc/platform.ts";
 import { BLOCK, dataOffset, W_TRIMS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";

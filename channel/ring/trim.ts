@@ -1,5 +1,5 @@
 // Memory that a burst took is given back to the system once the burst is over.
-import { memoryOf, punchHole } from "../../ffi/memory/mapping.ts";
+import { memoryOf, punchHole } from "../../ffi/memory/storage.ts";
 import { BLOCK, dataOffset, W_COMMIT, W_TRIMS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 

@@ -1,7 +1,7 @@
 // Who may connect to a server.
 import { asFound } from "../../base/arguments.ts";
 import { libc } from "../../ffi/libc/libc.ts";
-import type { PeerCredentials } from "../../ffi/socket/unix_socket.ts";
+import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 
 /** Whether a peer runs as the same user as this process. */
 function sameUser(peer: PeerCredentials): boolean {

@@ -1,7 +1,7 @@
 // The clients that a server has open, so that where descriptors run short one process, or another user, does not get all.
 import { libc } from "../../ffi/libc/libc.ts";
 import { descriptorLimit } from "../../ffi/file/resources.ts";
-import type { PeerCredentials } from "../../ffi/socket/unix_socket.ts";
+import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 
 /** Clients of one process that are always few. */
 const FEW = 8;

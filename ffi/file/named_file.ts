@@ -15,7 +15,7 @@ import {
   O_CLOEXEC,
   O_RDWR,
 } from "../libc/platform.ts";
-import { allocate } from "../memory/mapping.ts";
+import { allocate } from "../memory/storage.ts";
 import { isOutOfRoom, outOfRoom } from "../memory/shortage.ts";
 import { IpcFd } from "./fd.ts";
 import { type FileStatus, fileStatus } from "./file_status.ts";

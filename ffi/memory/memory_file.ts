@@ -2,7 +2,8 @@
 import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../file/fd.ts";
 import { check, cString, interrupted, libc } from "../libc/libc.ts";
-import { checkSeals, memoryOf } from "./mapping.ts";
+import { checkSeals } from "./sealed_memory.ts";
+import { memoryOf } from "./storage.ts";
 import {
   F_ADD_SEALS,
   F_SEAL_GROW,

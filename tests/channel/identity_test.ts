@@ -5,7 +5,7 @@ import { ID_LOCK, SLOTS } from "../../channel/ring/layout.ts";
 import { claimIdentity, clearIdentity, isIdentityAlive } from "../../channel/ring/owner.ts";
 import { ownDescription, tryTakePlace } from "../../ffi/file/file_lock.ts";
 import { ownPid, ownThread } from "../../ffi/process/liveness.ts";
-import { sealedMemory } from "../../ffi/memory/mapping.ts";
+import { sealedMemory } from "../../ffi/memory/sealed_memory.ts";
 import type { Self } from "../support/actor.ts";
 import { beforeAtomic } from "../support/atomics.ts";
 import { assertIpcErrorSync } from "../support/assert_ipc.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { IpcFd, recvFds, recvFdsSync, sendFds, sendFdsSync, UnixSocket } from "../../mod.ts";
 import { createDoorbell } from "../../ffi/event/doorbell.ts";
 import { libc } from "../../ffi/libc/libc.ts";
-import { sameFileKey } from "../../ffi/memory/mapping.ts";
+import { sameFileKey } from "../../ffi/memory/storage.ts";
 import type { Self } from "../support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
 import { processTest, test } from "../support/test.ts";

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type IpcFd, type ReceivedFds, recvFds, recvFdsSync, sendFds, sendFdsSync, UnixSocket } from "../../mod.ts";
 import { createDoorbell } from "../../ffi/event/doorbell.ts";
 import { libc } from "../../ffi/libc/libc.ts";
-import { sameFileKey } from "../../ffi/memory/mapping.ts";
+import { sameFileKey } from "../../ffi/memory/storage.ts";
 import { assertIpcError, soon } from "../support/assert_ipc.ts";
 import { Folder } from "../support/folder.ts";
 import { processTest } from "../support/test.ts";

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import type { IpcFd, IpcSender } from "../../mod.ts";
-import { channel } from "../../mod.ts";
+import { channel, type IpcFd, type IpcSender } from "../../mod.ts";
 import { IpcFd as Fd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";
-import { checkSealed, fileSize, Mapping, sealedMemory } from "../../ffi/memory/mapping.ts";
+import { Mapping } from "../../ffi/memory/mapping.ts";
+import { checkSealed, sealedMemory } from "../../ffi/memory/sealed_memory.ts";
+import { fileSize } from "../../ffi/memory/storage.ts";
 import { writeMemoryFile } from "../../ffi/memory/memory_file.ts";
 import { MFD_ALLOW_SEALING, MFD_CLOEXEC } from "../../ffi/libc/platform.ts";
 import { RobustMutex } from "../../ffi/memory/robust_mutex.ts";
