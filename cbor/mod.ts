@@ -7,13 +7,14 @@
 // One walk writes all of it (`writer.ts`, `special_writer.ts`). Two readers read it, by the same rules: one for plain
 // values (`plain_reader.ts`), which is the hot path, and one for everything (`strict_reader.ts`). What came from a peer is read
 // by these alone.
-import { decode, type Revive } from "./strict_reader.ts";
+import type { Revive } from "./frames.ts";
+import { decode } from "./strict_reader.ts";
 import { refusal } from "./limits.ts";
 import { type BytesOf, copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./plain_reader.ts";
 import { type Collect, write, type Written } from "./writer.ts";
 import { IpcError } from "../base/error.ts";
 
-export type { Revive } from "./strict_reader.ts";
+export type { Revive } from "./frames.ts";
 export type { BytesOf } from "./plain_reader.ts";
 export type { Collect, Insert, Written } from "./writer.ts";
 

@@ -8,7 +8,6 @@ import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS, VIEWS 
 import { propertyStep, refuse, tooCostly } from "./limits.ts";
 import { encodeLeaf } from "./cbor_x.ts";
 import { isPlatformObject } from "./platform_object.ts";
-import { IpcFd } from "../ffi/file/fd.ts";
 import { PACK } from "../base/pack.ts";
 
 /** How the parts of an object are written. Each is given the place to write at, and returns the place behind it. */
@@ -58,7 +57,7 @@ function getters(prototype: object): { buffer: Getter; byteOffset: Getter; byteL
 export function isOrdinary(object: object): boolean {
   return !(Array.isArray(object) || ArrayBuffer.isView(object) || types.isMap(object) || types.isSet(object) ||
     types.isDate(object) || types.isRegExp(object) || types.isNativeError(object) || types.isAnyArrayBuffer(object) ||
-    types.isBoxedPrimitive(object) || refusedKind(object) !== undefined || object instanceof IpcFd || PACK in object ||
+    types.isBoxedPrimitive(object) || refusedKind(object) !== undefined || PACK in object ||
     (Object.getPrototypeOf(object) !== Object.prototype && isPlatformObject(object)));
 }
 
@@ -69,7 +68,7 @@ export function isOrdinary(object: object): boolean {
  */
 export function special(value: object | bigint, to: number, w: Writer): number {
   if (typeof value === "bigint") return w.append(encodeLeaf(value), to);
-  if (PACK in value || value instanceof IpcFd) return collected(value, to, w);
+  if (PACK in value) return collected(value, to, w);
   if (Array.isArray(value)) return entriesOfArray(value, to, w);
   if (ArrayBuffer.isView(value)) return view(value, to, w);
   if (types.isMap(value)) return map(value, to, w);

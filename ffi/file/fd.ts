@@ -6,6 +6,7 @@ import { closing } from "./fd_closing.ts";
 import { type FdKind, kindOf, read, readableOf, readSync, writableOf, write, writeSync } from "./fd_io.ts";
 import { F_DUPFD_CLOEXEC } from "../libc/platform.ts";
 import { own, release } from "./owned_fds.ts";
+import { canTravel } from "../../base/pack.ts";
 import { guardFd, unguardFd } from "../process/thread_end.ts";
 import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
 
@@ -41,6 +42,7 @@ const forgotten = new FinalizationRegistry<{ fd: number; guard: Int32Array | und
 export class IpcFd implements Disposable {
   static {
     printAs(IpcFd.prototype, (owner) => ({ fd: owner.closed ? undefined : owner.fd, state: stateOf(owner) }));
+    canTravel(IpcFd.prototype);
   }
 
   #fd: number;
