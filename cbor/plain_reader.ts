@@ -10,7 +10,9 @@
 
 import { build } from "./build.ts";
 import { dateOfSeconds } from "./kinds.ts";
-import { LONGEST_SHAPE, type Name, NAME_WORDS, Names, Shape } from "./property_names.ts";
+import { Marked, revived } from "./marked.ts";
+import { gather, LONGEST_SHAPE, type Name, NAME_WORDS, Names, Shape } from "./property_names.ts";
+import { REMEMBERED, shortText } from "./short_text.ts";
 import { NotText, textAt } from "./text.ts";
 
 /** Returned for what is not plain, or not well-formed. */
@@ -234,11 +236,6 @@ function array(length: number): unknown {
   return items;
 }
 
-/** Stands for what will be made of an array, once it is certain that the message is plain. */
-class Marked {
-  constructor(readonly content: readonly unknown[]) {}
-}
-
 function markedArray(info: number): unknown {
   if (info !== 24 || at + 2 > end || source[at] !== 27) return notPlain();
   const initial = source[at + 1]!;
@@ -258,21 +255,6 @@ function markedArray(info: number): unknown {
  */
 export function reviveMarked(value: unknown, revive: (content: readonly unknown[]) => unknown): unknown {
   return marked === 0 ? value : revived(value, revive);
-}
-
-function revived(value: unknown, revive: (content: readonly unknown[]) => unknown): unknown {
-  if (value instanceof Marked) return revive(value.content);
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      if (typeof value[i] === "object") value[i] = revived(value[i], revive);
-    }
-  } else if (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    const record = value as Record<string, unknown>;
-    for (const key in record) {
-      if (typeof record[key] === "object") record[key] = revived(record[key], revive);
-    }
-  }
-  return value;
 }
 
 // --- Objects ---------------------------------------------------------------------------------------------------------
@@ -420,15 +402,6 @@ function readProperties(value: Record<string, unknown>, name: Name | undefined, 
   return value;
 }
 
-/** An object of all the names up to one. */
-function gather(last: Name, values: readonly unknown[]): Record<string, unknown> {
-  const keys: string[] = [];
-  for (let name = last; name.before !== undefined; name = name.before) keys.push(name.text);
-  const value: Record<string, unknown> = {};
-  for (let i = 0, n = keys.length; i < n; i++) value[keys[n - 1 - i]!] = values[i];
-  return value;
-}
-
 /** The bytes of the name that is next, behind whose head this goes on; -1 if there is none, or nothing behind it. */
 function nameLength(): number {
   if (at >= end) return -1;
@@ -451,47 +424,12 @@ function nextName(after: Name, from: number, size: number): Name | undefined {
 
 // --- Text ------------------------------------------------------------------------------------------------------------
 
-/** Text of up to so many bytes is looked for among the last ones. */
-const REMEMBERED = 24;
-/** The last short texts, by a number made of their bytes; a power of two of them. */
-const last: string[] = new Array(256).fill("");
-
-const units = new Array<number>(REMEMBERED).fill(0);
-
 /** Text of so many bytes, which are there. */
 function text(length: number): string {
   const from = at;
   at += length;
   if (length > REMEMBERED) return longText(from, length);
-  if (length === 0) return "";
-  const bytes = source;
-  const place = (length * 31 + bytes[from]! * 7 + bytes[from + (length >> 1)]! * 13 + bytes[from + length - 1]! * 3) &
-    255;
-  const known = last[place]!;
-  if (known.length === length) {
-    let i = 0;
-    while (i < length && known.charCodeAt(i) === bytes[from + i]) i++;
-    if (i === length) return known; // and so all of its characters are ASCII, or it would not be among the last
-  }
-  let all = 0;
-  for (let i = 0; i < length; i++) all |= units[i] = bytes[from + i]!;
-  if (all >= 0x80) return longText(from, length);
-  let made = "";
-  let i = 0;
-  for (; i + 8 <= length; i += 8) {
-    made += String.fromCharCode(
-      units[i]!,
-      units[i + 1]!,
-      units[i + 2]!,
-      units[i + 3]!,
-      units[i + 4]!,
-      units[i + 5]!,
-      units[i + 6]!,
-      units[i + 7]!,
-    );
-  }
-  for (; i < length; i++) made += String.fromCharCode(units[i]!);
-  return last[place] = made;
+  return shortText(source, from, length) ?? longText(from, length);
 }
 
 function longText(from: number, length: number): string {

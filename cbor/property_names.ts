@@ -141,3 +141,12 @@ export class Names {
     return last.shape = new Shape(names.reverse());
   }
 }
+
+/** An object of all the names up to one. */
+export function gather(last: Name, values: readonly unknown[]): Record<string, unknown> {
+  const keys: string[] = [];
+  for (let name = last; name.before !== undefined; name = name.before) keys.push(name.text);
+  const value: Record<string, unknown> = {};
+  for (let i = 0, n = keys.length; i < n; i++) value[keys[n - 1 - i]!] = values[i];
+  return value;
+}
