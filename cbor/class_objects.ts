@@ -1,7 +1,7 @@
 // Objects of named classes as they stand inside tag 27, `[name, …]`: what each is made of, with a check of every part.
 import type { KeyTime } from "./slow_keys.ts";
 import { STANDARD_ERRORS, VIEWS } from "./kinds.ts";
-import { RESERVED_AT_LEAST, RESERVED_PER_BYTE, tooCostly } from "./limits.ts";
+import { reservable, tooCostly } from "./limits.ts";
 
 /** An object that is being made of its parts. */
 export interface Making {
@@ -63,7 +63,7 @@ const OF_PARTS: Record<string, OfParts> = {
     if (reserved === undefined) return bytes.slice().buffer;
     if (typeof reserved !== "number" || !Number.isInteger(reserved) || reserved < bytes.length) return undefined;
     budget.reserved += reserved;
-    if (budget.reserved > RESERVED_AT_LEAST + RESERVED_PER_BYTE * budget.length) {
+    if (budget.reserved > reservable(budget.length)) {
       throw new Error(`buffers that may grow to ${budget.reserved} bytes`);
     }
     const buffer = new ArrayBuffer(bytes.length, { maxByteLength: reserved });

@@ -57,3 +57,8 @@ export function dateOfSeconds(seconds: number): Date | undefined {
   const time = Math.round(seconds * 1000);
   return Math.abs(time) <= 8.64e15 || Number.isNaN(time) ? new Date(time) : undefined;
 }
+
+/** Bytes of the head of an item with such a number. */
+export function headSize(n: number): number {
+  return n < 24 ? 1 : n < 0x100 ? 2 : n < 0x10000 ? 3 : n < 0x1_0000_0000 ? 5 : 9;
+}

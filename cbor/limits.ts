@@ -7,8 +7,10 @@ export const MAX_DEPTH = 10_000;
 /** The same in what is written: an error, or an array with holes, has its parts two items deeper than itself. */
 export const MAX_ITEM_DEPTH = 2 * MAX_DEPTH + 2;
 
-/** How much address space resizable buffers of one message may reserve: so much, and so many times the message. */
-export const RESERVED_AT_LEAST = 16 << 20, RESERVED_PER_BYTE = 64;
+/** Bytes of address space that resizable buffers in a message of so many bytes may reserve. */
+export function reservable(length: number): number {
+  return (16 << 20) + 64 * length;
+}
 
 // --- Regular expressions ---------------------------------------------------------------------------------------------
 //
@@ -50,6 +52,11 @@ export function refuse(what: string, instead: string): typeof REFUSED {
   advice = instead;
   steps.length = 0;
   return REFUSED;
+}
+
+/** The same, of what is nested too deeply. */
+export function tooDeep(): typeof REFUSED {
+  return refuse(`what is nested more than ${MAX_DEPTH} levels deep`, "send it in a flatter form");
 }
 
 /** Notes one step of the path to what was refused, from the inside out. */

@@ -11,12 +11,13 @@ import type { Revive } from "./frames.ts";
 import { decode } from "./strict_reader.ts";
 import { refusal } from "./limits.ts";
 import { type BytesOf, copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./plain_reader.ts";
-import { type Collect, write, type Written } from "./writer.ts";
+import { write } from "./writer.ts";
+import type { Collect, Written } from "./written.ts";
 import { IpcError } from "../base/error.ts";
 
 export type { Revive } from "./frames.ts";
 export type { BytesOf } from "./plain_reader.ts";
-export type { Collect, Insert, Written } from "./writer.ts";
+export type { Collect, Insert, Written } from "./written.ts";
 
 /**
  * Encodes a value. Getters in it run once, and may encode other values meanwhile.

@@ -40,7 +40,11 @@ export class Name {
   /** The last names that came next for the first time, and how many there have been. */
   readonly seenOnce: string[] = [];
   strangers = 0;
+  readonly text: string;
+  readonly words: Int32Array;
   readonly bytes: Uint8Array;
+  readonly size: number;
+  readonly before: Name | undefined;
   /** How many come before it. */
   readonly depth: number;
 
@@ -50,12 +54,11 @@ export class Name {
    * @param size How many bytes count.
    * @param before The name before it.
    */
-  constructor(
-    readonly text: string,
-    readonly words: Int32Array,
-    readonly size: number,
-    readonly before: Name | undefined,
-  ) {
+  constructor(text: string, words: Int32Array, size: number, before: Name | undefined) {
+    this.text = text;
+    this.words = words;
+    this.size = size;
+    this.before = before;
     this.bytes = new Uint8Array(words.buffer);
     this.depth = before === undefined ? 0 : before.depth + 1;
   }
@@ -101,15 +104,22 @@ export class Shape {
 
 const utf8 = new TextEncoder();
 
+/** The shape that came after one before, and begins with the name; the first of them is not looked at. */
+export function expected({ next }: Shape, key: string): Shape | undefined {
+  for (let i = 1; i < next.length; i++) if (next[i]!.keys.length > 0 && next[i]!.keys[0] === key) return next[i];
+  return undefined;
+}
+
 /** All names that are remembered. */
 export class Names {
   /** Before the first name of every object. */
   readonly first: Name = new Name("", new Int32Array(NAME_WORDS), 0, undefined);
   #count = 0;
 
-  /** Remembers a name, when it comes for the second time; `undefined` if it is not one to be remembered. */
+  /** The name that comes next, remembered from the second time on; `undefined` if it is not one to be remembered. */
   add(after: Name, text: string): Name | undefined {
-    for (const name of after.next) if (name.text === text) return name; // a peer may write it in other ways
+    const { next } = after;
+    for (let i = 0; i < next.length; i++) if (next[i]!.text === text) return next[i];
     if (after.next.length === FOLLOWERS || after.depth === IN_A_ROW || this.#count === NAMES) return undefined;
     if (text.length > NAME_ROOM || !text.isWellFormed()) return undefined;
     if (!after.seenOnce.includes(text)) {

@@ -4,9 +4,10 @@
 // The kind of an object is told by what it is inside, not by its prototype, which a program can change; and what it holds
 // is asked of the methods that the language came with, not of those that the object may have.
 import { types } from "node:util";
-import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS, VIEWS } from "./kinds.ts";
-import { propertyStep, refuse, tooCostly } from "./limits.ts";
+import { ANY_MAP, GENERIC_OBJECT, SET, STANDARD_ERRORS, TYPED_ARRAY_TAGS, VIEWS, WTF8 } from "./kinds.ts";
+import { propertyStep, refuse, type REFUSED, tooCostly } from "./limits.ts";
 import { encodeLeaf } from "./cbor_x.ts";
+import { encodeWtf8 } from "./text.ts";
 import { isPlatformObject } from "./platform_object.ts";
 import { PACK } from "../base/pack.ts";
 
@@ -33,7 +34,7 @@ export interface Writer {
   collect(object: object): unknown[] | undefined;
 }
 
-const ARRAY = 0x80, MAP = 0xa0, TAG = 0xc0, UINT = 0;
+const UINT = 0, BYTES = 0x40, ARRAY = 0x80, MAP = 0xa0, TAG = 0xc0;
 
 const getTime = Date.prototype.getTime;
 const mapForEach = Map.prototype.forEach;
@@ -61,6 +62,13 @@ export function isOrdinary(object: object): boolean {
     (Object.getPrototypeOf(object) !== Object.prototype && isPlatformObject(object)));
 }
 
+/** Whether an array has all of its elements, and nothing besides. */
+export function isDense(value: unknown[], length: number): boolean {
+  const keys = Object.keys(value);
+  // The elements come first: if the last is one, all are.
+  return keys.length === length && (length === 0 || keys[length - 1] === String(length - 1));
+}
+
 /**
  * Writes an object of any kind that comes for the first time.
  *
@@ -83,6 +91,19 @@ export function special(value: object | bigint, to: number, w: Writer): number {
   if (refused !== undefined) return refuse(...refused);
   if (isPlatformObject(value)) return refuse(nameOf(value), "send the data in it that the receiver needs");
   return w.properties(value as Record<string, unknown>, to);
+}
+
+/** Says what to send in place of a value that is no object and cannot be sent. */
+export function refuseLeaf(value: unknown): typeof REFUSED {
+  if (typeof value === "symbol") return refuse(`the symbol ${String(value)}`, "send its description, or leave it out");
+  const { name } = value as { name: unknown };
+  return refuse(name ? `the function "${name}"` : "a function", "send data, or a sender on which to call back");
+}
+
+/** Text with half of a surrogate pair is no UTF-8: WTF-8 in a byte string, inside tag 273. */
+export function illFormed(value: string, to: number, w: Writer): number {
+  const bytes = encodeWtf8(value);
+  return w.append(bytes, w.head(BYTES, bytes.length, w.head(TAG, WTF8, to)));
 }
 
 /** Tag 27 and the head of its array: a name, and so many values behind it. */

@@ -9,38 +9,25 @@
 // into shared memory straight from where the program has it.
 
 import { types } from "node:util";
+import { headSize } from "./kinds.ts";
 import { isDeep, openParts, openProperties, SHALLOW, swapFrames, writeDeep } from "./deep_writer.ts";
-import { MAX_DEPTH, propertyStep, refuse, REFUSED, refusedAt, RESERVED_AT_LEAST, RESERVED_PER_BYTE } from "./limits.ts";
-import { type Name, NAME_ROOM, NAME_WORDS, Names, Shape } from "./property_names.ts";
-import { isOrdinary, special, type Writer } from "./special_writer.ts";
-import { encodeWtf8 } from "./text.ts";
+import { MAX_DEPTH, propertyStep, refuse, REFUSED, refusedAt, reservable, tooDeep } from "./limits.ts";
+import { writeBigInteger } from "./big_integer.ts";
+import { expected, type Name, NAME_ROOM, NAME_WORDS, Names, Shape } from "./property_names.ts";
+import {
+  countSeen,
+  firstSight,
+  forget,
+  moveSeen,
+  resumeSeen,
+  suspendSeen,
+  tagShared,
+  tagsOfShared,
+  writeReference,
+} from "./seen.ts";
+import { illFormed, isDense, isOrdinary, refuseLeaf, special, type Writer } from "./special_writer.ts";
+import type { Collect, Insert, Written } from "./written.ts";
 import { PACK } from "../base/pack.ts";
-
-/**
- * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
- *
- * @returns What to write in its place, inside tag 27; `undefined` for objects that are none of its business.
- */
-export type Collect = (object: object) => unknown[] | undefined;
-
-/** A byte string that belongs into an encoded message. */
-export interface Insert {
-  /** Where in the written bytes it belongs. */
-  at: number;
-  readonly bytes: Uint8Array;
-  /** Its length when the head was written: a getter may have changed it since. */
-  readonly length: number;
-}
-
-/** A written message: the first `end` bytes of `bytes`, with the inserts among them. */
-export interface Written {
-  bytes: Uint8Array<ArrayBuffer>;
-  /** The bytes eight at a time: up to a multiple of eight, zeros follow them. */
-  longs: BigInt64Array<ArrayBuffer>;
-  end: number;
-  /** In the order of their places. */
-  inserts: Insert[];
-}
 
 /** From this length on a byte string is inserted rather than copied. */
 const INSERT_FROM = 1024;
@@ -92,8 +79,9 @@ export function write(value: unknown, gather: boolean, collect?: Collect): Writt
   try {
     let end = item(value, 0);
     if (end === REFUSED) return undefined;
-    if (references.length > 0) end = tagShared(end);
-    ensure(end, 8);
+    const tags = tagsOfShared();
+    ensure(end, tags + 8);
+    if (tags > 0) end = tagShared(out, view, end, inserts);
     for (let i = end; (i & 7) !== 0; i++) out[i] = 0; // nothing of an earlier message goes along with the last bytes
     written.bytes = out;
     written.longs = longs;
@@ -116,118 +104,20 @@ type Suspended = ReturnType<typeof suspend>;
 function suspend() {
   const state = {
     ...{ out, view, longs, gathering, collector, inserts, depth, reserved, previous },
-    ...{ seen, seenAt, seenMore, seenCount, references, shared, found },
+    seen: suspendSeen(),
     frames: swapFrames(undefined),
   };
   out = new Uint8Array(FIRST_SIZE);
   view = new DataView(out.buffer);
   longs = new BigInt64Array(out.buffer);
-  seen = new Array(SEEN_LINEAR).fill(undefined);
-  seenAt = [];
-  seenMore = new Map();
-  seenCount = 0;
-  references = [];
-  shared = new Set();
   return state;
 }
 
 function resume(state: Suspended): void {
   ({ out, view, longs, gathering, collector, inserts, depth, reserved, previous } = state);
-  ({ seen, seenAt, seenMore, seenCount, references, shared, found } = state);
+  resumeSeen(state.seen);
   swapFrames(state.frames);
   writing = true;
-}
-
-// --- Objects that were seen ------------------------------------------------------------------------------------------
-//
-// An object that is referred to again is written as a reference (tag 29) to the first place, which gets tag 28 when all is
-// written. A small message has few objects: comparing with each is cheaper than a Map.
-
-const SEEN_LINEAR = 12;
-let seen: (object | undefined)[] = new Array(SEEN_LINEAR).fill(undefined);
-/** Where each begins. */
-let seenAt: number[] = [];
-let seenMore = new Map<object, number>();
-let seenCount = 0;
-/** References: where each stands, and the number of the object among those that were seen, alternately. */
-let references: number[] = [];
-/** The numbers of those that are referred to. */
-let shared = new Set<number>();
-/** The number of the object that was seen before. */
-let found = 0;
-
-/** Notes an object that is about to be written; `false` if it was there before: write a {@linkcode reference} then. */
-function firstSight(object: object, to: number): boolean {
-  const known = seenCount < SEEN_LINEAR ? seenCount : SEEN_LINEAR;
-  for (let i = 0; i < known; i++) {
-    if (seen[i] === object) {
-      found = i;
-      return false;
-    }
-  }
-  if (seenCount < SEEN_LINEAR) {
-    seen[seenCount] = object;
-  } else {
-    const number = seenMore.get(object);
-    if (number !== undefined) {
-      found = number;
-      return false;
-    }
-    seenMore.set(object, seenCount);
-  }
-  seenAt[seenCount++] = to;
-  return true;
-}
-
-/** Not to keep the program's objects alive. */
-function forget(): void {
-  if (seenCount > SEEN_LINEAR) {
-    seenMore.clear();
-    seenAt = [];
-  }
-  for (let i = Math.min(seenCount, SEEN_LINEAR) - 1; i >= 0; i--) seen[i] = undefined;
-  seenCount = 0;
-  if (references.length > 0) {
-    references = [];
-    shared.clear();
-  }
-}
-
-/** Writes a reference to the object that {@linkcode firstSight} has found; its number follows. Room is there. */
-function reference(to: number): number {
-  shared.add(found);
-  references.push(to, found);
-  out[to] = 0xd8;
-  out[to + 1] = 29;
-  out[to + 2] = UINT | 26;
-  return to + 7;
-}
-
-/** Puts tag 28 before the objects that are referred to, and their numbers into the references. */
-function tagShared(end: number): number {
-  const order = [...shared].sort((a, b) => seenAt[a]! - seenAt[b]!);
-  const numbers = new Map(order.map((index, number) => [index, number]));
-  let shift = 2 * order.length;
-  ensure(end, shift);
-  for (let i = order.length - 1, stop = end; i >= 0; i--) {
-    const start = seenAt[order[i]!]!;
-    out.copyWithin(start + shift, start, stop);
-    shift -= 2;
-    out[start + shift] = 0xd8;
-    out[start + shift + 1] = 28;
-    stop = start;
-  }
-  let tags = 0;
-  for (let i = 0; i < references.length; i += 2) {
-    while (tags < order.length && seenAt[order[tags]!]! <= references[i]!) tags++;
-    view.setUint32(references[i]! + 2 * tags + 3, numbers.get(references[i + 1]!)!);
-  }
-  tags = 0;
-  for (const insert of inserts) {
-    while (tags < order.length && seenAt[order[tags]!]! < insert.at) tags++;
-    insert.at += 2 * tags;
-  }
-  return end + 2 * order.length;
 }
 
 // --- Items -----------------------------------------------------------------------------------------------------------
@@ -246,7 +136,7 @@ function ensure(to: number, bytes: number): void {
   if (to + bytes > out.length) resize(Math.max(to + bytes, out.length * 2), to);
 }
 
-const UINT = 0, NEGATIVE = 0x20, BYTES = 0x40, TEXT = 0x60, ARRAY = 0x80, MAP = 0xa0, TAG = 0xc0;
+const UINT = 0, NEGATIVE = 0x20, BYTES = 0x40, TEXT = 0x60, ARRAY = 0x80, MAP = 0xa0;
 
 /** The head of an item: its major type, and a number up to 2^53. Room for it is there. */
 function head(major: number, n: number, to: number): number {
@@ -290,14 +180,9 @@ function item(value: unknown, to: number): number {
     case "undefined":
       return simple(0xf7, to);
     case "bigint":
-      return bigInteger(value, to);
-    case "function":
-      return refuse(
-        value.name ? `the function "${value.name}"` : "a function",
-        "send data, or a sender on which to call back",
-      );
-    default:
-      return refuse(`the symbol ${String(value)}`, "send its description, or leave it out");
+      return writeBigInteger(value, out, view, to) ?? special(value, to, writer);
+    default: // a function or a symbol
+      return refuseLeaf(value);
   }
 }
 
@@ -323,26 +208,6 @@ function number(value: number, to: number): number {
   return to + 9;
 }
 
-const LARGEST_SAFE = BigInt(Number.MAX_SAFE_INTEGER), SMALLEST_SAFE = -LARGEST_SAFE;
-
-/** As an integer if it could be no number; else inside tag 2 or 3, which says that it is a big integer. */
-function bigInteger(value: bigint, to: number): number {
-  const magnitude = value < 0n ? -1n - value : value;
-  if (BigInt.asUintN(64, magnitude) !== magnitude) return special(value, to, writer);
-  if (value > LARGEST_SAFE || value < SMALLEST_SAFE) {
-    out[to] = value < 0n ? NEGATIVE | 27 : UINT | 27;
-    view.setBigUint64(to + 1, magnitude);
-    return to + 9;
-  }
-  const safe = Number(magnitude);
-  let length = 0;
-  for (let rest = safe; rest > 0; rest = Math.floor(rest / 256)) length++;
-  out[to] = value < 0n ? TAG | 3 : TAG | 2;
-  out[to + 1] = BYTES | length;
-  for (let i = length - 1, rest = safe; i >= 0; i--, rest = Math.floor(rest / 256)) out[to + 2 + i] = rest % 256;
-  return to + 2 + length;
-}
-
 function text(value: string, to: number): number {
   const { length } = value;
   if (length >= TEXT_BY_LOOP) return longText(value, to);
@@ -361,7 +226,7 @@ const ROOM_AT_ONCE = 1 << 16;
 
 function longText(value: string, to: number): number {
   const { length } = value;
-  if (!value.isWellFormed()) return illFormed(value, to);
+  if (!value.isWellFormed()) return illFormed(value, to, writer);
   // As long a head as it takes if every character is one byte; if not, the text may have to make room.
   const room = headSize(length), begin = to + room;
   ensure(to, (length < ROOM_AT_ONCE ? 3 * length : length) + SLACK);
@@ -380,19 +245,6 @@ function longText(value: string, to: number): number {
   return head(TEXT, written, to) + written;
 }
 
-/** Text with half of a surrogate pair is no UTF-8: WTF-8 in a byte string, inside tag 273. */
-function illFormed(value: string, to: number): number {
-  const bytes = encodeWtf8(value);
-  ensure(to, bytes.length + SLACK);
-  const begin = head(BYTES, bytes.length, head(TAG, 273, to));
-  out.set(bytes, begin);
-  return begin + bytes.length;
-}
-
-function headSize(n: number): number {
-  return n < 24 ? 1 : n < 0x100 ? 2 : n < 0x10000 ? 3 : n < 0x1_0000_0000 ? 5 : 9;
-}
-
 function object(value: object, to: number): number {
   // What is a view is no Proxy.
   if (ArrayBuffer.isView(value)) {
@@ -409,7 +261,7 @@ function object(value: object, to: number): number {
       return record(value as Record<string, unknown>, to);
     }
   }
-  return firstSight(value, to) ? special(value, to, writer) : reference(to);
+  return firstSight(value, to) ? special(value, to, writer) : writeReference(out, to);
 }
 
 function deepObject(value: object, to: number): number {
@@ -418,7 +270,7 @@ function deepObject(value: object, to: number): number {
 
 /** Begins an object, whose parts are written later. */
 function openObject(value: object, to: number): number {
-  if (!firstSight(value, to)) return reference(to);
+  if (!firstSight(value, to)) return writeReference(out, to);
   if (!Array.isArray(value) || !isDense(value, value.length)) return special(value, to, writer);
   return openParts(value, writer.head(ARRAY, value.length, to), indexStep, writer);
 }
@@ -426,17 +278,10 @@ function openObject(value: object, to: number): number {
 const indexStep = (i: number) => `[${i}]`;
 
 function array(value: unknown[], to: number): number {
-  if (!firstSight(value, to)) return reference(to);
+  if (!firstSight(value, to)) return writeReference(out, to);
   const { length } = value;
   if (!isDense(value, length)) return special(value, to, writer);
   return parts(value, head(ARRAY, length, to), indexStep);
-}
-
-/** Whether an array has all of its elements, and nothing besides. */
-function isDense(value: unknown[], length: number): boolean {
-  const keys = Object.keys(value);
-  // The elements come first: if the last is one, all are.
-  return keys.length === length && (length === 0 || keys[length - 1] === String(length - 1));
 }
 
 function parts(values: readonly unknown[], to: number, stepAt: (i: number) => string): number {
@@ -456,12 +301,8 @@ function parts(values: readonly unknown[], to: number, stepAt: (i: number) => st
   return to;
 }
 
-function tooDeep(): number {
-  return refuse(`what is nested more than ${MAX_DEPTH} levels deep`, "send it in a flatter form");
-}
-
 function byteString(bytes: Uint8Array, to: number): number {
-  if (!firstSight(bytes, to)) return reference(to);
+  if (!firstSight(bytes, to)) return writeReference(out, to);
   // Not so for what is shared, which has no such property, for what can change its size, and for what is gone.
   const { buffer } = bytes;
   if ((buffer as ArrayBuffer).resizable !== false || (bytes.length === 0 && (buffer as ArrayBuffer).detached)) {
@@ -496,7 +337,7 @@ const origin = names.shapeOf(names.first)!, nowhere = new Shape([]);
 let previous: Shape = origin;
 
 function record(value: Record<string, unknown>, from: number): number {
-  if (!firstSight(value, from)) return reference(from);
+  if (!firstSight(value, from)) return writeReference(out, from);
   const to = properties(value, from);
   // Without properties it may be something else that has lost its prototype.
   return to === from + 1 && !isOrdinary(value) ? special(value, from, writer) : to;
@@ -507,7 +348,7 @@ const NINE = "9".charCodeAt(0);
 /** Writes an object that is nothing but its own enumerable properties. */
 function properties(value: Record<string, unknown>, from: number): number {
   if (++depth > MAX_DEPTH) return tooDeep();
-  const before = previous, insertsBefore = inserts.length, seenBefore = seenCount;
+  const before = previous, insertsBefore = inserts.length, seenBefore = countSeen();
   // The shape that it has if all goes well; afterwards, or without one, the name that was last, if it is remembered.
   let shape: Shape | undefined = before.next[0];
   let name: Name | undefined = names.first;
@@ -532,7 +373,7 @@ function properties(value: Record<string, unknown>, from: number): number {
       }
     }
     if (shape === undefined) {
-      if (name !== undefined) name = nextName(name, key);
+      if (name !== undefined) name = names.add(name, key);
       if (name !== undefined) {
         to = writeName(name.words, 0, name.size, to);
       } else {
@@ -563,12 +404,6 @@ function properties(value: Record<string, unknown>, from: number): number {
   return to;
 }
 
-/** The shape that has come there and begins with the name. */
-function expected({ next }: Shape, key: string): Shape | undefined {
-  for (let i = 1; i < next.length; i++) if (next[i]!.keys.length > 0 && next[i]!.keys[0] === key) return next[i];
-  return undefined;
-}
-
 /** Writes a name; behind it there may be zeros. */
 function writeName(words: Int32Array, at: number, size: number, to: number): number {
   view.setInt32(to, words[at]!, true);
@@ -582,26 +417,16 @@ function writeName(words: Int32Array, at: number, size: number, to: number): num
   return to + size;
 }
 
-/** The name that comes next, if it is one to be remembered. */
-function nextName(after: Name, key: string): Name | undefined {
-  const { next } = after;
-  for (let i = 0; i < next.length; i++) if (next[i]!.text === key) return next[i];
-  return names.add(after, key);
-}
-
 /** Makes room at the beginning of a record for a head of more than a byte. */
 function longHead(from: number, count: number, firstInsert: number, firstSeen: number, to: number): number {
   const more = headSize(count) - 1;
   ensure(to, more);
   out.copyWithin(from + 1 + more, from + 1, to);
   for (let i = firstInsert; i < inserts.length; i++) inserts[i]!.at += more;
-  for (let i = firstSeen; i < seenCount; i++) seenAt[i]! += more;
-  for (let i = references.length - 2; i >= 0 && references[i]! > from; i -= 2) references[i]! += more;
+  moveSeen(firstSeen, from, more);
   head(MAP, count, from);
   return to + more;
 }
-
-// --- Everything else ---------------------------------------------------------------------------------------------------
 
 const writer: Writer = {
   item,
@@ -620,6 +445,6 @@ const writer: Writer = {
   },
   enter: () => ++depth > MAX_DEPTH ? tooDeep() : 0,
   leave: () => void depth--,
-  reserve: (bytes, to) => [reserved += bytes, RESERVED_AT_LEAST + RESERVED_PER_BYTE * to],
+  reserve: (bytes, to) => [reserved += bytes, reservable(to)],
   collect: (object) => collector?.(object),
 };

@@ -29,7 +29,6 @@ const NOT_YET: readonly RegExp[] = [
   /^arc\/layout\/\S+ → /,
   /^cli\/\S+ imports arc\/(arc|layout\/text|segment\/cell_name).ts$/,
   /^(channel|arc|ffi)\/\S+ is long$/,
-  /^cbor\//,
   /^tests\/(arc|base|channel)\/\S+ is long$/,
 ];
 

@@ -1,0 +1,27 @@
+// What the writer is given besides the value, and what it returns. Imports nothing.
+
+/**
+ * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
+ *
+ * @returns What to write in its place, inside tag 27; `undefined` for objects that are none of its business.
+ */
+export type Collect = (object: object) => unknown[] | undefined;
+
+/** A byte string that belongs into an encoded message. */
+export interface Insert {
+  /** Where in the written bytes it belongs. */
+  at: number;
+  readonly bytes: Uint8Array;
+  /** Its length when the head was written: a getter may have changed it since. */
+  readonly length: number;
+}
+
+/** A written message: the first `end` bytes of `bytes`, with the inserts among them. */
+export interface Written {
+  bytes: Uint8Array<ArrayBuffer>;
+  /** The bytes eight at a time: up to a multiple of eight, zeros follow them. */
+  longs: BigInt64Array<ArrayBuffer>;
+  end: number;
+  /** In the order of their places. */
+  inserts: Insert[];
+}
