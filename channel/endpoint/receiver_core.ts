@@ -75,7 +75,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     if (!(microseconds >= 0 && microseconds <= 10_000)) {
       throw new RangeError(`Cannot spin for ${asFound(microseconds)} µs: it must be a number from 0 to 10000`);
     }
-    this.open().limitSpins(microseconds);
+    this.open().wait.limitSpins(microseconds);
   }
 
   limitMessages(bytes: number): void {
@@ -128,7 +128,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
 
   tryRecv(): TryRecvResult<T> {
     const ring = this.open();
-    const state = ring.next() ? "message" : ring.poll();
+    const state = ring.next() ? "message" : ring.wait.poll();
     if (state === "message") return { state, value: this.take(ring) };
     return state === "empty" ? EMPTY : DISCONNECTED;
   }
@@ -139,7 +139,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     const messages: T[] = [];
     const until = ring.claimedUntil; // a sender may send as fast as this receives
     try {
-      while (messages.length < max && (ring.next() || (messages.length === 0 && ring.poll() === "message"))) {
+      while (messages.length < max && (ring.next() || (messages.length === 0 && ring.wait.poll() === "message"))) {
         if (messages.length > 0 && ((until - ring.position) | 0) <= 0) break;
         messages.push(this.take(ring));
       }
@@ -160,7 +160,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
 
   tryBorrow(): Borrowed<T> | undefined {
     const ring = this.open();
-    const state = ring.next() ? "message" : ring.poll();
+    const state = ring.next() ? "message" : ring.wait.poll();
     if (state === "disconnected") throw disconnected();
     return state === "message" ? this.#lendFrom(ring) : undefined;
   }
@@ -174,7 +174,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
       }
       if (!this.#waits.any) {
         const ring = this.open();
-        if (ring.next() || (options?.timeout !== 0 && ring.spinForNext())) {
+        if (ring.next() || (options?.timeout !== 0 && ring.wait.spinForNext())) {
           if (mustGiveWay()) return this.#waits.later(get, options);
           const value = ring.extended && options?.timeout !== 0 ? inTurns(get, ring) : get(ring);
           return value === UNFINISHED ? this.#waits.later(get, options) : Promise.resolve(value as R);
@@ -206,14 +206,14 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   /** The same if a message is there. */
   tryReceive<R>(get: Get<R>): TryRecvResult<R> {
     const ring = this.open();
-    const state = ring.next() ? "message" : ring.poll();
+    const state = ring.next() ? "message" : ring.wait.poll();
     if (state === "message") return { state, value: get(ring) };
     return state === "empty" ? EMPTY : DISCONNECTED;
   }
 
   /** Blocks until the ring has found a message. */
   #waitSync(ring: RingConsumer, timeout: number, deadline: number): void {
-    const state = timeout === 0 ? ring.poll() : ring.waitSync(deadline);
+    const state = timeout === 0 ? ring.wait.poll() : ring.wait.sync(deadline);
     if (this.#waits.any) this.#waits.rearm(ring);
     if (state === "message") return;
     throw state === "disconnected" ? disconnected() : timeoutError(RECEIVE, timeout);

@@ -127,7 +127,7 @@ export class ReceiverSeat extends OpenThing {
         "Cannot send the receiver of a named channel: close it, and create it there by its path",
       );
     }
-    if (ring?.hasLoans) {
+    if (ring?.hasLent) {
       throw new IpcError("Serialization", "Cannot send a receiver with borrowed messages: release them first");
     }
     const handle = this.#handle ??

@@ -53,7 +53,7 @@ export class ReceiverWaits {
     if (options?.timeout === 0) return afterOthers(Promise.resolve(this.#now(get)));
     ring.bell.listen(this.#onRing); // may find no room for a descriptor: nobody waits then
     const { promise } = this.#enqueue(get, options, false);
-    ring.waitBegins();
+    ring.wait.begins();
     ring.bell.awaited = true;
     this.#pump(false);
     return promise;
@@ -73,7 +73,7 @@ export class ReceiverWaits {
   /** The outcome without a wait. */
   #now<R>(get: Get<R>): R {
     const ring = this.#receiver.open();
-    const state = ring.poll();
+    const state = ring.wait.poll();
     if (state === "message") return get(ring);
     throw state === "empty" ? timeoutError(RECEIVE, 0) : disconnected();
   }
@@ -110,7 +110,7 @@ export class ReceiverWaits {
 
   /** A blocking wait has taken the flag down that an asynchronous one had put up. */
   rearm(ring: RingConsumer): void {
-    ring.arm();
+    ring.wait.arm();
     this.lookSoon();
   }
 
@@ -141,7 +141,7 @@ export class ReceiverWaits {
       return;
     }
     this.#limitWaits();
-    ring.waitBegins();
+    ring.wait.begins();
     ring.bell.awaited = true;
     this.#pump(true);
   }
@@ -192,21 +192,21 @@ export class ReceiverWaits {
     if (ring === undefined) return;
     while (this.#waits.length > 0) {
       try {
-        const state = ring.poll();
+        const state = ring.wait.poll();
         if (state === "disconnected") {
           this.#disconnect();
           continue;
         }
         if (state === "empty") {
-          const gapLook = ring.arm();
+          const gapLook = ring.wait.arm();
           // A message that came between the look and the flag was not announced.
           if (!ring.next()) {
             this.#lookAtGapIn(gapLook);
             return;
           }
-          ring.disarm();
+          ring.wait.disarm();
         }
-        ring.waitEnded();
+        ring.wait.ended();
         if (!turned && mustGiveWay()) return this.#hold();
         this.#handNext(ring);
         if (this.#held) return;
@@ -236,7 +236,7 @@ export class ReceiverWaits {
     this.#gapTimer = undefined;
     const ring = this.#seat.attached;
     if (ring === undefined || this.#seat.state !== "open" || this.#waits.length > 0) return;
-    ring.disarm();
+    ring.wait.disarm();
     ring.bell.awaited = false;
     ring.bell.rest(); // which would keep this object alive, also when nobody has it any more
   }

@@ -57,15 +57,15 @@ export class SetEntry {
     const { ring } = this;
     for (let taken = 0; taken < TURN; taken++) {
       if (!ring.next()) {
-        const state = ring.poll();
+        const state = ring.wait.poll();
         if (state === "disconnected") {
           events.push({ id: this.id, type: "closed" });
           return this.#end();
         }
         if (state === "empty") {
-          const gapLook = ring.arm();
+          const gapLook = ring.wait.arm();
           if (!ring.next()) return gapLook > 0; // its sender may be dead, and will not ring then
-          ring.disarm();
+          ring.wait.disarm();
         }
       }
       events.push({ id: this.id, type: "message", value: this.#receiver.take(ring) });

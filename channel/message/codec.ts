@@ -5,7 +5,8 @@ import { type Borrowed, BorrowedCopy, BorrowedMessage } from "./borrowed.ts";
 import { outgoing } from "./outgoing.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "../ring/layout.ts";
-import type { LentRecord, RingConsumer } from "../ring/consumer.ts";
+import type { RingConsumer } from "../ring/consumer.ts";
+import type { LentRecord } from "../ring/lent_records.ts";
 import type { Attachments } from "./attachments.ts";
 import { collect, collecting, MARK, Reviver } from "./travellers.ts";
 

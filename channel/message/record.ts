@@ -76,12 +76,13 @@ function readBody(
   counter: number,
   length: number,
 ): Uint8Array<ArrayBuffer> | undefined {
-  let reader = ring.takeUnread(slot, counter, length);
+  const of = { position: ring.position, slot, counter, length };
+  let reader = ring.unread.take(of);
   if (reader === undefined) {
     reader = new MemoryFileReader(file, length, (length) => ring.admit(length));
   }
   const body = reader.read(file, ring.readUntil);
-  if (body === undefined) ring.keepUnread(reader, slot, counter, length);
+  if (body === undefined) ring.unread.keep(reader, of);
   return body;
 }
 

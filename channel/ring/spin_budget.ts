@@ -1,4 +1,4 @@
-// How long to look for a message before going to sleep: only where looking has been paying.
+// How long to poll for a message before going to sleep: only where polling has been paying.
 
 /** A wait that was over within this, in milliseconds, would better have been a spin; one that took longer, not. */
 const SPIN_WORTH = 0.2;
@@ -12,61 +12,61 @@ const BESIDE = 0.02;
 /** How many waits go by, then, before spinning is tried again. */
 const RETRY = 64;
 
-/** The number of looks of one kind of wait, adapted to what came of the last ones. */
+/** The number of polls of one kind of wait, adapted to how the last ones ended. */
 export class SpinBudget {
   #most: number;
   #least: number;
-  #looks: number;
+  #polls: number;
   #inVain = 0;
 
   /**
-   * @param most Looks while messages come in quick succession.
-   * @param least Looks while they do not.
+   * @param most Polls while messages come in quick succession.
+   * @param least Polls while they do not.
    */
   constructor(most: number, least: number) {
-    this.#looks = this.#most = most;
+    this.#polls = this.#most = most;
     this.#least = least;
   }
 
-  /** Looks at most from now on, however well they pay; 0 for none at all. */
+  /** Polls at most from now on, however well they pay; 0 for none at all. */
   limit(most: number): void {
     this.#most = most;
     this.#least = Math.min(this.#least, most);
-    this.#looks = most;
+    this.#polls = most;
   }
 
-  /** How often to look now. */
-  get looks(): number {
-    return this.#looks;
+  /** How often to poll now. */
+  get polls(): number {
+    return this.#polls;
   }
 
   /**
-   * The message came while it was looked for.
+   * The message came while it was polled for.
    *
    * @param milliseconds How long that took: if longer than a peer needs that runs beside this process, it ran instead
-   * of it, and would have come sooner without the looking.
+   * of it, and would have come sooner without the polling.
    */
   paid(milliseconds: number): void {
     if (milliseconds > BESIDE) return this.inVain(milliseconds);
     this.#inVain = 0;
-    this.#looks = this.#most;
+    this.#polls = this.#most;
   }
 
   /**
    * The message did not come before the sleep.
    *
    * A long sleep says that messages are rare. Short ones say that spinning would pay, or that there are more runnable
-   * processes than processors, so that a peer gets to run only when this one sleeps: then every look is in its way. On
+   * processes than processors, so that a peer gets to run only when this one sleeps: then every poll is in its way. On
    * a busy machine a blocking round trip took 415 µs with spinning, and takes 46 µs without.
    *
    * @param milliseconds How long the sleep took.
    */
   inVain(milliseconds: number): void {
     if (milliseconds >= SPIN_WORTH) {
-      this.#looks = Math.max(this.#least, this.#looks >> 1);
+      this.#polls = Math.max(this.#least, this.#polls >> 1);
       return;
     }
     this.#inVain++;
-    this.#looks = this.#inVain < IN_VAIN || this.#inVain % RETRY === 0 ? this.#most : this.#least;
+    this.#polls = this.#inVain < IN_VAIN || this.#inVain % RETRY === 0 ? this.#most : this.#least;
   }
 }

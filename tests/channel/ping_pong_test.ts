@@ -71,13 +71,13 @@ test("limitSpins() holds whatever spinning would bring, and refuses what is no t
   const budget = new SpinBudget(1000, 10);
   budget.limit(0);
   for (let i = 0; i < 200; i++) {
-    assertEquals(budget.looks, 0);
+    assertEquals(budget.polls, 0);
     if (i % 2 === 0) budget.paid(0);
     else budget.inVain(0.01);
   }
   budget.limit(50);
   budget.paid(0);
-  assertEquals(budget.looks, 50);
+  assertEquals(budget.polls, 50);
   const [sender, receiver] = channel<number>();
   for (const bad of [-1, NaN, 10_001, Infinity, "5 µs"]) {
     assertThrows(() => receiver.limitSpins(bad as number), RangeError, "from 0 to 10000");

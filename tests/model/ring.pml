@@ -1,7 +1,7 @@
 /*
  * The protocol of the ring, for Spin: every interleaving of two senders, their deaths and a receiver on a tiny ring.
  *
- * What channel/ring/producer.ts and channel/ring/consumer.ts do to shared memory is here statement by statement: each
+ * What the producer and the consumer in channel/ring/ do to shared memory is here statement by statement: each
  * access is a step of its own, and a sender may be killed between any two. Run it by `deno task model`.
  *
  * Left out: whatever is not the protocol (lengths in bytes, descriptors, spinning, time-outs of the caller). Memory is
@@ -343,7 +343,7 @@ proctype Death() {
   od
 }
 
-/* channel/ring/consumer.ts, #publish() */
+/* channel/ring/record_reader.ts, #publish() */
 inline publish() {
 #ifdef SPACE_BEFORE_HEAD
   wanted = SPACE;
@@ -372,7 +372,7 @@ inline publish() {
   fi
 }
 
-/* #skip(): what is received, or padding, is given back. */
+/* #pass() and #publish(): what is received, or padding, is given back. */
 inline give_back(blocks) {
 #ifdef HEAD_BEFORE_WORD
   position = WRAP(position + blocks);
