@@ -60,41 +60,46 @@ export class IpcArcGuard<T> implements Disposable {
     }));
   }
 
+  #ownerDied = false;
+  /** Kept alive as long as this object: the garbage collector closes a reference that was forgotten. */
+  #owner!: object;
+  #attachment!: Attachment;
+  #layout: PodLayout<T> | undefined;
+  // Nothing else refers to this guard, and nothing that lives longer to its canary: see hold.ts.
+  #hold!: Hold;
+  #turn = 0;
+  #canary!: object;
+
+  private constructor() {
+    // A flag, and not a look at an argument, which would cost a tenth of the lock.
+    if (!making) throw new TypeError("Cannot construct an IpcArcGuard: acquire a cell");
+    making = false;
+  }
+
+  static {
+    createGuard = <T>(owner: object, attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) => {
+      making = true;
+      const guard = new IpcArcGuard<T>();
+      guard.#ownerDied = ownerDied;
+      guard.#owner = owner;
+      void guard.#owner; // read, for compilers that count that
+      guard.#attachment = attachment;
+      guard.#layout = layout;
+      const hold = holdOf(attachment.cell);
+      guard.#hold = hold;
+      guard.#canary = hold.begin(attachment);
+      guard.#turn = hold.turn;
+      return guard;
+    };
+    isHeld = (guard) => guard.#hold.turn === guard.#turn;
+  }
+
   /**
    * Whether the last owner of the lock died while it held it, or gave it up unfinished. The value is the last one that
    * was completely written; what that owner was about to do is lost. True for one guard only.
    */
-  readonly ownerDied: boolean;
-  /** Kept alive as long as this object: the garbage collector closes a reference that was forgotten. */
-  readonly #owner: object;
-  readonly #attachment: Attachment;
-  readonly #layout: PodLayout<T> | undefined;
-  // Nothing else refers to this guard, and nothing that lives longer to its canary: see hold.ts.
-  readonly #hold: Hold;
-  readonly #turn: number;
-  readonly #canary: object;
-
-  private constructor(owner: object, attachment: Attachment, layout: PodLayout<T> | undefined, ownerDied: boolean) {
-    // A flag, and not a look at the argument, which would cost a tenth of the lock.
-    if (!making) throw new TypeError("Cannot construct an IpcArcGuard: acquire a cell");
-    making = false;
-    this.#owner = owner;
-    void this.#owner; // read, for compilers that count that
-    this.#attachment = attachment;
-    this.#layout = layout;
-    this.ownerDied = ownerDied;
-    const hold = holdOf(attachment.cell);
-    this.#hold = hold;
-    this.#canary = hold.begin(attachment);
-    this.#turn = hold.turn;
-  }
-
-  static {
-    createGuard = (owner, attachment, layout, ownerDied) => {
-      making = true;
-      return new IpcArcGuard(owner, attachment, layout, ownerDied);
-    };
-    isHeld = (guard) => guard.#hold.turn === guard.#turn;
+  get ownerDied(): boolean {
+    return this.#ownerDied;
   }
 
   #mustHold(): Hold {
