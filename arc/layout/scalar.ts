@@ -62,19 +62,32 @@ export interface ScalarLayout<T extends number | bigint, A extends NumericArray>
   arrayOn(buffer: ArrayBuffer, offset: number, length: number): A;
 }
 
-type ArrayConstructor<A> = new (buffer: ArrayBuffer, offset: number, length: number) => A;
+/** What tells one kind of number from the others. */
+interface Kind<T extends number | bigint, A extends NumericArray> {
+  readonly name: string;
+  readonly Array: (new (buffer: ArrayBuffer, offset: number, length: number) => A) & {
+    readonly BYTES_PER_ELEMENT: number;
+  };
+  readonly check: (value: unknown, path?: string) => void;
+  readonly read: (memory: DataView, offset: number) => T;
+  readonly write: (memory: DataView, offset: number, value: T) => void;
+}
 
-abstract class Scalar<T extends number | bigint, A extends NumericArray> extends PodLayout<T>
-  implements ScalarLayout<T, A> {
-  readonly #Array: ArrayConstructor<A>;
+/** The layout of a number. */
+class Scalar<T extends number | bigint, A extends NumericArray> extends PodLayout<T> implements ScalarLayout<T, A> {
+  // The functions of the kind itself: a call of them is compiled into the accessor of a field, as long as each is set once.
+  // A field that is not only declared is set to undefined first.
+  declare readonly check: Kind<T, A>["check"];
+  declare readonly read: Kind<T, A>["read"];
+  declare readonly write: Kind<T, A>["write"];
+  readonly #Array: Kind<T, A>["Array"];
 
-  constructor(name: string, size: number, Array: ArrayConstructor<A>) {
-    super(size, size, name);
+  constructor({ name, Array, check, read, write }: Kind<T, A>) {
+    super(Array.BYTES_PER_ELEMENT, Array.BYTES_PER_ELEMENT, name);
+    this.check = check;
+    this.read = read;
+    this.write = write;
     this.#Array = Array;
-  }
-
-  arrayOn(buffer: ArrayBuffer, offset: number, length: number): A {
-    return new this.#Array(buffer, offset, length);
   }
 
   override store(memory: DataView, offset: number, value: unknown, path: string): void {
@@ -85,6 +98,37 @@ abstract class Scalar<T extends number | bigint, A extends NumericArray> extends
   override live(slot: LiveSlot): T {
     return this.read(slot.memory, slot.offset);
   }
+
+  arrayOn(buffer: ArrayBuffer, offset: number, length: number): A {
+    return new this.#Array(buffer, offset, length);
+  }
+}
+
+/** Takes the integers from the lowest to the highest. */
+function integers(name: string, low: number, high: number): Kind<number, NumericArray>["check"] {
+  return (value, path = "") => {
+    if (typeof value !== "number") throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a number`);
+    if (!Number.isInteger(value) || value < low || value > high) {
+      throw new RangeError(`Cannot write ${value}${at(path)}: ${name} is an integer from ${low} to ${high}`);
+    }
+  };
+}
+
+/** The same for bigints. */
+function bigIntegers(name: string, low: bigint, high: bigint): Kind<bigint, NumericArray>["check"] {
+  return (value, path = "") => {
+    if (typeof value !== "bigint") throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a bigint`);
+    if (value < low || value > high) {
+      throw new RangeError(`Cannot write ${value}n${at(path)}: ${name} is an integer from ${low}n to ${high}n`);
+    }
+  };
+}
+
+/** Takes any number. */
+function numbers(name: string): Kind<number, NumericArray>["check"] {
+  return (value, path = "") => {
+    if (typeof value !== "number") throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a number`);
+  };
 }
 
 /** Whether values of a layout have no parts, and so no views. */
@@ -95,36 +139,6 @@ export function isPrimitive(layout: Layout<unknown>): boolean {
 /** Whether a layout is that of a number. */
 export function isScalar(layout: Layout<unknown>): layout is ScalarLayout<number | bigint, NumericArray> {
   return layout instanceof Scalar;
-}
-
-function checkInteger(value: unknown, name: string, low: number, high: number, path: string): asserts value is number {
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a number`);
-  }
-  if (!Number.isInteger(value) || value < low || value > high) {
-    throw new RangeError(`Cannot write ${value}${at(path)}: ${name} is an integer from ${low} to ${high}`);
-  }
-}
-
-function checkBigInteger(
-  value: unknown,
-  name: string,
-  low: bigint,
-  high: bigint,
-  path: string,
-): asserts value is bigint {
-  if (typeof value !== "bigint") {
-    throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a bigint`);
-  }
-  if (value < low || value > high) {
-    throw new RangeError(`Cannot write ${value}n${at(path)}: ${name} is an integer from ${low}n to ${high}n`);
-  }
-}
-
-function checkFloat(value: unknown, name: string, path: string): asserts value is number {
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot write ${show(value)}${at(path)}: ${name} is a number`);
-  }
 }
 
 /**
@@ -139,18 +153,13 @@ function checkFloat(value: unknown, name: string, path: string): asserts value i
  * assertEquals([arc.read(), u8.size], [200, 1]);
  * ```
  */
-export const u8: ScalarLayout<number, Uint8Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Uint8Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkInteger(value, "u8", 0, 0xff, path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getUint8(offset);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setUint8(offset, value);
-    }
-  })("u8", 1, Uint8Array);
+export const u8: ScalarLayout<number, Uint8Array<ArrayBuffer>> = new Scalar({
+  name: "u8",
+  Array: Uint8Array,
+  check: integers("u8", 0, 0xff),
+  read: (memory, offset) => memory.getUint8(offset),
+  write: (memory, offset, value) => memory.setUint8(offset, value),
+});
 
 /**
  * A signed 8-bit integer, C's `int8_t`.
@@ -164,18 +173,13 @@ export const u8: ScalarLayout<number, Uint8Array<ArrayBuffer>> =
  * assertEquals([arc.read(), i8.size], [-100, 1]);
  * ```
  */
-export const i8: ScalarLayout<number, Int8Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Int8Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkInteger(value, "i8", -0x80, 0x7f, path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getInt8(offset);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setInt8(offset, value);
-    }
-  })("i8", 1, Int8Array);
+export const i8: ScalarLayout<number, Int8Array<ArrayBuffer>> = new Scalar({
+  name: "i8",
+  Array: Int8Array,
+  check: integers("i8", -0x80, 0x7f),
+  read: (memory, offset) => memory.getInt8(offset),
+  write: (memory, offset, value) => memory.setInt8(offset, value),
+});
 
 /**
  * An unsigned 16-bit integer, C's `uint16_t`.
@@ -189,18 +193,13 @@ export const i8: ScalarLayout<number, Int8Array<ArrayBuffer>> =
  * assertEquals([arc.read(), u16.size], [65535, 2]);
  * ```
  */
-export const u16: ScalarLayout<number, Uint16Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Uint16Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkInteger(value, "u16", 0, 0xffff, path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getUint16(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setUint16(offset, value, true);
-    }
-  })("u16", 2, Uint16Array);
+export const u16: ScalarLayout<number, Uint16Array<ArrayBuffer>> = new Scalar({
+  name: "u16",
+  Array: Uint16Array,
+  check: integers("u16", 0, 0xffff),
+  read: (memory, offset) => memory.getUint16(offset, true),
+  write: (memory, offset, value) => memory.setUint16(offset, value, true),
+});
 
 /**
  * A signed 16-bit integer, C's `int16_t`.
@@ -214,18 +213,13 @@ export const u16: ScalarLayout<number, Uint16Array<ArrayBuffer>> =
  * assertEquals([arc.read(), i16.size], [-1, 2]);
  * ```
  */
-export const i16: ScalarLayout<number, Int16Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Int16Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkInteger(value, "i16", -0x8000, 0x7fff, path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getInt16(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setInt16(offset, value, true);
-    }
-  })("i16", 2, Int16Array);
+export const i16: ScalarLayout<number, Int16Array<ArrayBuffer>> = new Scalar({
+  name: "i16",
+  Array: Int16Array,
+  check: integers("i16", -0x8000, 0x7fff),
+  read: (memory, offset) => memory.getInt16(offset, true),
+  write: (memory, offset, value) => memory.setInt16(offset, value, true),
+});
 
 /**
  * An unsigned 32-bit integer, C's `uint32_t`. Has atomic operations, see {@linkcode AtomicCell}.
@@ -239,18 +233,13 @@ export const i16: ScalarLayout<number, Int16Array<ArrayBuffer>> =
  * assertEquals([arc.read(), u32.size], [4294967295, 4]);
  * ```
  */
-export const u32: ScalarLayout<number, Uint32Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Uint32Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkInteger(value, "u32", 0, 0xffff_ffff, path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getUint32(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setUint32(offset, value, true);
-    }
-  })("u32", 4, Uint32Array);
+export const u32: ScalarLayout<number, Uint32Array<ArrayBuffer>> = new Scalar({
+  name: "u32",
+  Array: Uint32Array,
+  check: integers("u32", 0, 0xffff_ffff),
+  read: (memory, offset) => memory.getUint32(offset, true),
+  write: (memory, offset, value) => memory.setUint32(offset, value, true),
+});
 
 /**
  * A signed 32-bit integer, C's `int32_t`. Has atomic operations, see {@linkcode AtomicCell}.
@@ -264,18 +253,13 @@ export const u32: ScalarLayout<number, Uint32Array<ArrayBuffer>> =
  * assertEquals([arc.read(), i32.size], [-1, 4]);
  * ```
  */
-export const i32: ScalarLayout<number, Int32Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Int32Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkInteger(value, "i32", -0x8000_0000, 0x7fff_ffff, path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getInt32(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setInt32(offset, value, true);
-    }
-  })("i32", 4, Int32Array);
+export const i32: ScalarLayout<number, Int32Array<ArrayBuffer>> = new Scalar({
+  name: "i32",
+  Array: Int32Array,
+  check: integers("i32", -0x8000_0000, 0x7fff_ffff),
+  read: (memory, offset) => memory.getInt32(offset, true),
+  write: (memory, offset, value) => memory.setInt32(offset, value, true),
+});
 
 /**
  * An unsigned 64-bit integer, C's `uint64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}.
@@ -289,18 +273,13 @@ export const i32: ScalarLayout<number, Int32Array<ArrayBuffer>> =
  * assertEquals([arc.read(), u64.size], [1n << 63n, 8]);
  * ```
  */
-export const u64: ScalarLayout<bigint, BigUint64Array<ArrayBuffer>> =
-  new (class extends Scalar<bigint, BigUint64Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkBigInteger(value, "u64", 0n, 0xffff_ffff_ffff_ffffn, path);
-    }
-    override read(memory: DataView, offset: number): bigint {
-      return memory.getBigUint64(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: bigint): void {
-      memory.setBigUint64(offset, value, true);
-    }
-  })("u64", 8, BigUint64Array);
+export const u64: ScalarLayout<bigint, BigUint64Array<ArrayBuffer>> = new Scalar({
+  name: "u64",
+  Array: BigUint64Array,
+  check: bigIntegers("u64", 0n, 0xffff_ffff_ffff_ffffn),
+  read: (memory, offset) => memory.getBigUint64(offset, true),
+  write: (memory, offset, value) => memory.setBigUint64(offset, value, true),
+});
 
 /**
  * A signed 64-bit integer, C's `int64_t`, as a bigint. Has atomic operations, see {@linkcode AtomicCell}.
@@ -314,18 +293,13 @@ export const u64: ScalarLayout<bigint, BigUint64Array<ArrayBuffer>> =
  * assertEquals([arc.read(), i64.size], [-1n, 8]);
  * ```
  */
-export const i64: ScalarLayout<bigint, BigInt64Array<ArrayBuffer>> =
-  new (class extends Scalar<bigint, BigInt64Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkBigInteger(value, "i64", -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn, path);
-    }
-    override read(memory: DataView, offset: number): bigint {
-      return memory.getBigInt64(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: bigint): void {
-      memory.setBigInt64(offset, value, true);
-    }
-  })("i64", 8, BigInt64Array);
+export const i64: ScalarLayout<bigint, BigInt64Array<ArrayBuffer>> = new Scalar({
+  name: "i64",
+  Array: BigInt64Array,
+  check: bigIntegers("i64", -0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn),
+  read: (memory, offset) => memory.getBigInt64(offset, true),
+  write: (memory, offset, value) => memory.setBigInt64(offset, value, true),
+});
 
 /**
  * A single-precision number, C's `float`.
@@ -339,18 +313,13 @@ export const i64: ScalarLayout<bigint, BigInt64Array<ArrayBuffer>> =
  * assertEquals([arc.read(), f32.size], [0.5, 4]);
  * ```
  */
-export const f32: ScalarLayout<number, Float32Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Float32Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkFloat(value, "f32", path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getFloat32(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setFloat32(offset, value, true);
-    }
-  })("f32", 4, Float32Array);
+export const f32: ScalarLayout<number, Float32Array<ArrayBuffer>> = new Scalar({
+  name: "f32",
+  Array: Float32Array,
+  check: numbers("f32"),
+  read: (memory, offset) => memory.getFloat32(offset, true),
+  write: (memory, offset, value) => memory.setFloat32(offset, value, true),
+});
 
 /**
  * A double-precision number, C's `double`.
@@ -364,18 +333,13 @@ export const f32: ScalarLayout<number, Float32Array<ArrayBuffer>> =
  * assertEquals([arc.read(), f64.size], [0.1, 8]);
  * ```
  */
-export const f64: ScalarLayout<number, Float64Array<ArrayBuffer>> =
-  new (class extends Scalar<number, Float64Array<ArrayBuffer>> {
-    override check(value: unknown, path = ""): void {
-      checkFloat(value, "f64", path);
-    }
-    override read(memory: DataView, offset: number): number {
-      return memory.getFloat64(offset, true);
-    }
-    override write(memory: DataView, offset: number, value: number): void {
-      memory.setFloat64(offset, value, true);
-    }
-  })("f64", 8, Float64Array);
+export const f64: ScalarLayout<number, Float64Array<ArrayBuffer>> = new Scalar({
+  name: "f64",
+  Array: Float64Array,
+  check: numbers("f64"),
+  read: (memory, offset) => memory.getFloat64(offset, true),
+  write: (memory, offset, value) => memory.setFloat64(offset, value, true),
+});
 
 /**
  * A truth value in one byte, C's `bool`.
