@@ -17,7 +17,7 @@
  *
  * @module
  */
-import { run } from "./program/main.ts";
+import { run } from "./main.ts";
 
 /**
  * Runs the command. It writes to the standard output and the standard error, and never exits the process.

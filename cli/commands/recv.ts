@@ -5,10 +5,10 @@ import { integerOf, millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { jsonLine } from "../format/json_value.ts";
-import { type Format, formatFlags, formatOf } from "../format/message_format.ts";
+import { type Format, formatFlags, formatOf } from "../program/message_format.ts";
 import { MessageOutput } from "../program/message_output.ts";
 import { checkChannel } from "../program/operand_name.ts";
-import { Output, ReaderGone } from "../program/output.ts";
+import { Output, ReaderGone } from "../format/output.ts";
 import { Interrupted, Stop } from "../program/stop.ts";
 import { counted, printable } from "../format/text.ts";
 

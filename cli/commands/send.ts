@@ -6,12 +6,12 @@ import { millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { valueOfJson } from "../format/json_value.ts";
-import { type Format, formatFlags, formatOf } from "../format/message_format.ts";
+import { type Format, formatFlags, formatOf } from "../program/message_format.ts";
 import { checkChannel } from "../program/operand_name.ts";
 import { inputPieces, linesOf } from "../program/standard_input.ts";
 import { Interrupted, Stop } from "../program/stop.ts";
 import { counted } from "../format/text.ts";
-import { messageOfArgument } from "../format/value_argument.ts";
+import { messageOfArgument } from "../program/value_argument.ts";
 
 /** Bytes read at a time. */
 const PIECE = 65_536;

@@ -13,7 +13,7 @@ import { noCell } from "./show.ts";
 import { inputPieces } from "../program/standard_input.ts";
 import { Stop } from "../program/stop.ts";
 import { TRUST_FLAG, trustOf } from "../program/trust.ts";
-import { valueOfArgument } from "../format/value_argument.ts";
+import { valueOfArgument } from "../program/value_argument.ts";
 
 /** Stands for the standard input. */
 const INPUT = "-";

@@ -15,7 +15,7 @@ import { type Call, type Command, Refused, UsageError } from "../program/command
 import { type Json, jsonOf } from "../format/json_value.ts";
 import { cellDocument, channelDocument, holdersText, lockedText, processesText, stateText } from "./ls.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
-import type { Output } from "../program/output.ts";
+import type { Output } from "../format/output.ts";
 import { bytesText, counted, cut, printable } from "../format/text.ts";
 import { dumpLines, hexText, valueLine, valueLines } from "../format/value_text.ts";
 

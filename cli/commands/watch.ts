@@ -8,7 +8,7 @@ import { jsonOf } from "../format/json_value.ts";
 import { LiveText } from "../format/live_text.ts";
 import { processDocument, processesText } from "./ls.ts";
 import { MessageOutput } from "../program/message_output.ts";
-import type { Output } from "../program/output.ts";
+import type { Output } from "../format/output.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
 import { noChannel } from "./show.ts";
 import { Stop } from "../program/stop.ts";

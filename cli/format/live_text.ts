@@ -1,5 +1,5 @@
 // Lines on a terminal that are drawn again and again in the same place.
-import type { Output } from "../program/output.ts";
+import type { Output } from "./output.ts";
 import { cut, width } from "./text.ts";
 
 /** A block of lines at the end of what the terminal shows. */

@@ -1,5 +1,5 @@
 // How far a command has come: a bar on a terminal, nothing elsewhere.
-import type { Output } from "../program/output.ts";
+import type { Output } from "./output.ts";
 import { cut } from "./text.ts";
 
 const WIDTH = 24;

@@ -1,5 +1,5 @@
 // Rows of a table, one beneath the other; on a terminal that is too narrow, one block a row.
-import type { Color, Output } from "../program/output.ts";
+import type { Color, Output } from "./output.ts";
 import { width } from "./text.ts";
 
 /** One cell of a table: its text, which must be printable, and perhaps a colour. */

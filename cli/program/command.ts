@@ -1,5 +1,5 @@
 // What a command of the program is: a description that the help and the parser are made from, and a function.
-import type { Output } from "./output.ts";
+import type { Output } from "../format/output.ts";
 
 /** A flag of a command. */
 export interface Flag {

@@ -1,7 +1,7 @@
 // The help, made from the descriptions of the commands.
 import { flagsOf } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import type { Output } from "./output.ts";
+import type { Output } from "../format/output.ts";
 
 /** The help of the program. */
 export function programHelp(commands: readonly Command[], out: Output): string {

@@ -1,6 +1,6 @@
 // The standard output for messages: a reader that is slow is waited for, one that is gone is noticed.
 import { standardOutputState, WRITTEN_AT_ONCE } from "../../ffi/file/standard_output.ts";
-import { ReaderGone } from "./output.ts";
+import { ReaderGone } from "../format/output.ts";
 import type { Stop } from "./stop.ts";
 
 /** Milliseconds between two looks whether the reader is still there while nothing is written; nobody would tell. */

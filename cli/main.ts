@@ -1,22 +1,22 @@
 // Finds the command that is meant, and turns what comes of it into an exit code.
-import config from "../../deno.json" with { type: "json" };
-import { parseCall } from "./arguments.ts";
-import { bench } from "../commands/bench.ts";
-import { benchPeer } from "../commands/bench_peer.ts";
-import { type Command, UsageError } from "./command.ts";
-import { doctor } from "../commands/doctor.ts";
-import { doctorPeer } from "../commands/doctor_peer.ts";
-import { gc } from "../commands/gc.ts";
-import { commandHelp, programHelp } from "./help.ts";
-import { ls } from "../commands/ls.ts";
-import { didYouMean } from "./nearest.ts";
-import { recv } from "../commands/recv.ts";
-import { rm } from "../commands/rm.ts";
-import { send } from "../commands/send.ts";
-import { set } from "../commands/set.ts";
-import { show } from "../commands/show.ts";
-import { Output, ReaderGone } from "./output.ts";
-import { watch } from "../commands/watch.ts";
+import config from "../deno.json" with { type: "json" };
+import { parseCall } from "./program/arguments.ts";
+import { bench } from "./commands/bench/bench.ts";
+import { benchPeer } from "./commands/bench/peer.ts";
+import { type Command, UsageError } from "./program/command.ts";
+import { doctor } from "./commands/doctor/doctor.ts";
+import { doctorPeer } from "./commands/doctor/peer.ts";
+import { gc } from "./commands/gc.ts";
+import { commandHelp, programHelp } from "./program/help.ts";
+import { ls } from "./commands/ls.ts";
+import { didYouMean } from "./program/nearest.ts";
+import { recv } from "./commands/recv.ts";
+import { rm } from "./commands/rm.ts";
+import { send } from "./commands/send.ts";
+import { set } from "./commands/set.ts";
+import { show } from "./commands/show.ts";
+import { Output, ReaderGone } from "./format/output.ts";
+import { watch } from "./commands/watch.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
 const COMMANDS: readonly Command[] = [ls, show, watch, set, gc, rm, send, recv, bench, doctor, doctorPeer, benchPeer];

@@ -1,8 +1,8 @@
 // Values on the command line: one rule for all commands. A value is JSON, with the words of json_value.ts for what JSON
 // lacks. Only where a message is meant, a text that is no JSON may stand for itself, as most messages are texts; but not
 // one that begins as JSON does, which is nearly always a mistake in it.
-import { Refused } from "../program/command.ts";
-import { valueOfJson } from "./json_value.ts";
+import { Refused } from "./command.ts";
+import { valueOfJson } from "../format/json_value.ts";
 
 /**
  * The value that an argument in JSON stands for.

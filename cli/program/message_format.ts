@@ -1,5 +1,5 @@
 // The three forms in which messages go through the standard input and output: lines of text, lines of JSON, bytes.
-import { type Call, type Flag, UsageError } from "../program/command.ts";
+import { type Call, type Flag, UsageError } from "./command.ts";
 
 /** `raw` is for channels of bytes; the other two are for channels of values. */
 export type Format = "text" | "json" | "raw";

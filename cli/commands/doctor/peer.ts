@@ -1,8 +1,8 @@
 // The second process of `isthmus doctor`: adds to a shared number at the same time as the first.
-import { IpcArc, u32 } from "../../arc/mod.ts";
-import { IpcError } from "../../base/error.ts";
-import type { Command } from "../program/command.ts";
-import { startPeer } from "../program/peer.ts";
+import { IpcArc, u32 } from "../../../arc/mod.ts";
+import { IpcError } from "../../../base/error.ts";
+import type { Command } from "../../program/command.ts";
+import { startPeer } from "../../program/peer.ts";
 
 const NAME = "doctor-peer";
 

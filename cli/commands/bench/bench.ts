@@ -1,14 +1,14 @@
 // `isthmus bench`: how fast this machine is, between two processes.
-import config from "../../deno.json" with { type: "json" };
-import { IpcOneShotServer, type IpcSender } from "../../channel/mod.ts";
-import { IpcError } from "../../base/error.ts";
-import { type Figures, type Measurement, MEASUREMENTS } from "./bench_measure.ts";
-import { BENCH_PEER, type Job } from "./bench_peer.ts";
-import type { Command } from "../program/command.ts";
-import type { Output } from "../program/output.ts";
-import { startPeer } from "../program/peer.ts";
-import { Progress } from "../format/progress.ts";
-import { bytesText } from "../format/text.ts";
+import config from "../../../deno.json" with { type: "json" };
+import { IpcOneShotServer, type IpcSender } from "../../../channel/mod.ts";
+import { IpcError } from "../../../base/error.ts";
+import { type Figures, type Measurement, MEASUREMENTS } from "./measure.ts";
+import { BENCH_PEER, type Job } from "./peer.ts";
+import type { Command } from "../../program/command.ts";
+import type { Output } from "../../format/output.ts";
+import { startPeer } from "../../program/peer.ts";
+import { Progress } from "../../format/progress.ts";
+import { bytesText } from "../../format/text.ts";
 
 /** Milliseconds that the second process gets for starting. */
 const START = 30_000;

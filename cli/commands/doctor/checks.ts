@@ -1,14 +1,14 @@
 // What `isthmus doctor` looks at, one function each.
 
-import { IpcArc, u32 } from "../../arc/mod.ts";
-import { channel } from "../../channel/mod.ts";
-import { listDirectory, readTextFile } from "../../ffi/file/directory.ts";
-import { libc } from "../../ffi/libc/libc.ts";
-import { Mapping } from "../../ffi/memory/mapping.ts";
-import { checkSealed, sealedMemory } from "../../ffi/memory/sealed_memory.ts";
-import { platform } from "../../ffi/libc/platform.ts";
-import { descriptorLimit, fileSystemSpace } from "../../ffi/file/resources.ts";
-import { ADDITIONS, runPeer } from "./doctor_peer.ts";
+import { IpcArc, u32 } from "../../../arc/mod.ts";
+import { channel } from "../../../channel/mod.ts";
+import { listDirectory, readTextFile } from "../../../ffi/file/directory.ts";
+import { libc } from "../../../ffi/libc/libc.ts";
+import { Mapping } from "../../../ffi/memory/mapping.ts";
+import { checkSealed, sealedMemory } from "../../../ffi/memory/sealed_memory.ts";
+import { platform } from "../../../ffi/libc/platform.ts";
+import { descriptorLimit, fileSystemSpace } from "../../../ffi/file/resources.ts";
+import { ADDITIONS, runPeer } from "./peer.ts";
 
 /** What a check has found. */
 export interface Finding {

@@ -1,8 +1,8 @@
 // `isthmus doctor`: whether this machine and these permissions are enough, and what to do if not.
-import config from "../../deno.json" with { type: "json" };
-import type { Command } from "../program/command.ts";
-import { CHECKS, type Finding } from "./doctor_checks.ts";
-import type { Color, Output } from "../program/output.ts";
+import config from "../../../deno.json" with { type: "json" };
+import type { Command } from "../../program/command.ts";
+import { CHECKS, type Finding } from "./checks.ts";
+import type { Color, Output } from "../../format/output.ts";
 
 const COLOR_OF: Record<Finding["status"], Color> = { ok: "green", warn: "yellow", fail: "red" };
 

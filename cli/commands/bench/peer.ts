@@ -1,8 +1,14 @@
 // The second process of `isthmus bench`: takes what the first sends, or sends it back, or wants the same lock.
-import { IpcArc, u32 } from "../../arc/mod.ts";
-import { channel, type IpcBytesReceiver, type IpcBytesSender, type IpcReceiver, IpcSender } from "../../channel/mod.ts";
-import { IpcError } from "../../base/error.ts";
-import type { Command } from "../program/command.ts";
+import { IpcArc, u32 } from "../../../arc/mod.ts";
+import {
+  channel,
+  type IpcBytesReceiver,
+  type IpcBytesSender,
+  type IpcReceiver,
+  IpcSender,
+} from "../../../channel/mod.ts";
+import { IpcError } from "../../../base/error.ts";
+import type { Command } from "../../program/command.ts";
 
 /** The name of the command. */
 export const BENCH_PEER = "bench-peer";

@@ -1,8 +1,8 @@
 // What `isthmus bench` measures, one function each: for a short time, after a shorter one that does not count.
-import { IpcArc, u32 } from "../../arc/mod.ts";
-import { removeCell } from "../../arc/inspect/registry.ts";
-import { bytesChannel, channel, type IpcSender } from "../../channel/mod.ts";
-import { type Job, lockFor, type Way } from "./bench_peer.ts";
+import { IpcArc, u32 } from "../../../arc/mod.ts";
+import { removeCell } from "../../../arc/inspect/registry.ts";
+import { bytesChannel, channel, type IpcSender } from "../../../channel/mod.ts";
+import { type Job, lockFor, type Way } from "./peer.ts";
 
 /** Milliseconds. */
 const WARM_UP = 80, MEASURED = 300;

@@ -1,6 +1,6 @@
 // Where the program writes: colours on a terminal alone, and a reader that goes away is no crash.
 
-import { printable } from "../format/text.ts";
+import { printable } from "./text.ts";
 
 /** The reader of the output is gone: nothing that is written any more reaches anybody. */
 export class ReaderGone extends Error {
