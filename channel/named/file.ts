@@ -11,23 +11,16 @@
 // in an order that leaves the path for last, so that nobody attaches to a ring that has lost its bells.
 import { modeOf, optionsOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
-import { IpcFd } from "../../ffi/file/fd.ts";
+import { makeNamedBell } from "../../ffi/event/named_bell.ts";
+import { pauseSync } from "../../ffi/event/pause.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
 import { tryLockFile } from "../../ffi/file/file_lock.ts";
 import { type FileStatus, fileStatus, isSameFile } from "../../ffi/file/file_status.ts";
-import { check, cString, libc, systemError } from "../../ffi/libc/libc.ts";
 import { allocate } from "../../ffi/memory/storage.ts";
-import {
-  AT_FDCWD,
-  AT_SYMLINK_FOLLOW,
-  EEXIST,
-  ENOENT,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDONLY,
-  O_RDWR,
-} from "../../ffi/libc/platform.ts";
+import { createUnnamed, publish, setLength, setMode } from "../../ffi/file/named_file.ts";
+import { openFile, openIfThere } from "../../ffi/file/open.ts";
+import { notRemoved, unlinkFile } from "../../ffi/file/unlink.ts";
 import { type Trust, Trusted, userText } from "../../ffi/file/trust.ts";
-import { unlinkFile } from "../../ffi/file/unlink.ts";
 import { BLOCK, dataOffset, HEADER_BYTES, ringSize } from "../ring/layout.ts";
 import { RingPeek } from "./peek.ts";
 import { capacityOf, RingMemory } from "../ring/memory.ts";
@@ -148,22 +141,18 @@ function lookAt(path: string, what: string): FileStatus | undefined {
 
 /** `undefined` if there is no ring at the path (any more). */
 function attach(path: string, what: string, trusted: Trusted): NamedRing | undefined {
-  const { c, errnoCell, platform } = libc();
   if (lookAt(path, what) === undefined) return undefined;
   const opened: IpcFd[] = [];
   let memory: RingMemory | undefined;
   const open = (name: string): [IpcFd, FileStatus] => {
-    const fd = c.open(cString(name), O_RDWR | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
-    const errno = errnoCell[0]!;
-    if (fd < 0) {
+    const fd = openFile(name, { access: "read-write" }, () => {
       const uid = fileStatus(name)?.uid;
-      throw systemError(`${what}, "${name}"${uid === undefined ? "" : ` of ${userText(uid)}`}`, "open", errno);
-    }
-    const owner = new IpcFd(fd);
-    opened.push(owner);
-    const status = fileStatus(fd)!;
+      return `${what}, "${name}"${uid === undefined ? "" : ` of ${userText(uid)}`}`;
+    });
+    opened.push(fd);
+    const status = fileStatus(fd.fd)!;
     trusted.check(status, what, name);
-    return [owner, status];
+    return [fd, status];
   };
   try {
     const [lock, status] = open(path);
@@ -171,90 +160,61 @@ function attach(path: string, what: string, trusted: Trusted): NamedRing | undef
       // Somebody removes it, in microseconds.
       if (looks >= ATTEMPTS) throw new IpcError("Incompatible", `${what}: another program has locked the file`);
       if (!isSameFile(status, path)) break;
-      c.poll(NO_FDS, 0n, 1);
+      pauseSync(1);
     }
     if (!isSameFile(status, path)) {
       for (const fd of opened) fd.close();
       return undefined;
     }
-    // Apart from the lock: a mapping keeps its open file alive, and that its locks. Looked at before the FIFOs are: a path
+    // Apart from the lock: a mapping keeps its open file alive, and that its locks. Looked at before the bells are: a path
     // that is something else must not get any.
     memory = RingMemory.attachFile(open(path)[0], `${what}: the file is not a channel`);
     // Made whole by this version. After a crash of the machine, or by another program, it may not be.
     allocate(lock.fd, 0, dataOffset(memory.blocks), what);
     const [bell, bellStatus] = open(path + BELL), [room, roomStatus] = open(path + ROOM);
     if (!bellStatus.pipe || !roomStatus.pipe) {
-      throw new IpcError("Incompatible", `${what}: "${path}${BELL}" and "${path}${ROOM}" must be FIFOs`);
+      throw new IpcError(
+        "Incompatible",
+        `${what}: "${path}${BELL}" and "${path}${ROOM}" must be its doorbells, and are not`,
+      );
     }
     return new RingFile(path, memory, bell, room, lock);
   } catch (error) {
     memory?.release();
     for (const fd of opened) fd.close();
-    if (error instanceof IpcError && error.errno === ENOENT) return undefined;
+    if (error instanceof IpcError && error.code === "NotFound") return undefined; // one of the files is gone
     throw error;
   }
 }
 
-const NO_FDS = new Uint8Array(8);
-
 /** Makes a ring at a path, or what is missing beside one, unless somebody else does. */
 function create(path: string, what: string, blocks: number, mode: number, trusted: Trusted): void {
-  const { c, errnoCell, platform } = libc();
   const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
-  const opened = c.open(cString(folder), platform.O_TMPFILE | O_RDWR | O_CLOEXEC, 0o600);
-  const errno = errnoCell[0]!;
-  if (opened < 0 && errno === ENOENT) {
-    throw new IpcError("NotFound", `${what}: its folder does not exist; make it first, or use another`, {
-      errno,
-      syscall: "open",
-    });
+  using fd = createUnnamed(folder, what, `${what}: its folder must take unnamed files`);
+  setLength(fd.fd, ringSize(blocks), what);
+  // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/room.ts.
+  allocate(fd.fd, 0, dataOffset(blocks), what);
+  trusted.give(fd.fd, what);
+  setMode(fd.fd, mode, what);
+  RingMemory.format(fd.fd, blocks, HEADER_BYTES);
+  // Of a ring that has lost its bells, those who may use it must get in.
+  const theirs = lookAt(path, what)?.mode ?? mode;
+  for (const suffix of [BELL, ROOM]) {
+    makeNamedBell(path + suffix, theirs & 0o777, trusted, `${what}, "${path + suffix}"`);
   }
-  const fd = new IpcFd(check(opened, errno, "open", `${what}: its folder must take unnamed files`));
-  try {
-    check(c.ftruncate(fd.fd, BigInt(ringSize(blocks))), errnoCell[0]!, "ftruncate", what);
-    // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/room.ts.
-    allocate(fd.fd, 0, dataOffset(blocks), what);
-    trusted.give(fd.fd, what);
-    check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", what);
-    RingMemory.format(fd.fd, blocks, HEADER_BYTES);
-    // Of a ring that has lost its FIFOs, those who may use it must get in.
-    const theirs = lookAt(path, what)?.mode ?? mode;
-    for (const suffix of [BELL, ROOM]) makeFifo(path + suffix, theirs & 0o777, what, trusted);
-    const source = cString(`/proc/self/fd/${fd.fd}`);
-    const linked = c.linkat(AT_FDCWD, source, AT_FDCWD, cString(path), AT_SYMLINK_FOLLOW);
-    const errno = errnoCell[0]!;
-    if (linked < 0 && errno !== EEXIST) throw systemError(what, "linkat", errno);
-  } finally {
-    fd.close();
-  }
-}
-
-/** Makes a FIFO unless there is one, with the mode that is asked for whatever the umask says. */
-function makeFifo(path: string, mode: number, what: string, trusted: Trusted): void {
-  const { c, errnoCell, platform } = libc();
-  const whatHere = `${what}, "${path}"`;
-  const made = c.mkfifo(cString(path), 0o600);
-  const errno = errnoCell[0]!;
-  if (made < 0 && errno === EEXIST) return;
-  check(made, errno, "mkfifo", whatHere);
-  const opened = c.open(cString(path), O_RDWR | O_NONBLOCK | O_CLOEXEC | platform.O_NOFOLLOW, 0);
-  const failed = errnoCell[0]!;
-  if (opened < 0 && failed === ENOENT) return; // removed with the others, and looked for again
-  using fd = new IpcFd(check(opened, failed, "open", whatHere));
-  trusted.give(fd.fd, whatHere);
-  check(c.fchmod(fd.fd, mode), errnoCell[0]!, "fchmod", whatHere);
+  publish(fd.fd, path, what); // unless somebody else has, who is attached to then
 }
 
 /**
  * The caller has the lock alone, or does not care who is attached.
  *
- * @returns 0, or the number of the error that the first file which could not be removed met with.
+ * @returns 0, or why the first file which could not be removed stays: see {@linkcode notRemoved}.
  */
 function removeFiles(path: string, status: FileStatus | undefined): number {
   if (status === undefined || !isSameFile(status, path)) return 0; // removed, and perhaps made again, by another
   for (const name of [path + ROOM, path + BELL, path]) {
-    const errno = unlinkFile(name);
-    if (errno !== 0) return errno;
+    const failure = unlinkFile(name);
+    if (failure !== 0) return failure;
   }
   return 0;
 }
@@ -272,21 +232,14 @@ function removeRing(path: string, force: boolean, unused: (ring: RingPeek) => bo
   if (lookAt(path, what) === undefined) return false;
   using ring = RingPeek.open(path);
   if (ring === undefined) return false;
-  const { c, errnoCell } = libc();
-  const opened = c.open(cString(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-  const errno = errnoCell[0]!;
-  if (opened < 0 && errno === ENOENT) return false;
-  using lock = new IpcFd(check(opened, errno, "open", what));
+  using lock = openIfThere(path, { access: "read", followLink: true }, () => what);
+  if (lock === undefined) return false;
   const status = fileStatus(lock.fd)!;
   if (!force && !tryLockFile(lock.fd, "alone")) return false;
   if (!unused(ring)) return false;
   const failed = removeFiles(path, status);
   if (failed === 0) return true;
-  const error = systemError(what, "unlink", failed);
-  throw new IpcError(error.code, `${error.message}; it belongs to ${userText(status.uid)}, who can remove it`, {
-    errno: failed,
-    syscall: "unlink",
-  });
+  throw notRemoved(what, "it", status.uid, failed);
 }
 
 /**

@@ -1,11 +1,9 @@
 // Finds the named channels of a folder, or of running processes, and what is known of them without attaching.
+import { tryOpenFile } from "../../ffi/file/open.ts";
 import { listDirectory } from "../../ffi/file/directory.ts";
-import { IpcFd } from "../../ffi/file/fd.ts";
 import { tryLockFile } from "../../ffi/file/file_lock.ts";
-import { cString, libc } from "../../ffi/libc/libc.ts";
 import { lockHolders } from "../../ffi/file/lock_holders.ts";
 import { openedBy, type OpenFiles, openFiles } from "../../ffi/file/open_files.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../../ffi/libc/platform.ts";
 import { BLOCK } from "../ring/layout.ts";
 import { RingPeek } from "./peek.ts";
 
@@ -40,7 +38,7 @@ export function listNamedChannels(folder: string, opened: OpenFiles = openFiles(
   const found: NamedChannelInfo[] = [];
   const names = new Set(listDirectory(folder));
   for (const name of names) {
-    // The FIFO beside it tells a channel from all other files before anything is opened.
+    // The bell beside it tells a channel from all other files before anything is opened.
     if (!names.has(name + BELL)) continue;
     const info = namedChannelInfo(`${folder.replace(/\/+$/, "")}/${name}`, opened);
     if (info !== undefined) found.push(info);
@@ -103,9 +101,6 @@ export function describe(path: string, ring: RingPeek, opened: OpenFiles = new M
  * lock for a moment: whoever attaches in it tries again, and whoever leaves in it leaves the files.
  */
 export function isUnused(path: string): boolean {
-  const { c } = libc();
-  const fd = c.open(cString(path), O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
-  if (fd < 0) return false;
-  using lock = new IpcFd(fd);
-  return tryLockFile(lock.fd, "alone");
+  using lock = tryOpenFile(path, { access: "read-write", followLink: true });
+  return lock !== undefined && tryLockFile(lock.fd, "alone");
 }

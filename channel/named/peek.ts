@@ -2,12 +2,11 @@
 //
 // What is read is what senders and the receiver are working on meanwhile, and what a hostile peer may have put there.
 // So a backlog is a picture of one moment: what was received while it was taken is left out of it.
+import { openIfThere } from "../../ffi/file/open.ts";
 import { IpcError } from "../../base/error.ts";
-import { IpcFd } from "../../ffi/file/fd.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
 import { type FileStatus, fileStatus } from "../../ffi/file/file_status.ts";
-import { cString, libc, systemError } from "../../ffi/libc/libc.ts";
 import { isAlive, ownThread } from "../../ffi/process/liveness.ts";
-import { ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY } from "../../ffi/libc/platform.ts";
 import { readAt, readWordsAt } from "../../ffi/file/read_at.ts";
 import {
   BELL_CLOSED,
@@ -100,15 +99,9 @@ export class RingPeek implements Disposable {
    */
   static open(path: string): RingPeek | undefined {
     const what = `Cannot look at the channel "${path}"`;
-    const { c, errnoCell } = libc();
-    // Without waiting: the path may be that of a FIFO.
-    const number = c.open(cString(path), O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    const errno = errnoCell[0]!;
-    if (number < 0) {
-      if (errno === ENOENT) return undefined;
-      throw systemError(what, "open", errno);
-    }
-    const fd = new IpcFd(number);
+    const fd = openIfThere(path, { access: "read", followLink: true }, () => what);
+    if (fd === undefined) return undefined;
+    const number = fd.fd;
     try {
       const status = fileStatus(number);
       if (status?.regular !== true) throw noChannel(what, "not a regular file");

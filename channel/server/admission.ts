@@ -1,11 +1,11 @@
 // Who may connect to a server.
 import { asFound } from "../../base/arguments.ts";
-import { libc } from "../../ffi/libc/libc.ts";
+import { ownUser } from "../../ffi/process/user.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 
 /** Whether a peer runs as the same user as this process. */
 function sameUser(peer: PeerCredentials): boolean {
-  return peer.uid === libc().c.geteuid();
+  return peer.uid === ownUser();
 }
 
 /**

@@ -1,8 +1,7 @@
 // Where a parent waits for the child that it has started: of all that connect, the one that has the token.
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
-import { pollEventually } from "../../ffi/event/readiness.ts";
-import { POLLIN } from "../../ffi/libc/platform.ts";
+import { untilReadable } from "../../ffi/event/readable.ts";
 import { isTableFull } from "../../ffi/socket/socket_message.ts";
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
@@ -70,7 +69,7 @@ export class ChildDoor<Out, In> {
       this.#guests.add(connection, peer.uid);
       if (this.#look(connection, peer)) return;
       const patience = { timeout: HANDSHAKE_TIMEOUT, signal: this.#closing.signal };
-      await pollEventually(connection, POLLIN, "accept a child", patience);
+      await untilReadable(connection, "accept a child", patience);
       this.#look(connection, peer);
     } catch (error) {
       // What a stranger does wrong is no news. This process's own trouble is.

@@ -1,5 +1,5 @@
 // The clients that a server has open, so that where descriptors run short one process, or another user, does not get all.
-import { libc } from "../../ffi/libc/libc.ts";
+import { ownUser } from "../../ffi/process/user.ts";
 import { descriptorLimit } from "../../ffi/file/resources.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 
@@ -39,7 +39,7 @@ export class Crowd {
       if (pid === peer.pid && uid === peer.uid) ofProcess++;
     }
     if (ofProcess >= FEW) return false;
-    return peer.uid === libc().c.geteuid() || ofUser < descriptorLimit().soft / OF_A_CLIENT / 2;
+    return peer.uid === ownUser() || ofUser < descriptorLimit().soft / OF_A_CLIENT / 2;
   }
 
   #forgetClosed(): void {

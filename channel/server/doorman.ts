@@ -1,7 +1,6 @@
 // Takes the connections of a server, and lets clients in: who is allowed, has introduced itself, and for whom there is room.
 import { IpcError } from "../../base/error.ts";
-import { POLLIN } from "../../ffi/libc/platform.ts";
-import { pollEventually } from "../../ffi/event/readiness.ts";
+import { untilReadable } from "../../ffi/event/readable.ts";
 import { descriptorLimit } from "../../ffi/file/resources.ts";
 import { ensureRoomForFds, isTableFull } from "../../ffi/socket/socket_message.ts";
 import type { UnixSocket } from "../../ffi/socket/unix_socket.ts";
@@ -154,7 +153,7 @@ export class Doorman<Out, In> {
       const client = this.#welcome(connection, peer);
       if (client !== undefined) return client;
       const patience = { timeout: HANDSHAKE_TIMEOUT, signal: this.#closing.signal };
-      await pollEventually(connection, POLLIN, "accept a client", patience);
+      await untilReadable(connection, "accept a client", patience);
       return this.#welcome(connection, peer);
     } finally {
       this.guests.delete(connection);

@@ -3,9 +3,7 @@ import { optionsOf } from "../../base/arguments.ts";
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import { giveWay, mustGiveWay } from "../../base/event_loop.ts";
-import { POLLIN } from "../../ffi/libc/platform.ts";
-import { pollUntil } from "../../ffi/event/poll.ts";
-import { pollEventually } from "../../ffi/event/readiness.ts";
+import { untilReadable, waitReadable } from "../../ffi/event/readable.ts";
 import { isTableFull } from "../../ffi/socket/socket_message.ts";
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
@@ -186,7 +184,7 @@ export class IpcOneShotServer<T> implements Disposable {
           this.#refused = peer;
         } else {
           const timeout = left().timeout ?? Infinity, patience = Math.min(timeout, HANDSHAKE_TIMEOUT);
-          if (pollUntil(connection.fd, POLLIN, performance.now() + patience) !== 0) {
+          if (waitReadable(connection.fd, performance.now() + patience)) {
             this.#receiver = this.#welcome(connection);
           } else if (patience === timeout) throw timeoutError(ACCEPT, timeout);
         }
@@ -219,7 +217,8 @@ export class IpcOneShotServer<T> implements Disposable {
   /** Whether a client says who it is in time. A silent one is dropped: it may be a stranger, and waiting goes on. */
   async #introducesItself(connection: UnixSocket, options: WaitOptions): Promise<boolean> {
     try {
-      return await pollEventually(connection, POLLIN, ACCEPT, options) !== 0;
+      await untilReadable(connection, ACCEPT, options);
+      return true;
     } catch (error) {
       if (error instanceof IpcError && error.code === "Timeout") return false;
       throw error;

@@ -4,8 +4,7 @@ import { printAs, stateOf } from "../../base/custom_inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../../base/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions } from "../../base/iteration.ts";
-import { POLLIN } from "../../ffi/libc/platform.ts";
-import { pollMany } from "../../ffi/event/poll.ts";
+import { waitAnyReadable } from "../../ffi/event/readable.ts";
 import { isTableFull } from "../../ffi/socket/socket_message.ts";
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import {
@@ -468,9 +467,8 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
         });
         if (now >= deadline) throw this.#doorman.explained(timeoutError(ACCEPT, timeout));
         const wanted = [this.#socket.fd, ...guests.map(({ connection }) => connection.fd)];
-        const pollfds = new Int32Array(wanted.flatMap((fd) => [fd, POLLIN]));
         const soonest = guests.reduce((soonest, { patience }) => Math.min(soonest, patience), deadline);
-        pollMany(pollfds, doorman.hasParked ? Math.min(soonest, now + LOOK_AGAIN) : soonest);
+        waitAnyReadable(wanted, doorman.hasParked ? Math.min(soonest, now + LOOK_AGAIN) : soonest);
         doorman.callParked();
       }
     } finally {

@@ -1,4 +1,5 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
+import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
 import { collectStaleCells, listCells } from "../../arc/inspect/registry.ts";
 import { isUnused, listNamedChannels, type NamedChannelInfo, removeEmptyRingFile } from "../../channel/inspect.ts";
 import { IpcError } from "../../base/error.ts";
@@ -8,14 +9,13 @@ import { checkIsPath } from "../program/operand_name.ts";
 import { printable } from "../format/text.ts";
 
 /** Where named channels are looked for if no folder is named. */
-const DEFAULT_FOLDER = "/dev/shm";
 
 /** The command. */
 export const gc: Command = {
   name: "gc",
   summary: "Show what killed processes have left, and remove it with --yes",
   details:
-    "Looks at all shared cells, and at the named channels in a folder, /dev/shm by default. What a living process " +
+    `Looks at all shared cells, and at the named channels in a folder, ${SHARED_FOLDER} by default. What a living process ` +
     "uses is never touched; a channel with messages in it waits for its receiver, and is left as well. What this user may not remove is told, and makes the exit code 1.",
   operands: ["[FOLDER]"],
   flags: {
@@ -28,7 +28,7 @@ export const gc: Command = {
     ["isthmus gc /run/user/1000 --yes", "with the named channels there"],
   ],
   run({ operands, flags, out }): number {
-    const folder = operands[0] === undefined ? DEFAULT_FOLDER : checkIsPath(operands[0], "a folder");
+    const folder = operands[0] === undefined ? SHARED_FOLDER : checkIsPath(operands[0], "a folder");
     // Before anything is removed.
     if (operands[0] !== undefined && fileStatus(folder, true)?.folder !== true) {
       throw new Refused(`Cannot look at "${folder}": it is no folder`);

@@ -1,4 +1,5 @@
 // `isthmus ls`: the shared cells and named channels there are, and who uses them.
+import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
 import { type CellInfo, listCells } from "../../arc/inspect/registry.ts";
 import { listHeldChannels, listNamedChannels, type NamedChannelInfo, namedChannelInfo } from "../../channel/inspect.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
@@ -9,21 +10,20 @@ import { type TableCell, writeTable } from "../format/table.ts";
 import { bytesText, printable } from "../format/text.ts";
 
 /** Where named channels are looked for in any case, as `gc` does. */
-const DEFAULT_FOLDER = "/dev/shm";
 
 /** The command. */
 export const ls: Command = {
   name: "ls",
   summary: "List shared cells and named channels, and who uses them",
   details:
-    "Channels are files at any path: those that processes hold are found, and those in /dev/shm; name other folders, " +
+    `Channels are files at any path: those that processes hold are found, and those in ${SHARED_FOLDER}; name other folders, ` +
     "or channels, to see them too. Processes of other users are seen as far as the system lets this user see them. " +
     "Nothing is attached to, locked or changed. SIZE is that of the memory file.\n\n" +
     'stale: every process that held it has ended. "isthmus gc" removes what is stale, but not messages that wait.',
   operands: ["[PATH...]"],
   flags: { json: { help: "Print one JSON document" } },
   examples: [
-    ["isthmus ls", "all cells, and the channels that are held or in /dev/shm"],
+    ["isthmus ls", `all cells, and the channels that are held or in ${SHARED_FOLDER}`],
     ["isthmus ls /run/user/1000", "with the channels in that folder"],
     ["isthmus ls --json | jq '.cells[] | select(.stale).name'", "for programs"],
   ],
@@ -31,7 +31,7 @@ export const ls: Command = {
     const opened = openFiles();
     const cells = listCells();
     for (const name of operands) if (!isPath(checkListed(name))) mustBeCell(name, cells);
-    const channels = channelsAt([DEFAULT_FOLDER, ...operands.filter(isPath)], opened);
+    const channels = channelsAt([SHARED_FOLDER, ...operands.filter(isPath)], opened);
     if (flags["json"]) {
       out.json({ cells: cells.map(cellDocument), channels: channels.map(channelDocument) });
       return 0;
@@ -65,7 +65,7 @@ function channelsAt(places: readonly string[], opened: OpenFiles): NamedChannelI
   };
   add(listHeldChannels(opened));
   for (const place of places) {
-    const isFolder = fileStatus(place, true)?.folder ?? place === DEFAULT_FOLDER;
+    const isFolder = fileStatus(place, true)?.folder ?? place === SHARED_FOLDER;
     if (isFolder) {
       add(listNamedChannels(place, opened));
       continue;

@@ -1,5 +1,6 @@
 // What an operand names: one rule for all commands. With a slash it is the path of a channel, or of a folder ("." and ".."
 // are paths as well); without one it is the name of a cell.
+import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
 import { cellPath } from "../../arc/segment/cell_name.ts";
 import { checkPath } from "../../channel/inspect.ts";
 import { UsageError } from "./command.ts";
@@ -36,7 +37,7 @@ export function checkName(operand: string): string {
 export function checkIsPath(operand: string, what: string): string {
   if (operand !== "" && isPath(operand)) return operand;
   const shown = printable(operand);
-  const hint = operand === "" || operand.startsWith("@") ? "" : `, as in "./${shown}" or "/dev/shm/${shown}"`;
+  const hint = operand === "" || operand.startsWith("@") ? "" : `, as in "./${shown}" or "${SHARED_FOLDER}/${shown}"`;
   throw new UsageError(`"${shown}" is no path: the path of ${what} has a slash${hint}`);
 }
 

@@ -1,5 +1,5 @@
 // The flag that says whose cells and channels a command uses.
-import { readTextFile } from "../../ffi/file/directory.ts";
+import { listOf, numberOf } from "../../ffi/process/user.ts";
 import { type Trust, Trusted } from "../../ffi/file/trust.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
 
@@ -21,8 +21,8 @@ export function trustOf({ flags }: Pick<Call, "flags">): { trust?: Trust } {
   if (text === undefined) return {};
   if (text === true || text === "user" || text === "anyone") return { trust: text === "anyone" ? text : "user" };
   const group = /^group:(.+)$/.exec(text)?.[1];
-  if (group !== undefined) return { trust: { group: numberOf(group, "group", "/etc/group") } };
-  return { trust: { users: text.split(",").map((user) => numberOf(user, "user", "/etc/passwd")) } };
+  if (group !== undefined) return { trust: { group: numberGiven(group, "group") } };
+  return { trust: { users: text.split(",").map((user) => numberGiven(user, "user")) } };
 }
 
 /** The same, for what is not reached by the library's public options. */
@@ -31,11 +31,9 @@ export function trustedOf(call: Pick<Call, "flags">): Trusted {
   return new Trusted(trust, 0o600, "Cannot use it");
 }
 
-function numberOf(name: string, what: string, file: string): number {
+function numberGiven(name: string, kind: "user" | "group"): number {
   if (/^\d{1,9}$/.test(name)) return Number(name);
-  for (const line of (readTextFile(file) ?? "").split("\n")) {
-    const [found, , number] = line.split(":");
-    if (name !== "" && found === name && /^\d+$/.test(number ?? "")) return Number(number);
-  }
-  throw new UsageError(`"--trust" names the ${what} "${name}", and ${file} has none of that name`);
+  const number = numberOf(kind, name);
+  if (number !== undefined) return number;
+  throw new UsageError(`"--trust" names the ${kind} "${name}", and ${listOf(kind)} has none of that name`);
 }

@@ -57,6 +57,11 @@ export function checkSealed(fd: number): number {
   throw new IpcError("Incompatible", "Cannot use the memory that a peer sent: it is not open for reading and writing");
 }
 
+/** Tries to take all memory away from a file; `true` if the system lets it, which it must not for a sealed one. */
+export function canCutShort(fd: number): boolean {
+  return libc().c.ftruncate(fd, 0n) === 0;
+}
+
 /** `O_RDONLY`, `O_WRONLY` or `O_RDWR`. */
 function accessOf(fd: number): number {
   return libc().c.fcntl(fd, F_GETFL, 0) & (O_WRONLY | O_RDWR);

@@ -2,11 +2,16 @@
 
 import { IpcArc, u32 } from "../../../arc/mod.ts";
 import { channel } from "../../../channel/mod.ts";
-import { listDirectory, readTextFile } from "../../../ffi/file/directory.ts";
-import { libc } from "../../../ffi/libc/libc.ts";
 import { Mapping } from "../../../ffi/memory/mapping.ts";
-import { checkSealed, sealedMemory } from "../../../ffi/memory/sealed_memory.ts";
-import { platform } from "../../../ffi/libc/platform.ts";
+import { canCutShort, checkSealed, sealedMemory } from "../../../ffi/memory/sealed_memory.ts";
+import { SHARED_FOLDER } from "../../../ffi/file/named_file.ts";
+import {
+  countDescriptors,
+  PROCESS_FOLDER,
+  showsProcesses,
+  systemLibrary,
+  systemName,
+} from "../../../ffi/process/system.ts";
 import { descriptorLimit, fileSystemSpace } from "../../../ffi/file/resources.ts";
 import { ADDITIONS, runPeer } from "./peer.ts";
 
@@ -34,7 +39,6 @@ const TESTED_DENO = [2, 9] as const;
 const ENOUGH_DESCRIPTORS = 1024;
 /** Containers get 64 MB unless told. */
 const ENOUGH_SHARED_MEMORY = 128e6;
-const SHM = "/dev/shm";
 
 /** All checks, in their order. */
 export const CHECKS: readonly Check[] = [
@@ -46,13 +50,13 @@ export const CHECKS: readonly Check[] = [
   { name: "atomics", needsLibrary: true, look: lookAtAtomics },
   { name: "channel", needsLibrary: true, look: lookAtChannel },
   { name: "shared cell", needsLibrary: true, look: lookAtCell },
-  { name: SHM, needsLibrary: true, look: lookAtSharedMemory },
+  { name: SHARED_FOLDER, needsLibrary: true, look: lookAtSharedMemory },
   { name: "descriptors", needsLibrary: true, look: lookAtDescriptors },
-  { name: "/proc", needsLibrary: true, look: lookAtProc },
+  { name: PROCESS_FOLDER, needsLibrary: true, look: lookAtProc },
 ];
 
 function lookAtPlatform(): Finding {
-  return { status: "ok", found: platform().name };
+  return { status: "ok", found: systemName() };
 }
 
 function lookAtDeno(): Finding {
@@ -74,8 +78,7 @@ function lookAtPermission(): Finding {
 }
 
 function lookAtLibc(): Finding {
-  const path = libc().platform.libc; // throws if it lacks something
-  const kernel = readTextFile("/proc/sys/kernel/osrelease")?.trim();
+  const { path, kernel } = systemLibrary(); // throws if it lacks something
   return { status: "ok", found: kernel === undefined ? path : `${path} on kernel ${kernel}` };
 }
 
@@ -83,7 +86,7 @@ function lookAtSeals(): Finding {
   const length = 4096;
   using file = sealedMemory("isthmus-doctor", length);
   checkSealed(file.fd);
-  if (libc().c.ftruncate(file.fd, 0n) === 0) {
+  if (canCutShort(file.fd)) {
     return {
       status: "fail",
       found: "a sealed memory file could be cut short",
@@ -141,12 +144,12 @@ function lookAtCell(): Finding {
 }
 
 function lookAtSharedMemory(): Finding {
-  const space = fileSystemSpace(SHM);
+  const space = fileSystemSpace(SHARED_FOLDER);
   if (space === undefined) {
     return {
       status: "warn",
       found: "not there",
-      advice: `Mount a tmpfs at ${SHM}: shared cells live there; channels do without`,
+      advice: `Mount a tmpfs at ${SHARED_FOLDER}: shared cells live there; channels do without`,
     };
   }
   const found = `${megabytes(space.free)} free of ${megabytes(space.size)}`;
@@ -154,13 +157,13 @@ function lookAtSharedMemory(): Finding {
   return {
     status: "warn",
     found,
-    advice: `Enlarge it: "mount -o remount,size=1G ${SHM}", or "docker run --shm-size=1g" for a container`,
+    advice: `Enlarge it: "mount -o remount,size=1G ${SHARED_FOLDER}", or "docker run --shm-size=1g" for a container`,
   };
 }
 
 function lookAtDescriptors(): Finding {
   const { soft, hard } = descriptorLimit();
-  const used = listDirectory("/proc/self/fd").length;
+  const used = countDescriptors();
   const found = `${used} of ${soft} in use`;
   if (soft >= ENOUGH_DESCRIPTORS) return { status: "ok", found };
   return {
@@ -171,7 +174,7 @@ function lookAtDescriptors(): Finding {
 }
 
 function lookAtProc(): Finding {
-  if (readTextFile("/proc/self/stat") !== undefined) return { status: "ok", found: "shows who is alive" };
+  if (showsProcesses()) return { status: "ok", found: "shows who is alive" };
   return {
     status: "warn",
     found: "not there",
