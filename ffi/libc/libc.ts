@@ -76,6 +76,8 @@ const SYMBOLS = {
   listen: { parameters: ["i32", "i32"], result: "i32" },
   // off_t lseek(int fd, off_t offset, int whence)
   lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  // int madvise(void *addr, size_t length, int advice)
+  madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
   // int memcmp(const void *a, const void *b, size_t length)
   memcmp: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
   // int memfd_create(const char *name, unsigned flags)
@@ -122,6 +124,8 @@ const SYMBOLS = {
   pthread_mutexattr_settype: { parameters: ["buffer", "i32"], result: "i32" },
   // int pthread_setspecific(pthread_key_t key, const void *value), a number
   pthread_setspecific: { parameters: ["u32", "u64"], result: "i32" },
+  // ssize_t pwrite(int fd, const void *buf, size_t count, off_t offset)
+  pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count)
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // struct dirent *readdir(DIR *dir)

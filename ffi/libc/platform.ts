@@ -85,6 +85,8 @@ export const SOL_SOCKET = 1, SO_PEERCRED = 17, SCM_RIGHTS = 1, SO_SNDBUF = 7, SO
 export const MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
 /** `recvmsg` result flags. */
 export const MSG_TRUNC = 0x20, MSG_CTRUNC = 8;
+/** `madvise`: the pages are not needed as they are. */
+export const MADV_DONTNEED = 4;
 /** `poll` events. */
 export const POLLIN = 1, POLLOUT = 4, POLLERR = 8, POLLHUP = 16, POLLNVAL = 32;
 /** `fcntl` commands and types of locks on a range of bytes, owned by the open file description. */

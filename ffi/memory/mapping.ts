@@ -2,8 +2,9 @@
 import { IpcError } from "../../base/error.ts";
 import { forgetMapping, noteLent, noteMapping } from "../process/isolate_notes.ts";
 import { OpenThing } from "../process/open_things.ts";
-import { libc } from "../libc/libc.ts";
+import { check, libc } from "../libc/libc.ts";
 import {
+  MADV_DONTNEED,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_NORESERVE,
@@ -96,6 +97,26 @@ export function pinnedAddresses(): number {
 /** Windows of no bytes, which have nothing to do with the memory. */
 const empty = new WeakSet<ArrayBuffer>();
 
+/**
+ * What a mapping of a file is for.
+ *
+ * - `"shared"`: reading and writing; everybody sees what is written.
+ * - `"read-only"`: reading what others write. The file need only be open for reading. A write ends the process.
+ * - `"private"`: the same, for memory that is lent to a program: a page that it writes to becomes its own, until
+ *   {@linkcode Mapping.discardWrites}.
+ */
+export type MappingKind = "shared" | "read-only" | "private";
+
+/** Protection and flags of `mmap`. */
+const KINDS: Readonly<Record<MappingKind, readonly [protection: number, flags: number]>> = {
+  "shared": [PROT_READ | PROT_WRITE, MAP_SHARED],
+  "read-only": [PROT_READ, MAP_SHARED],
+  "private": [PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE],
+};
+
+/** Bytes of the smallest page. */
+const PAGE = 4096;
+
 /** Memory mapped into this process. */
 export class Mapping {
   readonly #span: Span;
@@ -160,6 +181,18 @@ export class Mapping {
   }
 
   /**
+   * Of a private mapping: forgets what the program has written to part of it, and shows the file again. Whole pages, so
+   * nothing beside the part may be in use that must not change.
+   */
+  discardWrites(offset: number, length: number): void {
+    const from = Math.floor(offset / PAGE) * PAGE,
+      until = Math.min(Math.ceil((offset + length) / PAGE) * PAGE, this.length);
+    const { c, errnoCell } = libc();
+    const pointer = this.pointerAt(from);
+    check(c.madvise(pointer, BigInt(until - from), MADV_DONTNEED), errnoCell[0]!, "madvise", "Cannot take memory back");
+  }
+
+  /**
    * Stays mapped when the thread ends: for memory with a robust mutex. The kernel gives a mutex of the dead back only after
    * glibc has called all that is to be called at the end of a thread.
    */
@@ -200,9 +233,11 @@ export class Mapping {
    * @param fd The file; it may be closed afterwards.
    * @param headLength Bytes before the data, a multiple of the page size.
    * @param dataLength Bytes of data, a multiple of the page size.
+   * @param kind What it is for.
    */
-  static mirrored(fd: number, headLength: number, dataLength: number): Mapping {
+  static mirrored(fd: number, headLength: number, dataLength: number, kind: MappingKind = "shared"): Mapping {
     const { c, errnoCell } = libc();
+    const [protection, flags] = KINDS[kind];
     const length = headLength + 2 * dataLength;
     // One reservation of address space, so that the two parts cannot end up apart, or on top of something else.
     const reserved = c.mmap(
@@ -218,8 +253,8 @@ export class Mapping {
       const first = c.mmap(
         reserved,
         BigInt(headLength + dataLength),
-        PROT_READ | PROT_WRITE,
-        MAP_SHARED | MAP_FIXED,
+        protection,
+        flags | MAP_FIXED,
         fd,
         0n,
       );
@@ -227,8 +262,8 @@ export class Mapping {
       const second = c.mmap(
         runtime.pointer(address + BigInt(headLength + dataLength)),
         BigInt(dataLength),
-        PROT_READ | PROT_WRITE,
-        MAP_SHARED | MAP_FIXED,
+        protection,
+        flags | MAP_FIXED,
         fd,
         BigInt(headLength),
       );

@@ -1,4 +1,5 @@
-// Loads of shared memory in order.
+// Loads of shared memory in order, and what orders stores.
+import { fence } from "../../base/fence.ts";
 import { runtime } from "../runtime/mod.ts";
 
 /**
@@ -15,4 +16,16 @@ const EVERY_LOAD = runtime.target.endsWith("-x86_64");
  */
 export function loadOrdered(words: Int32Array, index: number): number {
   return EVERY_LOAD ? words[index]! : Atomics.load(words, index);
+}
+
+/** The same for a look that comes after plain reads of other memory, which may not be delayed beyond it. */
+export function loadAfterReads(words: Int32Array, index: number): number {
+  if (EVERY_LOAD) return words[index]!;
+  fence();
+  return Atomics.load(words, index);
+}
+
+/** A full memory barrier right after an atomic store, which is one itself where it is a locked instruction. */
+export function fenceAfterStore(): void {
+  if (!EVERY_LOAD) fence();
 }
