@@ -21,6 +21,12 @@
  */
 import "./endpoint/travellers.ts"; // the table of what may stand inside a value
 
+export type { BorrowedPublication } from "./broadcast/borrowed.ts";
+export { IpcBytesSubscriber } from "./broadcast/bytes_subscriber.ts";
+export { IpcBytesPublisher, IpcPublisher } from "./broadcast/publisher.ts";
+export { IpcSubscriber } from "./broadcast/subscriber.ts";
+export type { SubscriberOptions } from "./broadcast/subscriber_options.ts";
+export type { PublisherOptions } from "./broadcast/topic_file.ts";
 export { IpcBytesReceiver } from "./endpoint/bytes_receiver.ts";
 export { IpcBytesSender } from "./endpoint/bytes_sender.ts";
 export type { Borrowed } from "./message/borrowed.ts";
