@@ -4,7 +4,7 @@
 export const PACK: unique symbol = Symbol("isthmus.pack");
 
 /**
- * Has the objects of a class asked for by the encoder, of whoever collects endpoints and memory: it is nothing but a mark,
+ * Marks the objects of a class as ones that the encoder asks its caller about: it is nothing but a mark,
  * and says nothing of how they travel.
  */
 export function canTravel(prototype: object): void {

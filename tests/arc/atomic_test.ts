@@ -57,8 +57,8 @@ for (const [layout, one] of [["u32", 1], ["i64", "1n"]] as const) {
     using large = IpcArc.create(`${cell}-i64`, 0n, { layout: i64 });
     const children = Array.from({ length: 4 }, () => child(add, `${cell}-${layout}`, layout));
     try {
-      await Promise.all(children.map((other) => other.hear()));
-      await Promise.all(children.map((other) => other.say("go")));
+      await Promise.all(children.map((other) => other.said()));
+      await Promise.all(children.map((other) => other.tell("go")));
       await Promise.all(children.map((other) => other.done()));
     } finally {
       await Promise.all(children.map((other) => other[Symbol.asyncDispose]()));
@@ -89,8 +89,8 @@ arcTest("A scalar under the lock is changed by Deno processes, 200,000 times eac
       guard.value += 1;
     }
   }, cell);
-  await other.hear();
-  await other.say("go");
+  await other.said();
+  await other.tell("go");
   for (let i = 0; i < 200_000; i++) {
     using guard = arc.acquireSync();
     guard.value += 1;

@@ -27,9 +27,9 @@ arcTest("A holder keeps no doorbells of processes that were killed while they wa
       },
       cell,
     );
-    await other.hear();
+    await other.said();
     let rung = false;
-    const word = other.hear().then(() => rung = true);
+    const word = other.said().then(() => rung = true);
     while (!rung) {
       using _guard = await arc.acquire();
       await new Promise((resolve) => setTimeout(resolve, 2)); // the other waits meanwhile

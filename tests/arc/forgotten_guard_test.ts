@@ -64,12 +64,12 @@ arcTest("A forgotten guard is given back to another process", async (cell) => {
     },
     cell,
   );
-  await other.hear();
+  await other.said();
   const told = await warnings(async () => {
     (() => void arc.acquireSync())();
-    await other.say("go");
+    await other.tell("go");
     let heard: unknown;
-    other.hear().then((word) => heard = word);
+    other.said().then((word) => heard = word);
     await collectUntil(() => heard !== undefined);
     assertEquals(heard, true);
   });

@@ -11,8 +11,8 @@ arcTest("Two processes that each increment 200,000 times under the lock lose non
   using arc = IpcArc.create(cell, { n: 0, parity: 0 }, { layout: struct({ n: u32, parity: u32 }) });
   await using one = child(increment, cell);
   await using two = child(increment, cell);
-  await Promise.all([one.hear(), two.hear()]);
-  await Promise.all([one.say("go"), two.say("go")]);
+  await Promise.all([one.said(), two.said()]);
+  await Promise.all([one.tell("go"), two.tell("go")]);
   await Promise.all([one.done(), two.done()]);
   assertEquals(arc.read(), { n: 400_000, parity: 0 });
 
@@ -33,8 +33,8 @@ arcTest("CBOR values are changed by one process at a time, blocking, awaiting an
   using arc = IpcArc.create(cell, { n: 0, list: [] as number[] });
   const children = ["sync", "async", "try"].map((way) => child(increment, cell, way));
   try {
-    await Promise.all(children.map((other) => other.hear()));
-    await Promise.all(children.map((other) => other.say("go")));
+    await Promise.all(children.map((other) => other.said()));
+    await Promise.all(children.map((other) => other.tell("go")));
     await Promise.all(children.map((other) => other.done()));
   } finally {
     await Promise.all(children.map((other) => other[Symbol.asyncDispose]()));
@@ -94,15 +94,15 @@ arcTest("A Worker is a holder like a process", async (cell) => {
 arcTest("Of 20 processes that race, one creates and all get the same cell", async (cell) => {
   const children = Array.from({ length: 20 }, (_, i) => child(race, cell, i));
   try {
-    await Promise.all(children.map((other) => other.hear()));
-    await Promise.all(children.map((other) => other.say("go")));
-    const seen = await Promise.all(children.map((other) => other.hear())) as [number, string][];
+    await Promise.all(children.map((other) => other.said()));
+    await Promise.all(children.map((other) => other.tell("go")));
+    const seen = await Promise.all(children.map((other) => other.said())) as [number, string][];
     const values = new Set(seen.map(([value]) => value));
     assertEquals(values.size, 1, "all agree");
     assertEquals(seen.filter(([, created]) => created === "created").length, 1, "one create() succeeds");
     using arc = IpcArc.load<number>(cell);
     assertEquals(arc.refCount, 21);
-    await Promise.all(children.map((other) => other.say("close")));
+    await Promise.all(children.map((other) => other.tell("close")));
     await Promise.all(children.map((other) => other.done()));
     assertEquals(arc.refCount, 1);
   } finally {
@@ -131,8 +131,8 @@ arcTest("Of 20 processes that race, one creates and all get the same cell", asyn
 arcTest("Cells that come and go under racing processes are always whole, and gone at the end", async (cell) => {
   const children = Array.from({ length: 4 }, () => child(churn, cell));
   try {
-    await Promise.all(children.map((other) => other.hear()));
-    await Promise.all(children.map((other) => other.say("go")));
+    await Promise.all(children.map((other) => other.said()));
+    await Promise.all(children.map((other) => other.tell("go")));
     await Promise.all(children.map((other) => other.done()));
   } finally {
     await Promise.all(children.map((other) => other[Symbol.asyncDispose]()));
@@ -162,7 +162,7 @@ for (const step of ["file", "allocated", "filled", "held", "linked"]) {
         cell,
         step,
       );
-      assertEquals(await other.end(), "SIGKILL");
+      assertEquals(await other.ended(), "SIGKILL");
       assertEquals(exists(cell), step === "linked");
       assertEquals(codeOf(() => IpcArc.load(cell)), "NotFound");
       using arc = IpcArc.create(cell, { by: "living" });
@@ -183,7 +183,7 @@ arcTest("A process that opens a cell just when the last holder removes it gets t
   old.close();
   using _next = IpcArc.create(cell, "next");
   other.signal("SIGCONT");
-  assertEquals(await other.hear(), ["next", 2]);
+  assertEquals(await other.said(), ["next", 2]);
   await other.done();
 }, { processes: true });
 
@@ -200,7 +200,7 @@ for (const step of ["begin", "bells", "done"]) {
         cell,
         step,
       );
-      assertEquals(await other.end(), "SIGKILL");
+      assertEquals(await other.ended(), "SIGKILL");
       assertEquals(exists(cell), step !== "done");
       assertEquals(codeOf(() => IpcArc.load(cell)), "NotFound");
       assertEquals(exists(cell), false);
@@ -225,7 +225,7 @@ for (
       step!,
       values.new!,
     );
-    assertEquals(await other.end(), "SIGKILL");
+    assertEquals(await other.ended(), "SIGKILL");
     assertEquals(arc.read(), values[expected!]);
     {
       using guard = await arc.acquire();
@@ -258,7 +258,7 @@ for (const step of ["begin", "odd", "filled", "between"]) {
       cell,
       step,
     );
-    assertEquals(await other.end(), "SIGKILL");
+    assertEquals(await other.ended(), "SIGKILL");
     assertEquals(arc.read(), { a: 1, b: 1 });
     using guard = arc.acquireSync();
     assertEquals(guard.ownerDied, true);
@@ -283,7 +283,7 @@ for (const step of ["begin", "done"]) {
     for (const at of ["arc:write:half", `arc:repair:${step}`, `arc:repair:${step}`]) {
       // A value of one text is short: it is written in one piece.
       await using other = kill(at === "arc:write:half" ? "arc:write:odd" : at);
-      assertEquals(await other.end(), "SIGKILL");
+      assertEquals(await other.ended(), "SIGKILL");
     }
     using guard = arc.acquireSync();
     assertEquals([guard.ownerDied, guard.value], [true, ["old"]]);
@@ -300,7 +300,7 @@ arcTest("A process killed while it holds the lock frees it, and its reference", 
     io.say("held");
     setInterval(() => [arc, guard.value], 1000); // or they are forgotten, and collected
   }, cell);
-  await other.hear();
+  await other.said();
   assertEquals(arc.tryAcquire(), undefined);
   assertEquals(arc.refCount, 3);
   assertEquals(cellInfo(cell)!.lockedBy, other.pid);
@@ -341,7 +341,7 @@ arcTest("After the last holder was killed the name is free, and its memory is gi
     cell,
     big,
   );
-  await other.hear();
+  await other.said();
   await other.kill();
   assert(fileStatus(`/dev/shm/isthmus.${cell}`)!.size > 2 * big);
   assertEquals(cellInfo(cell)!.stale, true);
@@ -357,7 +357,7 @@ arcTest("create() and createOrLoad() take over a name whose holders are all dead
       IpcArc.create(cell, "theirs");
       Deno.kill(Deno.pid, "SIGKILL");
     }, cell);
-    assertEquals(await other.end(), "SIGKILL");
+    assertEquals(await other.ended(), "SIGKILL");
     assertEquals(exists(cell), true);
     using arc = make(cell, "ours");
     assertEquals(arc.read(), "ours");
@@ -377,7 +377,7 @@ arcTest("removeStaleCells() removes the dead and spares the living", async (cell
     dead,
     cell,
   );
-  assertEquals(await other.end(), "SIGKILL");
+  assertEquals(await other.ended(), "SIGKILL");
   const stale = (name: string) => listCells().find((info) => info.name === name)?.stale;
   assertEquals([stale(dead), stale(cell)], [true, false]);
   assert(removeStaleCells().includes(dead));
@@ -411,7 +411,7 @@ arcTest("A process with open cells and nothing to do ends by itself", async (cel
     (await arc.acquire()).release();
     io.say("idle");
   }, cell);
-  assertEquals(await other.hearAll(), [3, "idle"]);
+  assertEquals(await other.saidAll(), [3, "idle"]);
   await other.done();
 }, { processes: true });
 

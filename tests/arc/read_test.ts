@@ -17,7 +17,7 @@ for (const [size, reads] of [[1 << 20, 5_000], [4096, 100_000], [100, 100_000]] 
       cell,
       size,
     );
-    await other.hear();
+    await other.said();
     const seen = new Set<number>();
     for (let i = 0; i < reads || seen.size < 2; i++) {
       const value = arc.read();
@@ -44,7 +44,7 @@ arcTest("Reads of a layout are whole, and the changes of a guard are seen togeth
       value.b = n;
     }
   }, cell);
-  await other.hear();
+  await other.said();
   const seen = new Set<number>();
   for (let i = 0; i < 20_000 || seen.size < 2; i++) {
     const { a, body, b } = arc.read();
@@ -63,7 +63,7 @@ arcTest("Reads of a number are whole", async (cell) => {
     // Two numbers that differ in all bytes.
     for (let n = 0;; n++) arc.updateSync(() => n % 2 ? 0 : -1.0000000000000002e-300);
   }, cell);
-  await other.hear();
+  await other.said();
   const seen = new Set<number>();
   for (let i = 0; i < 200_000 || seen.size < 2; i++) seen.add(arc.read());
   assertEquals([...seen].sort(), [-1.0000000000000002e-300, 0]);
@@ -77,7 +77,7 @@ arcTest("read() does not wait for a process that holds the lock", async (cell) =
     io.say("half-way");
     setInterval(() => guard.value, 1000);
   }, cell);
-  await other.hear();
+  await other.said();
   assertEquals(arc.read(), { n: 1 });
 }, { processes: true });
 

@@ -190,7 +190,7 @@ export async function mischief(cell: string, seed: number, steps: number): Promi
   for (let step = 0; step < steps; step++) {
     if (arcs.length === 0 || random(20) === 0) open(random(3));
     act();
-    if (arcs.length > 12) arcs.splice(0, 6).forEach(({ arc }) => arc.close());
+    if (arcs.length > 12) arcs.splice(0, 6).forEach(({ arc }) => tidy(() => arc.close()));
     if (guards.length > 12) guards.splice(0, 6).forEach(({ guard }) => tidy(() => guard.release()));
     if (views.length > 20) views.splice(0, 10);
     if (pending.length > 20) await Promise.allSettled(pending.splice(0));

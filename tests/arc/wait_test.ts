@@ -20,20 +20,20 @@ async function withoutTimer(test: () => Promise<void>): Promise<void> {
 arcTest("acquire() is woken by a release in another process, not by looking", async (cell) => {
   using arc = IpcArc.create(cell, 0);
   await using other = child(holdAndRelease, cell);
-  await other.hear();
+  await other.said();
   await withoutTimer(async () => {
     for (let i = 0; i < 20; i++) {
       assertEquals(arc.tryAcquire(), undefined);
       const pending = arc.acquire();
-      await other.say("release");
+      await other.tell("release");
       const guard = await pending;
       assertEquals([guard.value, guard.ownerDied], [i + 1, false]);
       guard.release();
-      await other.say("hold");
-      await other.hear();
+      await other.tell("hold");
+      await other.said();
     }
   });
-  await other.say("end");
+  await other.tell("end");
 
   async function holdAndRelease(io: Io, { IpcArc }: Api, cell: string) {
     using arc = IpcArc.load<number>(cell);
@@ -55,7 +55,7 @@ arcTest("A wait is woken by the death of the holder", async (cell) => {
     io.say("held");
     setInterval(() => guard.value, 1000);
   }, cell);
-  await other.hear();
+  await other.said();
   const waits = [arc.acquire(), arc.acquire()];
   await other.kill();
   const died: boolean[] = [];
@@ -88,9 +88,9 @@ arcTest("Of waiters in several processes the one that came first is woken first"
   const children = Array.from({ length: 5 }, (_, i) => child(wait, cell, i));
   try {
     for (const other of children) {
-      await other.hear();
-      await other.say("queue");
-      await other.hear();
+      await other.said();
+      await other.tell("queue");
+      await other.said();
     }
     held.release();
     await Promise.all(children.map((other) => other.done()));
@@ -124,12 +124,12 @@ arcTest("A waiter killed while it waits does not swallow the wake-up of the next
   using arc = IpcArc.create(cell, 0);
   const held = arc.acquireSync();
   await using first = child(wait, cell);
-  await first.hear();
+  await first.said();
   await using second = child(wait, cell);
-  await second.hear();
+  await second.said();
   await first.kill();
   held.release();
-  assertEquals(await second.hear(), "got it");
+  assertEquals(await second.said(), "got it");
   await second.done();
 
   async function wait(io: Io, { IpcArc }: Api, cell: string) {
@@ -159,19 +159,19 @@ arcTest("A waiter that gives up hands its wake-up on", async (cell) => {
     }
   }, cell);
   for (let i = 0; i < 30; i++) {
-    await other.hear();
+    await other.said();
     const controller = new AbortController();
     const given = arc.acquire({ signal: controller.signal }).then((guard) => guard.release(), () => {});
     const kept = arc.acquire();
-    await other.say("release");
+    await other.tell("release");
     if (i % 2) await new Promise((resolve) => setTimeout(resolve, 0));
     controller.abort();
     await given;
     (await kept).release();
-    await other.say("again");
+    await other.tell("again");
   }
-  await other.hear();
-  await other.say("end");
+  await other.said();
+  await other.tell("end");
 }, { processes: true });
 
 arcTest("A waiter in one process that gives up hands its wake-up to one in another", async (cell) => {
@@ -183,7 +183,7 @@ arcTest("A waiter in one process that gives up hands its wake-up to one in anoth
     await io.hear();
     guard.release();
   }, cell);
-  await holder.hear();
+  await holder.said();
   const controller = new AbortController();
   const given = arc.acquire({ signal: controller.signal }).catch(() => "given up"); // first in the queue, at bell 0
   await using other = child(async (io, { IpcArc }, cell) => {
@@ -198,13 +198,13 @@ arcTest("A waiter in one process that gives up hands its wake-up to one in anoth
     io.say("got it");
     clearInterval(alive);
   }, cell);
-  await other.hear();
-  await holder.say("release");
+  await other.said();
+  await holder.tell("release");
   // Without a turn of the event loop until the bell has been rung: the wish is taken back by who rings.
   while ((word(cell, 192 + 12) & 1) !== 0);
   controller.abort();
   assertEquals(await given, "given up");
-  assertEquals(await other.hear(), "got it");
+  assertEquals(await other.said(), "got it");
 }, { processes: true });
 
 arcTest("Who takes the lock again at once gives way to a waiter that has waited long", async (cell) => {
@@ -222,8 +222,8 @@ arcTest("Who takes the lock again at once gives way to a waiter that has waited 
   for (let i = 0; i < 10; i++) {
     const held = arc.acquireSync();
     held.value = [];
-    await other.say("queue");
-    await other.hear();
+    await other.tell("queue");
+    await other.said();
     while (word(cell, 132) === 0) await new Promise((resolve) => setTimeout(resolve, 1)); // it is starving
     held.release();
     if (i % 2) arc.updateSync((list) => [...list, "again"]);
@@ -231,7 +231,7 @@ arcTest("Who takes the lock again at once gives way to a waiter that has waited 
     assertEquals(arc.read(), ["waiter", "again"]);
     assertEquals(word(cell, 132), 0);
   }
-  await other.say("end");
+  await other.tell("end");
 }, { processes: true });
 
 arcTest("A starving waiter that is killed holds nobody up for long", async (cell) => {
@@ -245,7 +245,7 @@ arcTest("A starving waiter that is killed holds nobody up for long", async (cell
   for (const way of ["sync", "async"]) {
     const held = arc.acquireSync();
     if (way === "sync") {
-      await other.hear();
+      await other.said();
       while (word(cell, 132) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
       await other.kill();
     } else {
@@ -286,9 +286,9 @@ arcTest("A waiter gets the lock from a process that takes it again at once, for 
     }
     io.say(rounds);
   }, cell);
-  await other.hear();
+  await other.said();
   await arc.update(() => 1);
-  const rounds = await other.hear() as number;
+  const rounds = await other.said() as number;
   assert(rounds < 3000, `starved for all ${rounds} rounds`);
 }, { processes: true });
 
@@ -296,8 +296,8 @@ arcTest("50 processes that contend all make progress", async (cell) => {
   using arc = IpcArc.create(cell, { n: 0 }, { layout: struct({ n: u32 }) });
   const children = Array.from({ length: 50 }, () => child(contend, cell));
   try {
-    await Promise.all(children.map((other) => other.hear()));
-    await Promise.all(children.map((other) => other.say("go")));
+    await Promise.all(children.map((other) => other.said()));
+    await Promise.all(children.map((other) => other.tell("go")));
     await Promise.all(children.map((other) => other.done()));
   } finally {
     await Promise.all(children.map((other) => other[Symbol.asyncDispose]()));
@@ -328,10 +328,10 @@ arcTest("A doorbell is there when somebody has waited, and goes with who waited"
     await io.hear();
   }, cell);
   const held = arc.acquireSync();
-  await other.hear();
+  await other.said();
   assertEquals(bells(), before + 1);
   held.release();
-  await other.say("end");
+  await other.tell("end");
   await other.done();
   assertEquals(bells(), before, "who leaves takes its bell away");
   arc.close();
@@ -348,7 +348,7 @@ arcTest("A killed waiter's doorbell goes with the last holder", async (cell) => 
     io.say("waiting");
     await pending;
   }, cell);
-  await other.hear();
+  await other.said();
   await other.kill();
   assertEquals(bells(), before + 1);
   held.release();

@@ -108,10 +108,10 @@ arcTest("A watcher in another process is rung for a change, and never misses the
     }
     clearInterval(alive);
   }, cell);
-  await other.hear();
+  await other.said();
   for (let round = 1; round <= 20; round++) {
     for (let n = 1; n <= 200; n++) arc.updateSync(() => ({ round, n }));
-    const [heard, seen] = await other.hear() as [number, number];
+    const [heard, seen] = await other.said() as [number, number];
     assertEquals(heard, round);
     assert(seen >= round && seen <= round * 200);
   }
@@ -127,7 +127,7 @@ arcTest("A watcher sees the value of a writer that was killed before it could ri
     io.dieAt("arc:write:switched");
     arc.updateSync(() => "last words");
   }, cell);
-  assertEquals(await other.end(), "SIGKILL");
+  assertEquals(await other.ended(), "SIGKILL");
   assertEquals((await next).value, "last words");
   await watch.return!();
 }, { processes: true });
@@ -141,7 +141,7 @@ arcTest("A write that a killed writer did not finish is no change", async (cell)
     io.dieAt("arc:write:filled");
     arc.updateSync(() => "unfinished");
   }, cell);
-  assertEquals(await other.end(), "SIGKILL");
+  assertEquals(await other.ended(), "SIGKILL");
   {
     using guard = arc.acquireSync();
     assertEquals(guard.ownerDied, true);

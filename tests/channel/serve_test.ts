@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { IpcReceiver, IpcServer } from "../../mod.ts";
 import { assertIpcError, soon } from "../support/assert_ipc.ts";
 import { folderTest } from "../support/folder.ts";
-import { patience } from "../support/patience.ts";
+import { START } from "../support/patience.ts";
 
 const MODULE = new URL("../../mod.ts", import.meta.url).href;
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
@@ -16,7 +16,7 @@ function freePort(): number {
 
 /** Asks a server until it answers. */
 async function ask(port: number): Promise<string> {
-  const deadline = performance.now() + patience(20_000);
+  const deadline = performance.now() + START;
   for (;;) {
     try {
       const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: "close" } });
@@ -59,7 +59,7 @@ export default {
     const args = ["serve", "-A", "--quiet", "--no-check", `--config=${CONFIG}`, "--parallel", `--port=${port}`];
     const child = spawn([...args, "--host=127.0.0.1", program], { DENO_JOBS: "3" });
     const threads = new Set<string>();
-    const deadline = performance.now() + patience(30_000);
+    const deadline = performance.now() + START;
     let asked = 0;
     while (threads.size < 3) {
       assert(performance.now() < deadline, `${threads.size} of 3 threads answered`);
@@ -93,7 +93,7 @@ export default { fetch: () => new Response(String(${version})) };
     const child = spawn([...args, "--host=127.0.0.1", program]);
     for (let version = 1; version <= 3; version++) {
       if (version > 1) load(version);
-      const deadline = performance.now() + patience(20_000);
+      const deadline = performance.now() + START;
       for (let asked = 1; await soon(ask(port)) !== String(version); asked++) {
         assert(performance.now() < deadline, `version ${version} never answered`);
         if (asked % 50 === 0) load(version); // Deno misses a change while it loads

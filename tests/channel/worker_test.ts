@@ -9,7 +9,7 @@ import {
 } from "../../mod.ts";
 import { setStepHook } from "../../base/step_hook.ts";
 import { assertIpcError, soon } from "../support/assert_ipc.ts";
-import { patience } from "../support/patience.ts";
+import { patience, START } from "../support/patience.ts";
 import { Threads } from "../support/threads.ts";
 import { processTest } from "../support/test.ts";
 
@@ -94,9 +94,9 @@ processTest("A Worker that ends between claim and commit costs its own message o
 processTest("A Worker connects to a one-shot server of the same process", async () => {
   await using threads = new Threads();
   const server = new IpcOneShotServer<IpcSender<string>>();
-  const connect = server.accept();
+  const connect = server.accept({ timeout: START });
   threads.connect(server.name);
-  const [receiver, reply] = await soon(connect);
+  const [receiver, reply] = await connect;
   reply.sendSync("hello");
   assertEquals(await soon(receiver.recv()) as unknown, "hello");
   reply.close(), receiver.close();

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { channel, IpcOneShotServer, type IpcReceiver, type IpcSender } from "../../mod.ts";
 import { assertIpcError, soon } from "../support/assert_ipc.ts";
 import { descriptorsOf } from "../support/leftovers.ts";
-import { patience } from "../support/patience.ts";
+import { patience, START } from "../support/patience.ts";
 import { processTest } from "../support/test.ts";
 import { Threads } from "../support/threads.ts";
 
@@ -89,7 +89,7 @@ processTest("An endpoint reaches a Worker through a one-shot server whose name c
   using server = new IpcOneShotServer<IpcSender<unknown>>();
   const worker = new Worker(`data:application/javascript,${encodeURIComponent(code)}`, { type: "module" });
   worker.postMessage(server.name);
-  const [first, inbox] = await soon(server.accept());
+  const [first, inbox] = await server.accept({ timeout: START });
   const [answers, received] = channel<string>();
   inbox.sendSync({ answers });
   answers.close();

@@ -6,12 +6,13 @@ import { encodeCbor } from "../../cbor/mod.ts";
 import { libc } from "../../ffi/libc/libc.ts";
 import { O_CLOEXEC } from "../../ffi/libc/platform.ts";
 import type { Self } from "../support/actor.ts";
+import { patience } from "../support/patience.ts";
 import { processTest } from "../support/test.ts";
 import { DESCRIPTORS, HostilePeer, MESSAGE, SPACE_BELL, victim } from "./forge.ts";
 import { serveSlowly, unmount } from "./slow_files.ts";
 
 /** Milliseconds after which that file system answers. */
-const DELAY = 2000;
+const DELAY = patience(4000);
 
 /** Receives such files in every place, and says how long each took. Ends without waiting for them to be closed. */
 export async function receiveSlowFiles({ path }: { path: string }, self: Self): Promise<void> {
@@ -76,7 +77,7 @@ processTest("A file of a slow file system, in any place, makes no call wait", as
     }
     const receiving = await start(import.meta.url, receiveSlowFiles, { path: `${folder}/file` });
     for (const [what, took] of Object.entries(await receiving.said<Record<string, number>>())) {
-      assert(took < DELAY - 500, `${what}: ${took} ms`);
+      assert(took < DELAY - 1000, `${what}: ${took} ms`);
     }
     receiving.signal("SIGKILL"); // it is gone when the file system has let go of its files
   } finally {

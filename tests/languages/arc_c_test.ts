@@ -75,9 +75,9 @@ for (const kind of ["CBOR", "POD"]) {
       cell,
       kind,
     );
-    await deno.hear();
+    await deno.said();
     const c = new Deno.Command(program, { args: [file(cell), "count", "100000"] }).spawn();
-    await deno.say("go");
+    await deno.tell("go");
     await deno.done();
     assertEquals((await c.status).code, 0);
     assertEquals(arc.read(), 200_000);

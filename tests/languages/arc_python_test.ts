@@ -62,9 +62,9 @@ pythonTest("A Python program and two Deno processes add to one CBOR value, 100,0
   };
   await using one = child(add, cell, "update");
   await using two = child(add, cell, "guard");
-  await Promise.all([one.hear(), two.hear()]);
+  await Promise.all([one.said(), two.said()]);
   const peer = start(cell, "count", "100000");
-  await Promise.all([one.say("go"), two.say("go")]);
+  await Promise.all([one.tell("go"), two.tell("go")]);
   await Promise.all([one.done(), two.done()]);
   assertEquals((await peer.output()).code, 0);
   assertEquals(arc.read(), { n: 300_000, note: "kept", languages: ["Python"] });

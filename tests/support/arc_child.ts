@@ -4,6 +4,7 @@
 import * as arc from "../../arc/mod.ts";
 import * as registry from "../../arc/inspect/registry.ts";
 import { setStepHook } from "../../base/step_hook.ts";
+import { self as line } from "./actor.ts";
 
 /** What the function gets to talk to the test with. */
 export interface ChildIo {
@@ -27,10 +28,7 @@ if (import.meta.main) {
       if (step === name && --nth === 0) Deno.kill(Deno.pid, signal);
     });
   const io: ChildIo = {
-    say(value) {
-      const line = new TextEncoder().encode(JSON.stringify(value) + "\n");
-      for (let done = 0; done < line.length;) done += Deno.stdout.writeSync(line.subarray(done));
-    },
+    say: line.say,
     async hear() {
       // No stream: it would read ahead, and a pending read keeps the process alive.
       while (!heard.includes("\n")) {
@@ -39,9 +37,9 @@ if (import.meta.main) {
         heard += decoder.decode(buffer.subarray(0, length), { stream: true });
       }
       const end = heard.indexOf("\n");
-      const line = heard.slice(0, end);
+      const word = heard.slice(0, end);
       heard = heard.slice(end + 1);
-      return JSON.parse(line);
+      return JSON.parse(word);
     },
     dieAt: (step, nth) => signalAt(step, "SIGKILL", nth),
     stopAt: (step) => signalAt(step, "SIGSTOP"),

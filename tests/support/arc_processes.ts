@@ -6,20 +6,10 @@ import { listDirectory } from "../../ffi/file/directory.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
 import { libc } from "../../ffi/libc/libc.ts";
 import type { ChildIo } from "./arc_child.ts";
+import { Child } from "./processes.ts";
 
 // Opened once, and for good: not a leak of the test that happens to be the first.
 libc();
-
-/** The lines of a stream of bytes. */
-async function* lines(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string, void, void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + text).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-  }
-  if (rest !== "") yield rest;
-}
 
 /** What a child's function finds as its second argument. */
 export type Api = typeof arc & typeof registry;
@@ -27,77 +17,6 @@ export type Api = typeof arc & typeof registry;
 /** Whether this test run may start processes. */
 export const mayRun: boolean = Deno.permissions.querySync({ name: "run" }).state === "granted";
 if (!mayRun) console.log("The tests of cells with other processes are ignored: they need --allow-all");
-
-/** Another process, started by {@linkcode child}. */
-export class Child implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #lines: AsyncGenerator<string, void, void>;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-
-  constructor(process: Deno.ChildProcess) {
-    this.#process = process;
-    this.#lines = lines(process.stdout);
-    this.#input = process.stdin.getWriter();
-  }
-
-  /** Its process id. */
-  get pid(): number {
-    return this.#process.pid;
-  }
-
-  /** The next value that it says. */
-  async hear(): Promise<unknown> {
-    const { value, done } = await this.#lines.next();
-    if (done) throw new Error("the child ended without a word");
-    return JSON.parse(value);
-  }
-
-  /** Everything that it says until it ends. */
-  async hearAll(): Promise<unknown[]> {
-    const all: unknown[] = [];
-    for await (const line of this.#lines) all.push(JSON.parse(line));
-    return all;
-  }
-
-  /** Tells it something. */
-  async say(value: unknown): Promise<void> {
-    await this.#input.write(new TextEncoder().encode(JSON.stringify(value) + "\n"));
-  }
-
-  /** Sends it a signal. */
-  signal(signal: Deno.Signal): void {
-    this.#process.kill(signal);
-  }
-
-  /** Kills it, and waits until the system has cleaned up after it. */
-  async kill(): Promise<void> {
-    this.#process.kill("SIGKILL");
-    await this.#process.status;
-  }
-
-  /** Waits for its end; the exit code, or the name of the signal. */
-  async end(): Promise<number | string> {
-    const status = await this.#process.status;
-    return status.signal ?? status.code;
-  }
-
-  /** Waits until it ends as it should. */
-  async done(): Promise<void> {
-    assertEquals(await this.end(), 0, "the child failed; its error is printed above");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch {
-      // ended already
-    }
-    await this.#process.status;
-    await this.#lines.return();
-    await this.#process.stdout.cancel().catch(() => {});
-    await this.#input.close().catch(() => {});
-  }
-}
 
 /**
  * Starts a process that runs a function.

@@ -31,9 +31,9 @@ function checked(error: unknown, code: IpcErrorCode): IpcError {
   return error;
 }
 
-/** Rejects if a promise is not settled within ten seconds (more where everything is slow), instead of hanging. */
+/** Rejects if a promise is not settled within half a minute (more where everything is slow), instead of hanging. */
 export async function soon<T>(promise: Promise<T>, what = "It"): Promise<T> {
-  const limit = patience(10_000);
+  const limit = patience(30_000);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} hangs: not settled after ${limit / 1000} s`)), limit);

@@ -1,12 +1,10 @@
 // Runs functions of test files as processes of their own, and ends all of them when the test ends.
+import { assertEquals } from "@std/assert";
 import { IpcOneShotServer, type IpcSender } from "../../mod.ts";
 import type { Actor } from "./actor.ts";
-import { patience } from "./patience.ts";
+import { START } from "./patience.ts";
 
 const MAIN = new URL("./actor_main.ts", import.meta.url).href;
-
-/** Milliseconds that a process gets for starting. */
-const START = patience(30_000);
 
 /** Arguments of `unshare` for what a container has of its own. */
 export const CONTAINER: readonly string[] = ["--pid", "--fork", "--mount", "--mount-proc", "--net", "--ipc", "--uts"];
@@ -152,6 +150,11 @@ export class Child {
     }
   }
 
+  /** All that it says until it ends. */
+  async saidAll(): Promise<unknown[]> {
+    return (await this.text()).split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+  }
+
   /** Tells the process something. */
   async tell(word: unknown = null): Promise<void> {
     await this.#stdin.write(new TextEncoder().encode(JSON.stringify(word) + "\n"));
@@ -185,6 +188,17 @@ export class Child {
     await this.status;
   }
 
+  /** Waits for its end; the exit code, or the name of the signal. */
+  async ended(): Promise<number | string> {
+    const { code, signal } = await this.status;
+    return signal ?? code;
+  }
+
+  /** Waits until it ends as it should. */
+  async done(): Promise<void> {
+    assertEquals(await this.ended(), 0, "the process failed; its error is printed above");
+  }
+
   /** Waits until the process has been stopped by a signal. */
   async stopped(): Promise<void> {
     while (stateOf(this.pid) !== "T") await new Promise((resolve) => setTimeout(resolve, 1));
@@ -195,6 +209,11 @@ export class Child {
     await this.kill();
     await this.#stdout.cancel();
     await this.#stdin.close().catch(() => {});
+  }
+
+  /** Same as {@linkcode Child.end}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end();
   }
 }
 

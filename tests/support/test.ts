@@ -7,7 +7,7 @@ import { patience } from "./patience.ts";
 import { Processes } from "./processes.ts";
 
 /** Milliseconds after which an asynchronous test counts as hanging. Not a measure of speed: generous on a busy machine. */
-const PATIENCE = patience(60_000);
+const PATIENCE = patience(120_000);
 
 const mayUse = Deno.permissions.querySync({ name: "ffi" }).state === "granted";
 // Stays open for the life of the isolate, so it must not be the first test that opens it.

@@ -1,7 +1,7 @@
 // What runs in a Worker; its name says what to do.
 import { channel, IpcSender } from "../../mod.ts";
 import { type Actor, self as line } from "./actor.ts";
-import { patience } from "./patience.ts";
+import { START } from "./patience.ts";
 
 const [module, name, server] = JSON.parse(self.name) as [string, string, string];
 
@@ -9,7 +9,7 @@ const [outbox, inbox] = channel<unknown>({ capacity: 65_536 });
 const hello = IpcSender.connect<unknown>(server);
 hello.sendSync(outbox);
 outbox.close();
-const job = await inbox.recv({ timeout: patience(30_000) });
+const job = await inbox.recv({ timeout: START });
 if (module === "") {
   hello.sendSync(job);
 } else {

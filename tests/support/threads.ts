@@ -1,7 +1,7 @@
 // Runs functions of test files in Workers.
 import { IpcOneShotServer, type IpcSender } from "../../mod.ts";
 import type { Actor } from "./actor.ts";
-import { patience } from "./patience.ts";
+import { START } from "./patience.ts";
 
 const MAIN = new URL("./thread_main.ts", import.meta.url).href;
 
@@ -13,7 +13,7 @@ export class Threads {
   async start<Job>(module: string, actor: Actor<Job>, job: Job): Promise<void> {
     using server = new IpcOneShotServer<IpcSender<Job>>();
     this.#launch([module, actor.name, server.name]);
-    const [receiver, inbox] = await server.accept({ timeout: patience(30_000) });
+    const [receiver, inbox] = await server.accept({ timeout: START });
     inbox.sendSync(job);
     inbox.close(), receiver.close();
   }
