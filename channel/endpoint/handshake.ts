@@ -8,11 +8,17 @@
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
-import { systemError } from "../../ffi/libc/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE } from "../../ffi/libc/platform.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
 import { isAbstract } from "../../ffi/socket/socket_address.ts";
-import { ensureRoomForFds, receiveMessage, sendMessage } from "../../ffi/socket/socket_message.ts";
+import {
+  ensureRoomForFds,
+  failureOf,
+  isPeerGone,
+  messageError,
+  receiveMessage,
+  sendMessage,
+  wouldWait,
+} from "../../ffi/socket/socket_message.ts";
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import { createChannel, type Handle, HANDLE_FDS, handleFds, handleFrom, type NewChannel } from "../ring/handle.ts";
 import { FORMAT_VERSION } from "../ring/layout.ts";
@@ -42,10 +48,14 @@ export function sendHello(serverName: string, handles: readonly Handle[], token?
       bytes,
       handles.flatMap(handleFds).map((fd) => fd.fd),
     );
-    if (sent === -EPIPE || sent === -ECONNRESET) {
-      throw new IpcError("NotFound", `Cannot connect to "${serverName}": the server went away`, { errno: -sent });
+    if (isPeerGone(sent)) {
+      throw new IpcError(
+        "NotFound",
+        `Cannot connect to "${serverName}": the server went away`,
+        failureOf(sent, "sendmsg"),
+      );
     }
-    if (sent < 0) throw systemError(`Cannot connect to "${serverName}"`, "sendmsg", -sent);
+    if (sent < 0) throw messageError(`Cannot connect to "${serverName}"`, sent, "sendmsg");
   } finally {
     socket.close();
   }
@@ -104,9 +114,9 @@ export function receiveHello(
   // With the descriptors of another kind of client, too, so that it can be told what is wrong.
   const received = receiveMessage(connection.fd, new Uint8Array(hello.buffer), MOST_CHANNELS * HANDLE_FDS);
   if (typeof received === "number") {
-    if (received === -EAGAIN) return undefined;
-    if (received === -ECONNRESET) throw clientGone();
-    throw systemError("Cannot accept a client", "recvmsg", -received);
+    if (wouldWait(received)) return undefined;
+    if (isPeerGone(received)) throw clientGone();
+    throw messageError("Cannot accept a client", received, "recvmsg");
   }
   if (received.length === 0) throw clientGone();
   const problem = problemOf(hello, received.length, received.fds, kind, token);

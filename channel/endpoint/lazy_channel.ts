@@ -1,6 +1,6 @@
 // A new channel that nobody has used yet. It takes no descriptor and no memory until either end is: what is made and
 // closed again, or given up on the way to its first use, costs no system call.
-import { libc } from "../../ffi/libc/libc.ts";
+import { requireSystem } from "../../ffi/process/system.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import { createChannel } from "../ring/handle.ts";
 import { capacityOf } from "../ring/memory.ts";
@@ -24,7 +24,7 @@ export class LazyChannel extends OpenThing {
   constructor(capacity: number | undefined) {
     super();
     this.#capacity = capacityOf(capacity);
-    libc(); // whoever may not make channels learns it here, not at the first use
+    requireSystem(); // who may not make channels learns it here, not at the first use
   }
 
   /**

@@ -2,8 +2,7 @@
 import { IpcError } from "../../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../../base/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../../base/iteration.ts";
-import { POLLHUP, POLLIN } from "../../ffi/libc/platform.ts";
-import { pollMany } from "../../ffi/event/poll.ts";
+import { waitForBells } from "../../ffi/event/many_bells.ts";
 import {
   deadlineAfter,
   PendingWait,
@@ -176,14 +175,14 @@ export class SetCore {
       if (now >= deadline) throw timeoutError(SELECT, timeout);
       // All are armed now: whatever comes rings.
       const until = this.#anyGap() ? Math.min(deadline, now + GAP_LOOK) : deadline;
-      this.#lookAtBells(POLLIN, until);
+      this.#lookAtBells(true, until);
     }
   }
 
   trySelect(): SelectEvent[] {
     // Messages were found without their bells; the end of a member is something that only the system knows.
     if (!this.#collect() && this.#entries.size > 0) {
-      this.#lookAtBells(0, 0);
+      this.#lookAtBells(false, 0);
       this.#collect();
     }
     return this.#takeAll();
@@ -286,21 +285,10 @@ export class SetCore {
   }
 
   /** Blocks until a bell rings or a member's senders are gone, and queues those members. */
-  #lookAtBells(events: number, deadline: number): void {
+  #lookAtBells(rings: boolean, deadline: number): void {
     const entries = [...this.#entries.values()];
-    const pollfds = new Int32Array(entries.length * 2);
-    for (let i = 0; i < entries.length; i++) {
-      pollfds[2 * i] = entries[i]!.ring.bell.fd.fd;
-      pollfds[2 * i + 1] = events;
-    }
-    if (pollMany(pollfds, deadline) === 0) return;
-    for (let i = 0; i < entries.length; i++) {
-      const found = pollfds[2 * i + 1]! >>> 16;
-      if (found === 0) continue;
-      const { bell } = entries[i]!.ring;
-      if ((found & POLLIN) !== 0) bell.clear();
-      if ((found & (POLLIN | POLLHUP)) !== 0) this.#enqueue(entries[i]!);
-    }
+    const heard = waitForBells(entries.map(({ ring }) => ring.bell), rings, deadline);
+    heard?.forEach((something, i) => something && this.#enqueue(entries[i]!));
   }
 
   #listenToAll(): void {

@@ -8,7 +8,7 @@ import { closeForeign } from "../../ffi/file/foreign_fd.ts";
 import { allocate } from "../../ffi/memory/storage.ts";
 import { checkSealed, sealedMemory } from "../../ffi/memory/sealed_memory.ts";
 import { LastingMapping } from "../../ffi/memory/lasting_mapping.ts";
-import { ENOMEM } from "../../ffi/libc/platform.ts";
+import { outOfMemory } from "../../ffi/memory/shortage.ts";
 import { availableMemory } from "../../ffi/file/resources.ts";
 import type { TravellerKind } from "../message/travellers.ts";
 
@@ -209,5 +209,5 @@ export class IpcSharedMemory implements Disposable {
 /** Linux does not refuse what it has not got: it kills processes until it has. */
 function requireMemory(length: number, what: string): void {
   if (length <= MUCH || length <= (availableMemory() ?? Infinity)) return;
-  throw new IpcError("System", `${what} of ${length} bytes: the machine has not as much left`, { errno: ENOMEM });
+  throw outOfMemory(`${what} of ${length} bytes: the machine has not as much left`);
 }

@@ -11,16 +11,20 @@ import { privateEnd } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
-import { systemError } from "../../ffi/libc/libc.ts";
-import { EAGAIN, ECONNRESET, EPIPE, ETOOMANYREFS, O_WRONLY } from "../../ffi/libc/platform.ts";
+import { O_WRONLY } from "../../ffi/libc/platform.ts";
 import { descriptorLimit } from "../../ffi/file/resources.ts";
 import {
   ensureRoomForFds,
+  failureOf,
+  isPeerGone,
   isTableFull,
+  isTooManyInFlight,
   MAX_FDS_PER_MESSAGE,
+  messageError,
   peekBytes,
   receiveMessage,
   sendMessage,
+  wouldWait,
 } from "../../ffi/socket/socket_message.ts";
 import { socketPair } from "../../ffi/socket/new_socket.ts";
 
@@ -45,15 +49,20 @@ function writePacket(kind: number, slot: number, counter: number, count: number)
   fields.setInt32(12, count, true);
 }
 
-/** Sends one packet; `false` if the queue is full, or for an error that the caller can do without. */
-function sendPacket(socket: number, fds: readonly number[], unless = EAGAIN): boolean {
+/**
+ * Sends one packet.
+ *
+ * @param spare Whether the caller can do without it where too many descriptors are in flight.
+ * @returns `false` if nothing was sent: the queue is full.
+ */
+function sendPacket(socket: number, fds: readonly number[], spare = false): boolean {
   const sent = sendMessage(socket, packet, fds);
   if (sent >= 0) return true;
-  if (sent === -EAGAIN || sent === -unless) return false;
-  if (sent === -EPIPE || sent === -ECONNRESET) {
-    throw new IpcError("Disconnected", "Cannot send: the receiver is gone", { errno: -sent, syscall: "sendmsg" });
+  if (wouldWait(sent) || (spare && isTooManyInFlight(sent))) return false;
+  if (isPeerGone(sent)) {
+    throw new IpcError("Disconnected", "Cannot send: the receiver is gone", failureOf(sent, "sendmsg"));
   }
-  throw systemError(`Cannot send a message with ${fds.length} descriptors`, "sendmsg", -sent);
+  throw messageError(`Cannot send a message with ${fds.length} descriptors`, sent, "sendmsg");
 }
 
 /**
@@ -101,7 +110,7 @@ export function sendDescriptors(socket: number, slot: number, counter: number, f
  */
 export function sendSpaceBell(socket: number, bell: number): boolean {
   writePacket(KIND_SPACE_BELL, 0, 0, 1);
-  return sendPacket(socket, [bell], ETOOMANYREFS);
+  return sendPacket(socket, [bell], true);
 }
 
 /** Descriptors that came ahead of their record; not watched, as the queue is. */
@@ -343,15 +352,15 @@ export class DescriptorQueue implements DescriptorSource {
     const socket = this.#socket.fd;
     // A look at it first: descriptors that do not fit into the table would be lost. One more is for a bell's new open file.
     const there = peekBytes(socket, packet);
-    if (there === -EAGAIN || there === -ECONNRESET || there === 0) return false; // 0: no sender is left
-    if (there < 0) throw systemError("Cannot receive descriptors", "recvmsg", -there);
+    if (there === 0 || wouldWait(there) || isPeerGone(there)) return false; // 0: no sender is left
+    if (there < 0) throw messageError("Cannot receive descriptors", there, "recvmsg");
     const claimed = fields.getInt32(0, true) === KIND_BUNDLE ? 1 : fields.getInt32(12, true);
     const most = claimed >= 0 && claimed <= MAX_FDS_PER_MESSAGE ? claimed : MAX_FDS_PER_MESSAGE;
     ensureRoomForFds(socket, most + 1, `Cannot receive ${most} descriptors`);
     const received = receiveMessage(socket, packet, MAX_FDS_PER_MESSAGE, false);
     if (typeof received === "number") {
-      if (received === -EAGAIN || received === -ECONNRESET) return false;
-      throw systemError("Cannot receive descriptors", "recvmsg", -received);
+      if (wouldWait(received) || isPeerGone(received)) return false;
+      throw messageError("Cannot receive descriptors", received, "recvmsg");
     }
     const { length, fds } = received;
     if (length === 0) return false;

@@ -11,8 +11,7 @@
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign } from "../../ffi/file/foreign_fd.ts";
-import { POLLHUP } from "../../ffi/libc/platform.ts";
-import { pollUntil } from "../../ffi/event/poll.ts";
+import { isHungUp } from "../../ffi/event/readable.ts";
 import { isTableFull, type ReceivedMessage, receiveMessage, sendMessage } from "../../ffi/socket/socket_message.ts";
 import type { Handle } from "./handle.ts";
 
@@ -106,5 +105,5 @@ function makeRoom(): boolean {
 /** Whether the packet is still in flight: until the last sender is closed, which the receiving end learns. */
 function isOut({ receiver, sender }: PackedHere): boolean {
   // Where that end is gone from here this isolate's own sender is all it knows of.
-  return receiver.closed ? !sender.closed : (pollUntil(receiver.fd, 0, 0) & POLLHUP) === 0;
+  return receiver.closed ? !sender.closed : !isHungUp(receiver.fd);
 }
