@@ -16,6 +16,7 @@ import type { Collect, Written } from "./written.ts";
 import { IpcError } from "../base/error.ts";
 
 export type { Revive } from "./frames.ts";
+export { STANDARD_ERRORS } from "./kinds.ts";
 export type { BytesOf } from "./plain_reader.ts";
 export type { Collect, Insert, Written } from "./written.ts";
 

@@ -1,6 +1,6 @@
 // Follows a cell of which nothing is known but its name: for the command line.
 import { IpcError } from "../../base/error.ts";
-import type { Trusted } from "../../ffi/file/trust.ts";
+import { type Trust, Trusted } from "../../ffi/file/trust.ts";
 import { type Attachment, Cell } from "../cell.ts";
 import type { PodLayout } from "../layout/layout.ts";
 import { rawLayout, readLayout } from "../layout/text.ts";
@@ -28,10 +28,12 @@ export class FollowedCell implements Disposable {
   /**
    * Holds a living cell. One whose holders are all dead is left as it is, for who wants to look at its last value.
    *
+   * @param trust Whose cell is used, if another user has made it.
    * @throws {IpcError} `NotFound`; `Incompatible` or `Corrupt` as `IpcArc.load`.
    */
-  static open(name: string, trusted: Trusted): FollowedCell {
+  static open(name: string, trust?: Trust): FollowedCell {
     const what = `Cannot watch the cell "${name}"`;
+    const trusted = new Trusted(trust, 0o600, what);
     const found = openCellFile(name, what);
     if (found === undefined) throw new IpcError("NotFound", `${what}: there is no shared cell of that name`);
     const info = describeCell(name, found.fd.fd, found.status);

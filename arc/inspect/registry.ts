@@ -140,15 +140,6 @@ export function collectStaleCells(): Collected {
   return { removed, failed };
 }
 
-/**
- * Removes the cells whose holders are all dead, and doorbells that belong to no cell.
- *
- * @returns The names of the removed cells.
- */
-export function removeStaleCells(): string[] {
-  return [...collectStaleCells().removed];
-}
-
 function removeOrphanBells(): void {
   // In this order: a bell whose cell is made after the look at the cells is not in the list of bells.
   const bells = listDirectory(SHARED_FOLDER).filter((file) => file.startsWith(BELL_PREFIX));

@@ -10,12 +10,8 @@ export const BELL_PREFIX = "isthmus-bell.";
 /** Most bytes of a name: with the prefix it must stay a file name, of at most 255 bytes. */
 const NAME_LIMIT = 200;
 
-/**
- * The file of a cell.
- *
- * @throws {TypeError} If the name breaks the rule that the message states.
- */
-export function cellPath(name: string): string {
+/** @throws {TypeError} If a name cannot be that of a cell; the message states the rule. */
+export function checkCellName(name: string): void {
   const rule = `the name of a cell is text of 1 to ${NAME_LIMIT} bytes without "/" and NUL`;
   if (typeof name !== "string") throw new TypeError(`Cannot use ${String(name)} as a name: ${rule}`);
   const length = new TextEncoder().encode(name).length;
@@ -26,6 +22,15 @@ export function cellPath(name: string): string {
   if (length === 0 || name.includes("/") || name.includes("\0") || !name.isWellFormed()) {
     throw new TypeError(`Cannot use ${JSON.stringify(name)} as a name: ${rule}`);
   }
+}
+
+/**
+ * The file of a cell.
+ *
+ * @throws {TypeError} If the name cannot be that of a cell.
+ */
+export function cellPath(name: string): string {
+  checkCellName(name);
   return `${SHARED_FOLDER}/${CELL_PREFIX}${name}`;
 }
 

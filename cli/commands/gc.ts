@@ -1,21 +1,18 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
-import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
-import { collectStaleCells, listCells } from "../../arc/inspect/registry.ts";
+import { collectStaleCells, listCells } from "../../arc/inspect/mod.ts";
 import { isUnused, listNamedChannels, type NamedChannelInfo, removeEmptyRingFile } from "../../channel/inspect.ts";
 import { IpcError } from "../../base/error.ts";
-import { fileStatus } from "../../ffi/file/file_status.ts";
+import { isFolder, SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { checkIsPath } from "../program/operand_name.ts";
 import { printable } from "../format/text.ts";
-
-/** Where named channels are looked for if no folder is named. */
 
 /** The command. */
 export const gc: Command = {
   name: "gc",
   summary: "Show what killed processes have left, and remove it with --yes",
-  details:
-    `Looks at all shared cells, and at the named channels in a folder, ${SHARED_FOLDER} by default. What a living process ` +
+  details: "Looks at all shared cells, and at the named channels in a folder, " +
+    `${SHARED_FOLDER} by default. What a living process ` +
     "uses is never touched; a channel with messages in it waits for its receiver, and is left as well. What this user may not remove is told, and makes the exit code 1.",
   operands: ["[FOLDER]"],
   flags: {
@@ -30,7 +27,7 @@ export const gc: Command = {
   run({ operands, flags, out }): number {
     const folder = operands[0] === undefined ? SHARED_FOLDER : checkIsPath(operands[0], "a folder");
     // Before anything is removed.
-    if (operands[0] !== undefined && fileStatus(folder, true)?.folder !== true) {
+    if (operands[0] !== undefined && !isFolder(folder)) {
       throw new Refused(`Cannot look at "${folder}": it is no folder`);
     }
     const channels = listNamedChannels(folder).filter(({ path, attached }) => !attached && isUnused(path));

@@ -1,22 +1,20 @@
 // `isthmus ls`: the shared cells and named channels there are, and who uses them.
-import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
-import { type CellInfo, listCells } from "../../arc/inspect/registry.ts";
+import { type CellInfo, listCells } from "../../arc/inspect/mod.ts";
 import { listHeldChannels, listNamedChannels, type NamedChannelInfo, namedChannelInfo } from "../../channel/inspect.ts";
-import { fileStatus } from "../../ffi/file/file_status.ts";
-import { type OpenFiles, openFiles, processName } from "../../ffi/file/open_files.ts";
+import { isFolder, type OpenFiles, openFiles, SHARED_FOLDER } from "../../ffi/inspect.ts";
+import { cellDocument, channelDocument } from "../format/documents.ts";
+import { holdersText, lockedText, stateText } from "../format/holders.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
 import { type TableCell, writeTable } from "../format/table.ts";
 import { bytesText, printable } from "../format/text.ts";
 
-/** Where named channels are looked for in any case, as `gc` does. */
-
 /** The command. */
 export const ls: Command = {
   name: "ls",
   summary: "List shared cells and named channels, and who uses them",
-  details:
-    `Channels are files at any path: those that processes hold are found, and those in ${SHARED_FOLDER}; name other folders, ` +
+  details: "Channels are files at any path: those that processes hold are found, and those in " +
+    `${SHARED_FOLDER}; name other folders, ` +
     "or channels, to see them too. Processes of other users are seen as far as the system lets this user see them. " +
     "Nothing is attached to, locked or changed. SIZE is that of the memory file.\n\n" +
     'stale: every process that held it has ended. "isthmus gc" removes what is stale, but not messages that wait.',
@@ -65,8 +63,7 @@ function channelsAt(places: readonly string[], opened: OpenFiles): NamedChannelI
   };
   add(listHeldChannels(opened));
   for (const place of places) {
-    const isFolder = fileStatus(place, true)?.folder ?? place === SHARED_FOLDER;
-    if (isFolder) {
+    if (place === SHARED_FOLDER || isFolder(place)) {
       add(listNamedChannels(place, opened));
       continue;
     }
@@ -75,87 +72,6 @@ function channelsAt(places: readonly string[], opened: OpenFiles): NamedChannelI
     add([info]);
   }
   return [...found.values()].sort((a, b) => a.path < b.path ? -1 : 1);
-}
-
-/** A process, for JSON. */
-export interface ProcessDocument {
-  readonly pid: number;
-  /** What it is called, if that can be seen. */
-  readonly name: string | null;
-}
-
-/** A process for JSON; `null` for none. */
-export function processDocument(pid: number | undefined): ProcessDocument | null {
-  return pid === undefined ? null : { pid, name: processName(pid) ?? null };
-}
-
-/** What is known of a cell, for JSON. */
-export function cellDocument(cell: CellInfo): Record<string, unknown> {
-  return {
-    name: cell.name,
-    kind: cell.kind,
-    layout: cell.layout === "" ? null : cell.layout,
-    size: cell.size,
-    capacity: cell.capacity,
-    length: cell.length,
-    references: cell.references,
-    holders: holdersDocument(cell.holders),
-    lockedBy: cell.locked && cell.lockedBy === undefined ? { pid: null, name: null } : processDocument(cell.lockedBy),
-    stale: cell.stale,
-    damage: cell.damage ?? null,
-  };
-}
-
-/** What is known of a channel, for JSON. */
-export function channelDocument(channel: NamedChannelInfo): Record<string, unknown> {
-  return {
-    path: channel.path,
-    size: channel.size,
-    capacity: channel.capacity,
-    messages: channel.messages,
-    waiting: channel.waiting,
-    holders: holdersDocument(channel.holders),
-    receiver: processDocument(channel.receiver),
-    senders: holdersDocument(channel.senders),
-    stale: !channel.attached,
-    damage: channel.damage ?? null,
-  };
-}
-
-function holdersDocument(pids: readonly number[]): (ProcessDocument & { times: number })[] {
-  return [...timesOf(pids)].map(([pid, times]) => ({ ...processDocument(pid)!, times }));
-}
-
-function timesOf(pids: readonly number[]): Map<number, number> {
-  const times = new Map<number, number>();
-  for (const pid of pids) times.set(pid, (times.get(pid) ?? 0) + 1);
-  return times;
-}
-
-/** Processes, for people: "4711 deno ×2, 4712 python3". */
-export function processesText(pids: readonly number[]): string {
-  return [...timesOf(pids)].map(([pid, times]) => {
-    const name = processName(pid);
-    return `${pid}${name === undefined ? "" : ` ${printable(name)}`}${times === 1 ? "" : ` ×${times}`}`;
-  }).join(", ");
-}
-
-/** What holds it, for people. */
-export function holdersText(pids: readonly number[], references = pids.length): string {
-  const unseen = references - pids.length;
-  const parts = [processesText(pids), ...(unseen > 0 ? [`${unseen} that cannot be seen`] : [])];
-  return parts.filter((part) => part !== "").join(", ");
-}
-
-/** Who has the lock of a cell, for people. */
-export function lockedText({ lockedBy }: CellInfo): string {
-  return lockedBy === undefined ? "a process that cannot be seen" : processesText([lockedBy]);
-}
-
-/** "live", "stale" or "damaged", with its colour. */
-export function stateText(stale: boolean, damage: string | undefined): [string, "green" | "yellow" | "red"] {
-  if (damage !== undefined) return ["damaged", "red"];
-  return stale ? ["stale", "yellow"] : ["live", "green"];
 }
 
 function cellRow(cell: CellInfo): TableCell[] {

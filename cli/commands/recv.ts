@@ -1,6 +1,7 @@
 // `isthmus recv`: receives from a named channel, and prints.
 import { IpcBytesReceiver, IpcReceiver } from "../../channel/mod.ts";
 import { IpcError } from "../../base/error.ts";
+import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { integerOf, millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
 import { type Command, Refused } from "../program/command.ts";
@@ -34,10 +35,10 @@ export const recv: Command = {
     ...CHANNEL_FLAGS,
   },
   examples: [
-    ["isthmus recv /dev/shm/jobs", "print messages until Ctrl-C"],
-    ["isthmus recv /dev/shm/jobs --json | jq .id", "for programs"],
-    ["isthmus recv /dev/shm/jobs --timeout=0", "what is there now"],
-    ["isthmus recv /dev/shm/file --raw --zero-copy --timeout=5000 >copy", "bytes, until none come"],
+    [`isthmus recv ${SHARED_FOLDER}/jobs`, "print messages until Ctrl-C"],
+    [`isthmus recv ${SHARED_FOLDER}/jobs --json | jq .id`, "for programs"],
+    [`isthmus recv ${SHARED_FOLDER}/jobs --timeout=0`, "what is there now"],
+    [`isthmus recv ${SHARED_FOLDER}/file --raw --zero-copy --timeout=5000 >copy`, "bytes, until none come"],
   ],
   async run(call): Promise<number> {
     const format = formatOf(call);

@@ -1,11 +1,11 @@
 // `isthmus rm`: removes a shared cell or a named channel.
-import { CellPeek } from "../../arc/inspect/peek.ts";
-import { removeCell } from "../../arc/inspect/registry.ts";
+import { CellPeek, removeCell } from "../../arc/inspect/mod.ts";
 import { IpcReceiver } from "../../channel/mod.ts";
 import { RingPeek } from "../../channel/inspect.ts";
+import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
-import { noCell, noChannel } from "./show.ts";
+import { noCell, noChannel } from "../program/not_there.ts";
 
 /** The command. */
 export const rm: Command = {
@@ -18,7 +18,7 @@ export const rm: Command = {
   flags: { force: { help: "Also if a living process uses it", short: "f" } },
   examples: [
     ["isthmus rm progress", "remove a cell"],
-    ["isthmus rm /dev/shm/jobs --force", "remove a channel that is in use"],
+    [`isthmus rm ${SHARED_FOLDER}/jobs --force`, "remove a channel that is in use"],
   ],
   run({ operands, flags, out }): number {
     const name = checkName(operands[0]!);

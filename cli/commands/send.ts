@@ -2,6 +2,7 @@
 import { IpcBytesSender, IpcSender } from "../../channel/mod.ts";
 import { DEFAULT_CAPACITY, removeEmptyRingFile, RingPeek } from "../../channel/inspect.ts";
 import { IpcError } from "../../base/error.ts";
+import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
 import { type Command, Refused } from "../program/command.ts";
@@ -41,10 +42,10 @@ export const send: Command = {
     ...CHANNEL_FLAGS,
   },
   examples: [
-    ["isthmus send /dev/shm/jobs hello", "one message"],
-    ["tail -f log | isthmus send /dev/shm/jobs", "lines as they come"],
-    [`isthmus send /dev/shm/jobs '{"id": 1}' 2`, "two values"],
-    ["isthmus send /dev/shm/file --raw <file", "bytes"],
+    [`isthmus send ${SHARED_FOLDER}/jobs hello`, "one message"],
+    [`tail -f log | isthmus send ${SHARED_FOLDER}/jobs`, "lines as they come"],
+    [`isthmus send ${SHARED_FOLDER}/jobs '{"id": 1}' 2`, "two values"],
+    [`isthmus send ${SHARED_FOLDER}/file --raw <file`, "bytes"],
   ],
   async run(call): Promise<number> {
     const [path, ...given] = call.operands as [string, ...string[]];

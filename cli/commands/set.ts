@@ -1,15 +1,13 @@
 // `isthmus set`: gives a shared cell another value.
-import { IpcArc } from "../../arc/arc.ts";
-import { CellPeek } from "../../arc/inspect/peek.ts";
-import type { ReadLayout } from "../../arc/layout/text.ts";
-import type { CellInfo } from "../../arc/inspect/registry.ts";
+import { type CellInfo, CellPeek, type ReadLayout } from "../../arc/inspect/mod.ts";
+import { IpcArc } from "../../arc/mod.ts";
 import { IpcError } from "../../base/error.ts";
 import { millisecondsOf } from "../program/arguments.ts";
 import { type Command, Refused, UsageError } from "../program/command.ts";
 import { jsonOf } from "../format/json_value.ts";
-import { processesText } from "./ls.ts";
+import { processesText } from "../format/holders.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
-import { noCell } from "./show.ts";
+import { noCell } from "../program/not_there.ts";
 import { inputPieces } from "../program/standard_input.ts";
 import { Stop } from "../program/stop.ts";
 import { TRUST_FLAG, trustOf } from "../program/trust.ts";

@@ -1,6 +1,5 @@
 // `isthmus show`: one shared cell or named channel, with its header and what is in it.
-import { type CellHeader, CellPeek, DECODED_LIMIT } from "../../arc/inspect/peek.ts";
-import type { CellInfo } from "../../arc/inspect/registry.ts";
+import { type CellHeader, type CellInfo, CellPeek, DECODED_LIMIT } from "../../arc/inspect/mod.ts";
 import {
   type Backlog,
   describe,
@@ -10,10 +9,13 @@ import {
   type WaitingMessage,
 } from "../../channel/inspect.ts";
 import { decodeCbor } from "../../cbor/mod.ts";
-import { openFiles } from "../../ffi/file/open_files.ts";
+import { openFiles, SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { type Call, type Command, Refused, UsageError } from "../program/command.ts";
 import { type Json, jsonOf } from "../format/json_value.ts";
-import { cellDocument, channelDocument, holdersText, lockedText, processesText, stateText } from "./ls.ts";
+import { cellDocument, channelDocument } from "../format/documents.ts";
+import { writeFields } from "../format/fields.ts";
+import { holdersText, lockedText, processesText, stateText } from "../format/holders.ts";
+import { noCell, noChannel } from "../program/not_there.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
 import type { Output } from "../format/output.ts";
 import { bytesText, counted, cut, printable } from "../format/text.ts";
@@ -47,7 +49,7 @@ export const show: Command = {
   },
   examples: [
     ["isthmus show progress", "the cell of that name"],
-    ["isthmus show /dev/shm/jobs --limit=3", "the three messages that arrive next"],
+    [`isthmus show ${SHARED_FOLDER}/jobs --limit=3`, "the three messages that arrive next"],
     ["isthmus show progress --json | jq .value", "for programs"],
   ],
   run(call): number {
@@ -62,16 +64,6 @@ function countOf({ flags }: Call, name: string): number | undefined {
   if (text === undefined) return undefined;
   if (text === true || !/^\d{1,9}$/.test(text)) throw new UsageError(`"--${name}" takes a number, and not "${text}"`);
   return Number(text);
-}
-
-/** The error for a cell that is not there. */
-export function noCell(what: string, name: string): Refused {
-  return new Refused(`Cannot ${what} "${name}": there is no shared cell of that name; "isthmus ls" lists them`);
-}
-
-/** The error for a channel that is not there. */
-export function noChannel(what: string, path: string): Refused {
-  return new Refused(`Cannot ${what} "${path}": there is no named channel at that path`);
 }
 
 // --- Cells ---------------------------------------------------------------------------------------------------------
@@ -115,13 +107,6 @@ function describeCell(info: CellInfo, header: CellHeader, known: boolean, out: O
     ["locked by", info.locked ? lockedText(info) : "nobody"],
   ]);
   out.line();
-}
-
-/** Lines of a name and a text; those without a text are left out. */
-export function writeFields(out: Output, fields: readonly (readonly [string, string | undefined])[]): void {
-  const there = fields.filter(([, text]) => text !== undefined);
-  const widest = Math.max(...there.map(([name]) => name.length));
-  for (const [name, text] of there) out.line(`${out.paint("dim", name.padEnd(widest))}  ${text}`);
 }
 
 /** Whether an error is one of the content, and not one of this program. */

@@ -1,18 +1,19 @@
 // `isthmus watch`: the value of a cell, or the backlog of a named channel, whenever it changes.
-import { FollowedCell } from "../../arc/inspect/follow.ts";
+import { FollowedCell } from "../../arc/inspect/mod.ts";
 import { BLOCK, RingPeek } from "../../channel/inspect.ts";
-import { isSameFile } from "../../ffi/file/file_status.ts";
+import { isSameFile, SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { millisecondsOf } from "../program/arguments.ts";
 import { type Call, type Command, UsageError } from "../program/command.ts";
 import { jsonOf } from "../format/json_value.ts";
 import { LiveText } from "../format/live_text.ts";
-import { processDocument, processesText } from "./ls.ts";
+import { processDocument } from "../format/documents.ts";
+import { processesText } from "../format/holders.ts";
 import { MessageOutput } from "../program/message_output.ts";
 import type { Output } from "../format/output.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
-import { noChannel } from "./show.ts";
+import { noChannel } from "../program/not_there.ts";
 import { Stop } from "../program/stop.ts";
-import { TRUST_FLAG, trustedOf } from "../program/trust.ts";
+import { TRUST_FLAG, trustOf } from "../program/trust.ts";
 import { bytesText, counted, printable } from "../format/text.ts";
 import { dumpLines, valueLine, valueLines } from "../format/value_text.ts";
 
@@ -39,7 +40,7 @@ export const watch: Command = {
   },
   examples: [
     ["isthmus watch progress", "the value of a cell"],
-    ["isthmus watch /dev/shm/jobs", "how full a channel is, and how fast it moves"],
+    [`isthmus watch ${SHARED_FOLDER}/jobs`, "how full a channel is, and how fast it moves"],
     ["isthmus watch progress | while read -r value; do …; done", "act on every change"],
   ],
   async run(call): Promise<number> {
@@ -89,7 +90,7 @@ async function watchCell(name: string, call: Call, stop: Stop): Promise<void> {
   if (call.flags["interval"] !== undefined) {
     throw new UsageError('"--interval" is for channels: a cell says when it changes');
   }
-  using cell = FollowedCell.open(name, trustedOf(call));
+  using cell = FollowedCell.open(name, trustOf(call).trust);
   const display = new Display(call);
   const { out } = call;
   const changes = cell.changes(stop.signal); // before the first look, so that nothing is missed in between

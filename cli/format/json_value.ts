@@ -24,7 +24,7 @@
 //
 // No value is written twice, as one that holds another a thousand times over would be a message that fills the disk.
 import { IpcError } from "../../base/error.ts";
-import { STANDARD_ERRORS } from "../../cbor/kinds.ts";
+import { STANDARD_ERRORS } from "../../cbor/mod.ts";
 
 /** What `JSON.stringify` writes without loss. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };

@@ -1,5 +1,5 @@
 // The standard output for messages: a reader that is slow is waited for, one that is gone is noticed.
-import { standardOutputState, WRITTEN_AT_ONCE } from "../../ffi/file/standard_output.ts";
+import { standardOutputState, WRITTEN_AT_ONCE } from "../../ffi/inspect.ts";
 import { ReaderGone } from "../format/output.ts";
 import type { Stop } from "./stop.ts";
 

@@ -1,8 +1,8 @@
 // What an operand names: one rule for all commands. With a slash it is the path of a channel, or of a folder ("." and ".."
 // are paths as well); without one it is the name of a cell.
-import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
-import { cellPath } from "../../arc/segment/cell_name.ts";
+import { checkCellName } from "../../arc/inspect/mod.ts";
 import { checkPath } from "../../channel/inspect.ts";
+import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { UsageError } from "./command.ts";
 import { printable } from "../format/text.ts";
 
@@ -20,7 +20,7 @@ export function checkName(operand: string): string {
   if (operand === "") throw new UsageError('"" names nothing: give the name of a cell, or the path of a channel');
   try {
     if (isPath(operand)) checkPath(operand);
-    else cellPath(operand);
+    else checkCellName(operand);
     return operand;
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(error.message);

@@ -1,6 +1,6 @@
 // The flag that says whose cells and channels a command uses.
-import { listOf, numberOf } from "../../ffi/process/user.ts";
-import { type Trust, Trusted } from "../../ffi/file/trust.ts";
+import type { Trust } from "../../arc/mod.ts";
+import { listOf, numberOf } from "../../ffi/inspect.ts";
 import { type Call, type Flag, UsageError } from "./command.ts";
 
 /** For commands that attach to what another user may have made. Those that only look, or remove, need none. */
@@ -21,19 +21,12 @@ export function trustOf({ flags }: Pick<Call, "flags">): { trust?: Trust } {
   if (text === undefined) return {};
   if (text === true || text === "user" || text === "anyone") return { trust: text === "anyone" ? text : "user" };
   const group = /^group:(.+)$/.exec(text)?.[1];
-  if (group !== undefined) return { trust: { group: numberGiven(group, "group") } };
-  return { trust: { users: text.split(",").map((user) => numberGiven(user, "user")) } };
+  if (group !== undefined) return { trust: { group: idOf(group, "group") } };
+  return { trust: { users: text.split(",").map((user) => idOf(user, "user")) } };
 }
 
-/** The same, for what is not reached by the library's public options. */
-export function trustedOf(call: Pick<Call, "flags">): Trusted {
-  const { trust } = trustOf(call);
-  return new Trusted(trust, 0o600, "Cannot use it");
-}
-
-function numberGiven(name: string, kind: "user" | "group"): number {
-  if (/^\d{1,9}$/.test(name)) return Number(name);
-  const number = numberOf(kind, name);
-  if (number !== undefined) return number;
+function idOf(name: string, kind: "user" | "group"): number {
+  const id = /^\d{1,9}$/.test(name) ? Number(name) : numberOf(kind, name);
+  if (id !== undefined) return id;
   throw new UsageError(`"--trust" names the ${kind} "${name}", and ${listOf(kind)} has none of that name`);
 }

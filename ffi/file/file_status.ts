@@ -74,3 +74,8 @@ export function isSameFile(status: FileStatus, path: string): boolean {
   const there = fileStatus(path);
   return there !== undefined && there.inode === status.inode && there.device === status.device;
 }
+
+/** Whether a folder is at a path, or at the end of a link there. */
+export function isFolder(path: string): boolean {
+  return fileStatus(path, true)?.folder === true;
+}

@@ -1,7 +1,7 @@
 // Several processes: exclusion, races at birth and at the end, and kills at every step.
 import { assert, assertEquals } from "@std/assert";
 import { IpcArc, struct, u32, u64 } from "../../arc/mod.ts";
-import { cellInfo, listCells, removeCell, removeStaleCells } from "../../arc/inspect/registry.ts";
+import { cellInfo, collectStaleCells, listCells, removeCell } from "../../arc/inspect/registry.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
 import { arcTest, child, codeOf, freshName } from "../support/arc_processes.ts";
 
@@ -364,7 +364,7 @@ arcTest("create() and createOrLoad() take over a name whose holders are all dead
   }
 }, { processes: true });
 
-arcTest("removeStaleCells() removes the dead and spares the living", async (cell) => {
+arcTest("collectStaleCells() removes the dead and spares the living", async (cell) => {
   using living = IpcArc.create(cell, 1);
   const dead = `${cell}-dead`;
   await using other = child(
@@ -380,7 +380,7 @@ arcTest("removeStaleCells() removes the dead and spares the living", async (cell
   assertEquals(await other.ended(), "SIGKILL");
   const stale = (name: string) => listCells().find((info) => info.name === name)?.stale;
   assertEquals([stale(dead), stale(cell)], [true, false]);
-  assert(removeStaleCells().includes(dead));
+  assert(collectStaleCells().removed.includes(dead));
   assertEquals([stale(dead), stale(cell)], [undefined, false]);
   assertEquals([living.read(), living.refCount], [1, 1]);
 }, { processes: true });

@@ -2,7 +2,7 @@
 // and locks what the call is at work on: an error at worst, never a crash, and nothing is left locked.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { array, f64, IpcArc, type IpcArcGuard, IpcError, type Layout, struct, u32 } from "../../arc/mod.ts";
-import { removeStaleCells } from "../../arc/inspect/registry.ts";
+import { collectStaleCells } from "../../arc/inspect/registry.ts";
 import { arcTest, codeOf, mayRun } from "../support/arc_processes.ts";
 import { patience } from "../support/patience.ts";
 
@@ -279,7 +279,7 @@ Deno.test({
     // What a terminated thread had is closed when it ends, or by who looks next.
     const files = () => [...Deno.readDirSync("/dev/shm")].filter(({ name }) => name.includes(cell)).length;
     for (const end = performance.now() + patience(20_000); files() > 0 && performance.now() < end;) {
-      removeStaleCells();
+      collectStaleCells();
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     assertEquals(files(), 0);

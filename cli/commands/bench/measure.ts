@@ -1,6 +1,6 @@
 // What `isthmus bench` measures, one function each: for a short time, after a shorter one that does not count.
 import { IpcArc, u32 } from "../../../arc/mod.ts";
-import { removeCell } from "../../../arc/inspect/registry.ts";
+import { removeCell } from "../../../arc/inspect/mod.ts";
 import { bytesChannel, channel, type IpcSender } from "../../../channel/mod.ts";
 import { type Job, lockFor, type Way } from "./peer.ts";
 

@@ -2,17 +2,18 @@
 
 import { IpcArc, u32 } from "../../../arc/mod.ts";
 import { channel } from "../../../channel/mod.ts";
-import { Mapping } from "../../../ffi/memory/mapping.ts";
-import { canCutShort, checkSealed, sealedMemory } from "../../../ffi/memory/sealed_memory.ts";
-import { SHARED_FOLDER } from "../../../ffi/file/named_file.ts";
 import {
   countDescriptors,
+  descriptorLimit,
+  fileSystemSpace,
+  mappingsAgree,
   PROCESS_FOLDER,
+  sealsHold,
+  SHARED_FOLDER,
   showsProcesses,
   systemLibrary,
   systemName,
-} from "../../../ffi/process/system.ts";
-import { descriptorLimit, fileSystemSpace } from "../../../ffi/file/resources.ts";
+} from "../../../ffi/inspect.ts";
 import { ADDITIONS, runPeer } from "./peer.ts";
 
 /** What a check has found. */
@@ -37,7 +38,7 @@ export interface Check {
 const TESTED_DENO = [2, 9] as const;
 /** Descriptors that a program with some dozen channels gets by with. */
 const ENOUGH_DESCRIPTORS = 1024;
-/** Containers get 64 MB unless told. */
+/** Containers get 64 MB by default. */
 const ENOUGH_SHARED_MEMORY = 128e6;
 
 /** All checks, in their order. */
@@ -83,10 +84,7 @@ function lookAtLibc(): Finding {
 }
 
 function lookAtSeals(): Finding {
-  const length = 4096;
-  using file = sealedMemory("isthmus-doctor", length);
-  checkSealed(file.fd);
-  if (canCutShort(file.fd)) {
+  if (!sealsHold()) {
     return {
       status: "fail",
       found: "a sealed memory file could be cut short",
@@ -112,17 +110,7 @@ async function lookAtAtomics(): Promise<Finding> {
 }
 
 function tryOneProcess(): Finding {
-  using file = sealedMemory("isthmus-doctor", 4096);
-  const first = Mapping.shared(file.fd, 4096), second = Mapping.shared(file.fd, 4096);
-  try {
-    const here = new Int32Array(first.buffer), there = new Int32Array(second.buffer);
-    Atomics.add(here, 0, 1);
-    Atomics.add(there, 0, 1);
-    if (Atomics.load(here, 0) !== 2) return { status: "fail", found: "two mappings of one file differ" };
-  } finally {
-    first.unmap();
-    second.unmap();
-  }
+  if (!mappingsAgree()) return { status: "fail", found: "two mappings of one file differ" };
   return { status: "ok", found: "two mappings agree (--allow-run would try it between two processes)" };
 }
 
