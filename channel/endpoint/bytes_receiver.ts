@@ -58,7 +58,7 @@ export class IpcBytesReceiver implements Disposable, AsyncIterable<Uint8Array<Ar
 
   #core: BytesCore;
 
-  private constructor(core: BytesCore) {
+  private constructor(core: object) {
     if (!(core instanceof ReceiverCore)) {
       throw new TypeError("Cannot make a receiver: receivers come from bytesChannel(), create() and messages");
     }

@@ -46,7 +46,7 @@ export class IpcBytesSender implements Disposable {
 
   readonly #core: SenderCore<Uint8Array>;
 
-  private constructor(core: SenderCore<Uint8Array>) {
+  private constructor(core: object) {
     if (!(core instanceof SenderCore)) {
       throw new TypeError("Cannot make a sender: senders come from bytesChannel(), open(), clone() and messages");
     }

@@ -69,7 +69,7 @@ export class IpcReceiver<out T> implements Disposable, AsyncIterable<T> {
 
   #core: ReceiverCore<T>;
 
-  private constructor(core: ReceiverCore<T>) {
+  private constructor(core: object) {
     if (!(core instanceof ReceiverCore)) {
       throw new TypeError("Cannot make a receiver: receivers come from channel(), create(), servers and messages");
     }
@@ -398,7 +398,7 @@ export class OpaqueIpcReceiver implements Disposable {
 
   #core: ReceiverCore<unknown>;
 
-  private constructor(core: ReceiverCore<unknown>) {
+  private constructor(core: object) {
     if (!(core instanceof ReceiverCore)) {
       throw new TypeError("Cannot make an opaque receiver: call toOpaque() of an IpcReceiver");
     }

@@ -57,7 +57,7 @@ export class IpcSender<in T> implements Disposable {
 
   readonly #core: SenderCore<T>;
 
-  private constructor(core: SenderCore<T>) {
+  private constructor(core: object) {
     if (!(core instanceof SenderCore)) {
       throw new TypeError("Cannot make a sender: senders come from channel(), connect(), open(), clone() and messages");
     }
@@ -315,7 +315,7 @@ export class OpaqueIpcSender implements Disposable {
 
   readonly #core: SenderCore<unknown>;
 
-  private constructor(core: SenderCore<unknown>) {
+  private constructor(core: object) {
     if (!(core instanceof SenderCore)) {
       throw new TypeError("Cannot make an opaque sender: call toOpaque() of an IpcSender");
     }
