@@ -3,6 +3,9 @@ import { asFound } from "../../base/arguments.ts";
 import { ownUser } from "../../ffi/process/user.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 
+/** A client that has connected has this long to introduce itself, in milliseconds; it takes microseconds. */
+export const HANDSHAKE_TIMEOUT = 2000;
+
 /** Whether a peer runs as the same user as this process. */
 function sameUser(peer: PeerCredentials): boolean {
   return peer.uid === ownUser();

@@ -10,7 +10,7 @@ import { MANY } from "../endpoint/server_kind.ts";
 import { type IpcReceiver, receiverFrom } from "../endpoint/receiver.ts";
 import { type IpcSender, senderFrom } from "../endpoint/sender.ts";
 import { Guests } from "./guests.ts";
-import { HANDSHAKE_TIMEOUT } from "./one_shot_server.ts";
+import { HANDSHAKE_TIMEOUT } from "./admission.ts";
 import type { ParentName } from "./parent_name.ts";
 
 /** Connections that are looked at once the program has ended: who made them did so before. */

@@ -9,7 +9,7 @@ import { Crowd } from "./crowd.ts";
 import { IpcDuplex } from "../endpoint/duplex.ts";
 import { Guests } from "./guests.ts";
 import { HELLO_FDS, receiveHello } from "../endpoint/handshake.ts";
-import { HANDSHAKE_TIMEOUT } from "./one_shot_server.ts";
+import { HANDSHAKE_TIMEOUT } from "./admission.ts";
 import { receiverFrom } from "../endpoint/receiver.ts";
 import { senderFrom } from "../endpoint/sender.ts";
 import { MANY } from "../endpoint/server_kind.ts";
@@ -29,6 +29,9 @@ const MOST_PARKED = 64, PARKED_SHARE = 32, PARKED_PATIENCE = 2000;
 
 /** Connections that are looked at in one call: a peer may make them all the time. */
 export const MOST_LOOKS = 64;
+
+/** Where the descriptor table is nearly full: milliseconds until those who wait for clients look again. */
+export const LOOK_AGAIN = 10;
 
 /** Why a client waits. */
 const CROWDED = new Error("A process has many clients, and there are few descriptors left");

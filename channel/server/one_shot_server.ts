@@ -11,7 +11,8 @@ import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from 
 import type { Handle } from "../ring/handle.ts";
 import { receiveHello } from "../endpoint/handshake.ts";
 import { type IpcReceiver, receiverFrom } from "../endpoint/receiver.ts";
-import { admissionBy } from "./admission.ts";
+import { admissionBy, HANDSHAKE_TIMEOUT } from "./admission.ts";
+import { doAwaited, doBlocking, either, type Steps } from "./either_way.ts";
 import { freshServerName, ONE_SHOT } from "../endpoint/server_kind.ts";
 import { cannotTravel } from "../../base/pack.ts";
 
@@ -51,9 +52,6 @@ export interface ServerOptions {
 }
 
 const ACCEPT = "accept a client";
-
-/** A client that has connected has this long to introduce itself, in milliseconds; it takes microseconds. */
-export const HANDSHAKE_TIMEOUT = 2000;
 
 /**
  * Waits for one client, receives its first message, and is done. How a parent and the child that it spawns get their
@@ -144,21 +142,7 @@ export class IpcOneShotServer<T> implements Disposable {
   async accept(options?: WaitOptions): Promise<[IpcReceiver<T>, T]> {
     const left = this.#begin(options);
     try {
-      while (this.#receiver === undefined) {
-        const connection = this.#connection ??= await this.#socket.accept({ ...options, ...left() });
-        const { peer } = connection;
-        if (!this.#allow(peer)) {
-          this.#refused = peer;
-        } else {
-          const timeout = left().timeout ?? Infinity, patience = Math.min(timeout, HANDSHAKE_TIMEOUT);
-          if (await this.#introducesItself(connection, { ...options, timeout: patience })) {
-            this.#receiver = this.#welcome(connection);
-          } else if (patience === timeout) throw timeoutError(ACCEPT, timeout);
-        }
-        this.#dropConnection();
-      }
-      this.#socket.close();
-      return this.#handOver(await this.#receiver.recv({ ...options, ...left() }));
+      return await doAwaited(this.#accept(left, options));
     } catch (error) {
       if (mustGiveWay()) await giveWay(); // or a program that tries again and again keeps all others waiting
       throw this.#giveUp(error, options);
@@ -177,21 +161,7 @@ export class IpcOneShotServer<T> implements Disposable {
   acceptSync(options?: SyncWaitOptions): [IpcReceiver<T>, T] {
     const left = this.#begin(options);
     try {
-      while (this.#receiver === undefined) {
-        const connection = this.#connection ??= this.#socket.acceptSync(left());
-        const { peer } = connection;
-        if (!this.#allow(peer)) {
-          this.#refused = peer;
-        } else {
-          const timeout = left().timeout ?? Infinity, patience = Math.min(timeout, HANDSHAKE_TIMEOUT);
-          if (waitReadable(connection.fd, performance.now() + patience)) {
-            this.#receiver = this.#welcome(connection);
-          } else if (patience === timeout) throw timeoutError(ACCEPT, timeout);
-        }
-        this.#dropConnection();
-      }
-      this.#socket.close();
-      return this.#handOver(this.#receiver.recvSync(left()));
+      return doBlocking(this.#accept(left, options));
     } catch (error) {
       throw this.#giveUp(error, options);
     } finally {
@@ -212,6 +182,33 @@ export class IpcOneShotServer<T> implements Disposable {
       if (error instanceof IpcError && error.code === "Timeout") return undefined;
       throw error;
     }
+  }
+
+  /** The client and its first message, as soon as both are there. */
+  *#accept(left: () => { timeout?: number }, options: WaitOptions | undefined): Steps<[IpcReceiver<T>, T]> {
+    while (this.#receiver === undefined) {
+      const connection = this.#connection ??= yield* either(
+        () => this.#socket.acceptSync(left()),
+        () => this.#socket.accept({ ...options, ...left() }),
+      );
+      const { peer } = connection;
+      if (!this.#allow(peer)) {
+        this.#refused = peer;
+      } else {
+        const timeout = left().timeout ?? Infinity, patience = Math.min(timeout, HANDSHAKE_TIMEOUT);
+        const introducesItself = yield* either(
+          () => waitReadable(connection.fd, performance.now() + patience),
+          () => this.#introducesItself(connection, { ...options, timeout: patience }),
+        );
+        if (introducesItself) this.#receiver = this.#welcome(connection);
+        else if (patience === timeout) throw timeoutError(ACCEPT, timeout);
+      }
+      this.#dropConnection();
+    }
+    this.#socket.close();
+    const receiver = this.#receiver;
+    const first = yield* either(() => receiver.recvSync(left()), () => receiver.recv({ ...options, ...left() }));
+    return this.#handOver(first);
   }
 
   /** Whether a client says who it is in time. A silent one is dropped: it may be a stranger, and waiting goes on. */
