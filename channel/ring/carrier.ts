@@ -11,7 +11,6 @@ import { privateEnd } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
-import { O_WRONLY } from "../../ffi/libc/platform.ts";
 import { descriptorLimit } from "../../ffi/file/resources.ts";
 import {
   ensureRoomForFds,
@@ -385,7 +384,7 @@ export class DescriptorQueue implements DescriptorSource {
     const bells = this.#spaceBells;
     // The oldest: its sender learns of it, and gives another, if it still waits.
     if (bells.length >= MOST_BELLS) bells.shift()!.close();
-    bells.push(privateEnd(fd, O_WRONLY));
+    bells.push(privateEnd(fd, "ring"));
   }
 }
 

@@ -2,7 +2,6 @@
 import { BellListener } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import { O_RDONLY } from "../../ffi/libc/platform.ts";
 import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./carrier.ts";
 import { ConsumerWait } from "./consumer_wait.ts";
 import { GapRecovery } from "./gap_recovery.ts";
@@ -56,7 +55,7 @@ export class RingConsumer extends RecordReader {
 
   /** The consumer of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
   static attach(handle: Handle): RingConsumer {
-    const { memory, bell, descriptors } = openHandle(handle, O_RDONLY);
+    const { memory, bell, descriptors } = openHandle(handle, "listen");
     const consumer = RingConsumer.create(memory, bell, descriptors);
     consumer.#gap.expectOrphans(); // those that an earlier consumer did not close
     return consumer;

@@ -1,5 +1,5 @@
 // What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
-import { createDoorbell, privateEnd } from "../../ffi/event/doorbell.ts";
+import { type BellRole, createDoorbell, privateEnd } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
@@ -46,9 +46,9 @@ export function closeHandle(handle: Handle): void {
  *
  * @param handle Its descriptors belong to what is returned. Closed as a whole if it is refused; where it is the system
  * that has no memory left, it is as it was, for another try.
- * @param flags `O_RDONLY` for the receiver's bell, `O_WRONLY` for a sender's.
+ * @param role The receiver listens, a sender rings.
  */
-export function openHandle(handle: Handle, flags: number): { memory: RingMemory; bell: IpcFd; descriptors: IpcFd } {
+export function openHandle(handle: Handle, role: BellRole): { memory: RingMemory; bell: IpcFd; descriptors: IpcFd } {
   const { descriptors } = handle;
   let memory: RingMemory | undefined;
   try {
@@ -56,7 +56,7 @@ export function openHandle(handle: Handle, flags: number): { memory: RingMemory;
     if (!isUnixSocket(descriptors.fd)) {
       throw new IpcError("Corrupt", "Cannot use the end of a channel that a peer sent: it comes without its socket");
     }
-    return { memory, bell: privateEnd(handle.bell, flags), descriptors };
+    return { memory, bell: privateEnd(handle.bell, role), descriptors };
   } catch (error) {
     memory?.release();
     const another = memory === undefined && error instanceof IpcError && error.code === "System";

@@ -14,7 +14,7 @@ import { IpcError } from "../../base/error.ts";
 import { libc } from "../../ffi/libc/libc.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { hasEnded, ownThread } from "../../ffi/process/liveness.ts";
-import { ENOSPC, O_WRONLY, POLLIN } from "../../ffi/libc/platform.ts";
+import { ENOSPC, POLLIN } from "../../ffi/libc/platform.ts";
 import { loadOrdered } from "../../ffi/memory/ordered_load.ts";
 import { pollUntil } from "../../ffi/event/poll.ts";
 import { step } from "../../base/step_hook.ts";
@@ -165,7 +165,7 @@ export class RingProducer {
 
   /** The sending side of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
   static attach(handle: Handle, packed = false): RingProducer {
-    const { memory, bell, descriptors } = openHandle(handle, O_WRONLY);
+    const { memory, bell, descriptors } = openHandle(handle, "ring");
     const sender = RingProducer.create(memory, bell, descriptors);
     if (packed) sender.#packed = new PackedSender(descriptors);
     return sender;

@@ -15,6 +15,7 @@ import {
   F_GETFL,
   O_CLOEXEC,
   O_NONBLOCK,
+  O_RDONLY,
   O_RDWR,
   O_WRONLY,
   POLLERR,
@@ -22,6 +23,7 @@ import {
   POLLIN,
   SPLICE_F_NONBLOCK,
 } from "../libc/platform.ts";
+import type { DoorbellListener } from "../contract/doorbell.ts";
 import { runtime } from "../runtime/mod.ts";
 import type { ReadWatch } from "../runtime/runtime.ts";
 import { pollUntil } from "./poll.ts";
@@ -36,6 +38,9 @@ const shared = new WeakSet<IpcFd>();
 export function isShared(fd: IpcFd): boolean {
   return shared.has(fd);
 }
+
+/** Which end of a doorbell. */
+export type BellRole = "listen" | "ring";
 
 /** The file system of unnamed pipes; known once one was made. */
 let pipeDevice: string | undefined;
@@ -56,23 +61,23 @@ export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
  *
  * @param fd The end as it came; closed, or returned where the system does not let it be opened anew, and then
  * {@linkcode isShared}.
- * @param flags `O_RDONLY` for the listening end, `O_WRONLY` for the other.
+ * @param role Which end it must be.
  * @throws {IpcError} `Corrupt` if it is no pipe, or the other end of one; it is closed then.
  */
-export function privateEnd(fd: IpcFd, flags: number): IpcFd {
-  const problem = problemOf(fd.fd, flags);
+export function privateEnd(fd: IpcFd, role: BellRole): IpcFd {
+  const problem = problemOf(fd.fd, role);
   if (problem !== undefined) {
     closeForeign(fd);
     throw new IpcError("Corrupt", `Cannot use the doorbell that a peer sent: ${problem}`);
   }
-  const own = openedAnew(fd, flags);
+  const own = openedAnew(fd, role);
   if (own !== undefined) fd.close();
   else shared.add(fd); // where nobody listens any more, or a peer has taken the permission away
   return own ?? fd;
 }
 
 /** Not a FIFO of some file system either: opening that may wait for the program behind it. */
-function problemOf(fd: number, flags: number): string | undefined {
+function problemOf(fd: number, role: BellRole): string | undefined {
   const { c } = libc();
   const status = fileStatus(fd);
   if (status?.pipe !== true) return "it is not a pipe";
@@ -85,20 +90,22 @@ function problemOf(fd: number, flags: number): string | undefined {
   }
   if (pipeDevice !== undefined && status.device !== pipeDevice) return "it is a FIFO with a name";
   const mode = c.fcntl(fd, F_GETFL, 0) & (O_WRONLY | O_RDWR);
-  return mode === flags ? undefined : `it is ${mode === O_RDWR ? "both ends" : "the other end"} of the pipe`;
+  return mode === (role === "ring" ? O_WRONLY : O_RDONLY)
+    ? undefined
+    : `it is ${mode === O_RDWR ? "both ends" : "the other end"} of the pipe`;
 }
 
 /** Another open file for the ringing end of a doorbell, to give away; where there is none, both ends are shared. */
 export function bellToGive(fd: IpcFd): IpcFd {
-  const own = openedAnew(fd, O_WRONLY);
+  const own = openedAnew(fd, "ring");
   if (own !== undefined) return own;
   shared.add(fd);
   return fd.clone();
 }
 
 /** Another open file for a pipe; `undefined` if nobody listens any more, without /proc, or for another user's pipe. */
-function openedAnew(fd: IpcFd, flags: number): IpcFd | undefined {
-  const own = tryReopen(fd.fd, flags === O_WRONLY ? "write" : "read");
+function openedAnew(fd: IpcFd, role: BellRole): IpcFd | undefined {
+  const own = tryReopen(fd.fd, role === "ring" ? "write" : "read");
   return typeof own === "number" ? undefined : own;
 }
 
@@ -165,7 +172,7 @@ const SHARED_LOOK = 2;
 export type BellEvent = "rung" | "hangup" | "timeout";
 
 /** The listening end: blocking waits by `poll`, asynchronous ones by the event loop, without a thread. */
-export class BellListener {
+export class BellListener implements DoorbellListener {
   readonly #fd: IpcFd;
   readonly #shared: boolean;
   #watch: ReadWatch | undefined;

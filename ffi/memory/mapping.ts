@@ -1,6 +1,7 @@
 // Files mapped into this process as ArrayBuffers.
 import { IpcError } from "../../base/error.ts";
 import { forgetMapping, noteLent, noteMapping } from "../process/isolate_notes.ts";
+import type { MappedMemory } from "../contract/memory.ts";
 import { OpenThing } from "../process/open_things.ts";
 import { check, libc } from "../libc/libc.ts";
 import {
@@ -118,7 +119,7 @@ const KINDS: Readonly<Record<MappingKind, readonly [protection: number, flags: n
 const PAGE = 4096;
 
 /** Memory mapped into this process. */
-export class Mapping {
+export class Mapping implements MappedMemory {
   readonly #span: Span;
   #buffer: ArrayBuffer;
   #mapped = true;

@@ -14,7 +14,8 @@ import { NotedLock } from "../process/isolate_notes.ts";
 import { libc, systemError } from "../libc/libc.ts";
 import { runtime } from "../runtime/mod.ts";
 import type { Pointer } from "../runtime/runtime.ts";
-import type { Mapping } from "./mapping.ts";
+import type { CellMutex, LockResult } from "../contract/mutex.ts";
+import type { MappedMemory } from "../contract/memory.ts";
 import {
   EAGAIN,
   EBUSY,
@@ -36,16 +37,6 @@ export const FUTEX_WAIT = 0,
 /** Milliseconds that the thread sleeps at a time: what a wake-up that was lost costs at most. */
 const LONGEST_SLEEP = 100;
 
-/**
- * What came of an attempt to lock.
- *
- * - `locked`: held now.
- * - `owner-died`: held now; the last owner died holding it. Repair the data, then {@linkcode RobustMutex.consistent}.
- * - `busy`, `timeout`: not held.
- * - `deadlock`: this very object holds it already.
- */
-export type LockResult = "locked" | "owner-died" | "busy" | "timeout" | "deadlock";
-
 /** The C library of this process, whose mutexes no other understands: the lowest byte of {@linkcode mutexMark}. */
 const GLIBC = 1;
 
@@ -65,7 +56,7 @@ export function mutexOwner(word: number): number | undefined {
  * so a lock taken by a `nonblocking` FFI call would belong to a thread of the pool. One object a thread and mutex: it knows
  * whether it holds the lock, by what it did and not by the number of the thread.
  */
-export class RobustMutex {
+export class RobustMutex implements CellMutex {
   #pointer: Pointer | null;
   /** glibc's lock word: the first of the mutex. */
   readonly #word: Int32Array;
@@ -78,7 +69,7 @@ export class RobustMutex {
    * @param mapping The shared memory; it must stay mapped until {@linkcode close}.
    * @param offset Where the `pthread_mutex_t` lies in it, in bytes, a multiple of 8.
    */
-  constructor(mapping: Mapping, offset: number) {
+  constructor(mapping: MappedMemory, offset: number) {
     mapping.outliveThread();
     this.#pointer = mapping.pointerAt(offset);
     this.#word = new Int32Array(mapping.buffer, offset, 1);

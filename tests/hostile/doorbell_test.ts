@@ -5,7 +5,7 @@ import { W_BELL, W_SPACE } from "../../channel/ring/layout.ts";
 import { createDoorbell, isShared, privateEnd } from "../../ffi/event/doorbell.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";
-import { O_RDONLY, O_WRONLY, platform } from "../../ffi/libc/platform.ts";
+import { platform } from "../../ffi/libc/platform.ts";
 import type { Self } from "../support/actor.ts";
 import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
 import { patience } from "../support/patience.ts";
@@ -100,14 +100,14 @@ processTest("An end of a doorbell must be the right end of an unnamed pipe", () 
   const path = new TextEncoder().encode(`${folder}/fifo\0`);
   c.mkfifo(path, 0o600);
   const fifo = new IpcFd(c.open(path, 2, 0));
-  assertIpcErrorSync("Corrupt", () => privateEnd(fifo, O_WRONLY));
+  assertIpcErrorSync("Corrupt", () => privateEnd(fifo, "ring"));
   assert(fifo.closed);
   Deno.removeSync(folder, { recursive: true });
-  for (const flags of [O_RDONLY, O_WRONLY]) {
+  for (const role of ["listen", "ring"] as const) {
     const [listen, bell] = createDoorbell();
-    const [right, wrong] = flags === O_RDONLY ? [listen, bell] : [bell, listen];
-    assertIpcErrorSync("Corrupt", () => privateEnd(wrong.clone(), flags));
-    const own = privateEnd(right.clone(), flags);
+    const [right, wrong] = role === "listen" ? [listen, bell] : [bell, listen];
+    assertIpcErrorSync("Corrupt", () => privateEnd(wrong.clone(), role));
+    const own = privateEnd(right.clone(), role);
     assert(!isShared(own));
     own.close(), listen.close(), bell.close();
   }
