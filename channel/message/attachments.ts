@@ -3,7 +3,7 @@
 // They go beside the message, by number. Whatever is moved by sending is taken from its owner only when the send has
 // succeeded.
 import { IpcError } from "../../base/error.ts";
-import type { IpcFd } from "../../ffi/file/fd.ts";
+import { type IpcFd, watchFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign } from "../../ffi/file/foreign_fd.ts";
 import { closeAll } from "../ring/carrier.ts";
 
@@ -86,7 +86,7 @@ export class ReceivedAttachments {
 
   /** Takes over the descriptor of number `at`; it is closed should it be forgotten. */
   claimOne(at: unknown): IpcFd {
-    return this.claim(at, 1)[0]!.watch();
+    return watchFd(this.claim(at, 1)[0]!);
   }
 
   /** Takes over `count` descriptors from number `first` on, for an endpoint that closes them should it be forgotten. */

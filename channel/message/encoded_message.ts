@@ -1,7 +1,7 @@
 // A message as it came: for relays, which pass it on without decoding it.
 import { asFound } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
-import { IpcFd } from "../../ffi/file/fd.ts";
+import { IpcFd, watchFd } from "../../ffi/file/fd.ts";
 import { cannotTravel } from "../../base/pack.ts";
 import { copyBytes } from "./byte_pool.ts";
 import { outgoing } from "./outgoing.ts";
@@ -121,5 +121,5 @@ export function takeEncoded(ring: RingConsumer): EncodedMessage {
   const { body, fds } = openExtended(ring);
   const bytes = body ?? copyBytes(ring.memory.data, ring.offset + EXTENDED_HEADER, ring.length - EXTENDED_HEADER);
   ring.release();
-  return new EncodedMessage(bytes, fds.map((fd) => fd.watch()));
+  return new EncodedMessage(bytes, fds.map(watchFd));
 }

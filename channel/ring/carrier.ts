@@ -222,7 +222,7 @@ export class DescriptorQueue implements DescriptorSource {
   }
 
   /**
-   * Takes the descriptors of a record. They are not watched (see {@linkcode IpcFd.watch}): the caller closes them.
+   * Takes the descriptors of a record. They are not watched (see `unwatchedFd()`): the caller closes them.
    *
    * @throws {IpcError} `Corrupt` if they are not there: a sender sends them before it commits. `System` if this process has
    * no room for them: nothing is lost then.

@@ -16,6 +16,25 @@ const forgotten = new FinalizationRegistry<{ fd: number; guard: Int32Array | und
   if (release(fd)) libc().c.close(fd);
 });
 
+/** Whether the next owner closes its descriptor should it be forgotten. */
+let watches = true;
+
+/**
+ * An owner that does not close its descriptor should it be forgotten: for those that belong to something which is watched
+ * itself, as watching takes as long as closing one.
+ */
+export function unwatchedFd(fd: number): IpcFd {
+  watches = false;
+  try {
+    return new IpcFd(fd);
+  } finally {
+    watches = true;
+  }
+}
+
+/** Has the descriptor of an owner closed should it be forgotten; returns the owner. */
+export let watchFd: (owner: IpcFd) => IpcFd;
+
 /**
  * Owns one file descriptor of this process: closes it once, and never uses it after that.
  *
@@ -43,6 +62,10 @@ export class IpcFd implements Disposable {
   static {
     printAs(IpcFd.prototype, (owner) => ({ fd: owner.closed ? undefined : owner.fd, state: stateOf(owner) }));
     canTravel(IpcFd.prototype);
+    watchFd = (owner) => {
+      owner.#watch();
+      return owner;
+    };
   }
 
   #fd: number;
@@ -58,10 +81,7 @@ export class IpcFd implements Disposable {
    * @param fd An open file descriptor of this process, an integer from 0.
    * @throws {TypeError} If `fd` is not such a number.
    */
-  constructor(fd: number);
-  /** @ignore Not for programs: with `false` whoever owns this object closes it for certain, see {@linkcode watch}. */
-  constructor(fd: number, watched: boolean);
-  constructor(fd: number, watched = true) {
+  constructor(fd: number) {
     if (!Number.isInteger(fd) || fd < 0 || fd > 0x7fffffff) {
       throw new TypeError(`Cannot own descriptor ${String(fd)}: it must be an integer from 0`);
     }
@@ -69,19 +89,12 @@ export class IpcFd implements Disposable {
     own(fd);
     this.#guard = guardFd(fd);
     this.#watched = false;
-    if (watched) this.watch();
+    if (watches) this.#watch();
   }
 
-  /**
-   * Has the descriptor closed should this object be forgotten. Not done for those that belong to something which is
-   * watched itself: it takes as long as closing one.
-   *
-   * @ignore
-   */
-  watch(): this {
+  #watch(): void {
     if (!this.#watched && this.#fd >= 0) forgotten.register(this, { fd: this.#fd, guard: this.#guard }, this);
     this.#watched = true;
-    return this;
   }
 
   /**

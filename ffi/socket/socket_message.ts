@@ -1,7 +1,7 @@
 // sendmsg and recvmsg: bytes and descriptors in one message.
 // The control data is a struct cmsghdr, then the descriptors, 4 bytes each.
 import { IpcError } from "../../base/error.ts";
-import { IpcFd } from "../file/fd.ts";
+import { IpcFd, unwatchedFd } from "../file/fd.ts";
 import { closeAllForeign } from "../file/foreign_fd.ts";
 import { libc, systemError } from "../libc/libc.ts";
 import {
@@ -106,7 +106,7 @@ export interface ReceivedMessage {
  * @param socket A Unix socket.
  * @param data Where the bytes go.
  * @param maxFds Descriptors expected; what comes beyond is closed and an error.
- * @param watched Whether the descriptors are closed should they be forgotten, see {@linkcode IpcFd.watch}.
+ * @param watched Whether the descriptors are closed should they be forgotten: see `unwatchedFd()`.
  * @param peek Whether the message stays where it is: what is received is a copy, of the descriptors, too.
  * @returns The message, or the error number, negative.
  * @throws {IpcError} `Corrupt` for more descriptors than expected; `System` where the descriptor table is full.
@@ -141,7 +141,8 @@ export function receiveMessage(
       frame.controlWords.getInt32(at + CMSGHDR.cmsg_type, true) === SCM_RIGHTS
     ) {
       for (let i = at + CMSG_HEADER; i + 4 <= at + size; i += 4) {
-        fds.push(new IpcFd(frame.controlWords.getInt32(i, true), watched));
+        const fd = frame.controlWords.getInt32(i, true);
+        fds.push(watched ? new IpcFd(fd) : unwatchedFd(fd));
       }
     }
     at += (size + 7) & ~7;
