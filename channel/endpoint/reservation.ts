@@ -2,8 +2,7 @@
 import { integerOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
-import { blocksFor, paddingWord } from "../ring/layout.ts";
-import { FULL } from "../ring/producer.ts";
+import type { Reservation } from "../ring/reservation.ts";
 import type { SenderPort } from "./sender_port.ts";
 import { cannotTravel } from "../../base/pack.ts";
 
@@ -43,22 +42,16 @@ export interface Loan extends Disposable {
 }
 
 /** What is needed to end a loan, apart from the object that the program holds. */
-class Claim extends OpenThing {
+class OpenReservation extends OpenThing {
   readonly #port: SenderPort;
   readonly #owner = {};
-  readonly #slot: number;
-  readonly #index: number;
-  readonly #blocks: number;
-  readonly window: ArrayBuffer;
+  readonly #reservation: Reservation;
   #isOpen = true;
 
-  constructor(port: SenderPort, slot: number, index: number, blocks: number) {
+  constructor(port: SenderPort, reservation: Reservation) {
     super();
     this.#port = port.retain();
-    this.#slot = slot;
-    this.#index = index;
-    this.#blocks = blocks;
-    this.window = port.ring.window(index, blocks);
+    this.#reservation = reservation;
     this.opened();
   }
 
@@ -67,27 +60,35 @@ class Claim extends OpenThing {
     return this.#isOpen;
   }
 
-  override letGo(): void {
-    this.end(paddingWord(this.#blocks), this.#blocks);
+  /** The blocks, to be filled. */
+  get window(): ArrayBuffer {
+    return this.#reservation.window;
   }
 
-  /** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
-  end(word: number, blocks: number): void {
-    if (!this.#isOpen) return;
+  override letGo(): void {
+    if (!this.#end()) return;
+    this.#reservation.cancel();
+    this.#port.release(this.#owner);
+  }
+
+  /** Sends the first bytes. */
+  commit(length: number): void {
+    if (!this.#end()) return;
+    this.#reservation.commit(length);
+    this.#port.release(this.#owner);
+  }
+
+  /** `false` if it has ended before. */
+  #end(): boolean {
+    if (!this.#isOpen) return false;
     this.#isOpen = false;
     this.ended();
-    const { ring } = this.#port;
-    ring.endWindow(this.window);
-    // What was reserved and not used becomes padding, before the word that makes the receiver look there.
-    if (blocks < this.#blocks) ring.pad(this.#index + blocks, this.#blocks - blocks);
-    ring.commit(this.#index, word);
-    ring.returnSlot(this.#slot);
-    this.#port.release(this.#owner);
+    return true;
   }
 }
 
 // A backstop: a forgotten loan of a living process would hold the channel up without end.
-const forgotten = new FinalizationRegistry<Claim>((claim) => claim.letGo());
+const forgotten = new FinalizationRegistry<OpenReservation>((reservation) => reservation.letGo());
 
 class RingLoan implements Loan {
   static {
@@ -95,28 +96,30 @@ class RingLoan implements Loan {
   }
 
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #claim: Claim;
+  readonly #reservation: OpenReservation;
   readonly #length: number;
 
-  constructor(claim: Claim, length: number) {
-    this.#claim = claim;
+  constructor(reservation: OpenReservation, length: number) {
+    this.#reservation = reservation;
     this.#length = length;
-    this.bytes = new Uint8Array(claim.window, 0, length);
-    forgotten.register(this, claim, this);
+    this.bytes = new Uint8Array(reservation.window, 0, length);
+    forgotten.register(this, reservation, this);
   }
 
   commit(length: number = this.#length): void {
-    if (!this.#claim.isOpen) throw new IpcError("Closed", "Cannot commit: this loan was committed or given up before");
+    if (!this.#reservation.isOpen) {
+      throw new IpcError("Closed", "Cannot commit: this loan was committed or given up before");
+    }
     if (!Number.isInteger(length) || length < 0 || length > this.#length) {
       integerOf(length, 0, this.#length, `Cannot commit, of ${this.#length} bytes that were reserved,`);
     }
     forgotten.unregister(this);
-    this.#claim.end(length + 1, blocksFor(length));
+    this.#reservation.commit(length);
   }
 
   [Symbol.dispose](): void {
     forgotten.unregister(this);
-    this.#claim.letGo();
+    this.#reservation.letGo();
   }
 }
 
@@ -134,14 +137,6 @@ export function tryLoan(port: SenderPort, length: number): { value: Loan } | und
       `Cannot reserve ${length} bytes: the ring holds ${ring.capacity}; send it, or make the channel larger`,
     );
   }
-  const blocks = blocksFor(length);
-  const slot = ring.borrowSlot();
-  let index: number = FULL;
-  try {
-    index = ring.tryClaim(blocks, slot);
-  } finally {
-    if (index === FULL) ring.returnSlot(slot);
-  }
-  if (index === FULL) return undefined;
-  return { value: new RingLoan(new Claim(port, slot, index, blocks), length) };
+  const reservation = ring.tryReserve(length);
+  return reservation && { value: new RingLoan(new OpenReservation(port, reservation), length) };
 }

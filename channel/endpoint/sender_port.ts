@@ -48,7 +48,7 @@ export class SenderPort {
 
   /** The port of a ring that was made here. */
   static of(ring: RingProducer): SenderPort {
-    return new SenderPort(sameFileKey(ring.memoryFd.fd), ring);
+    return new SenderPort(sameFileKey(ring.memory.fd.fd), ring);
   }
 
   /**
@@ -128,7 +128,7 @@ export class SenderPort {
     if (timeout === 0) throw this.#fullError(timeout);
     const kept = message.keep(); // code of the program may run, and encode something else, while this waits
     const attempt = () => (!whenEmpty || this.#ring.empty) && this.trySend(kept, attachments);
-    const sent = this.#ring.waitSync(attempt, deadlineAfter(timeout));
+    const sent = this.#ring.room.sync(attempt, deadlineAfter(timeout));
     if (!sent) throw this.#fullError(timeout);
   }
 
@@ -195,7 +195,7 @@ export class SenderPort {
     };
     if (!ready()) {
       const timeout = timeoutOf(options);
-      if (timeout === 0 || !this.#ring.waitSync(ready, deadlineAfter(timeout))) throw this.#fullError(timeout);
+      if (timeout === 0 || !this.#ring.room.sync(ready, deadlineAfter(timeout))) throw this.#fullError(timeout);
     }
     return done!.value;
   }
@@ -258,8 +258,8 @@ export class SenderPort {
     if (this.#waiting.length > 0) {
       let armed = false;
       try {
-        armed = this.#ring.armSpaceBell();
-        if (armed) this.#ring.spaceBell!.listen(this.#onSpaceBell);
+        armed = this.#ring.room.arm();
+        if (armed) this.#ring.room.spaceBell!.listen(this.#onSpaceBell);
       } catch (error) {
         this.#rejectAll(error);
         return;
@@ -277,7 +277,7 @@ export class SenderPort {
 
   /** While something waits, the process stays alive. */
   #keepAlive(): void {
-    const waits = this.#waiting.length > 0, bell = this.#ring.spaceBell;
+    const waits = this.#waiting.length > 0, bell = this.#ring.room.spaceBell;
     if (!waits) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
@@ -287,7 +287,7 @@ export class SenderPort {
 
   #spaceBellRang(): void {
     try {
-      this.#ring.afterSpaceBell();
+      this.#ring.room.afterRing();
     } catch (error) {
       this.#rejectAll(error);
       return;

@@ -192,7 +192,7 @@ function create(path: string, what: string, blocks: number, mode: number, truste
   const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
   using fd = createUnnamed(folder, what, `${what}: its folder must take unnamed files`);
   setLength(fd.fd, ringSize(blocks), what);
-  // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/room.ts.
+  // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/allocation.ts.
   allocate(fd.fd, 0, dataOffset(blocks), what);
   trusted.give(fd.fd, what);
   setMode(fd.fd, mode, what);

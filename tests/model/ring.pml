@@ -89,7 +89,7 @@ byte deaths;
 #endif
 bool finished;              /* the receiver has seen the end of all senders */
 
-/* channel/ring/producer.ts: looks at BELL, and rings: the byte before the flag, and the flag of that very wait. */
+/* channel/ring/record_writer.ts, #wake() and commit(): looks at BELL, and rings: the byte before the flag, and the flag of that very wait. */
 inline wake(s) {
   if
   :: d_step { BELL == 0 -> skip }
@@ -239,7 +239,7 @@ again:    skip
 #else
         :: atomic { no_room && armed && loan_blocks == 0 -> asleep[s] = true; tail = 0 };
           atomic { room_byte[s] -> room_byte[s] = false; asleep[s] = false; armed = false }
-        :: no_room && !armed && loan_blocks == 0 -> /* --- armSpaceBell() --- */
+        :: no_room && !armed && loan_blocks == 0 -> /* --- RoomWait.arm() --- */
 #endif
 #ifdef SPACE_BEFORE_ITS_BELL
           SPACE = true;
@@ -470,7 +470,7 @@ next:
   fi;
 
 #ifdef TRIM
-  /* #giveMemoryBack(): an empty ring is claimed as a whole meanwhile. */
+  /* Reclaim.run(): an empty ring is claimed as a whole meanwhile. */
   if
   :: skip
   :: d_step { TAIL == position && !trimmed -> trimmed = true; TAIL = WRAP(position + BLOCKS) };
@@ -481,7 +481,7 @@ next:
 #endif
 
 #ifdef WARM
-  /* #goBack(): an empty ring goes on at its first blocks. */
+  /* Reclaim.#rewind(): an empty ring goes on at its first blocks. */
   if
   :: skip
   :: atomic { TAIL == position && INDEX(position) > 0 -> TAIL = WRAP(position + BLOCKS - INDEX(position)) };
@@ -490,7 +490,7 @@ next:
   fi;
 #endif
 
-  /* --- arm() --- */
+  /* --- ConsumerWait.arm() --- */
 #ifdef GAP_BEFORE_FLAG
   has_gap = TAIL != position;
 #endif

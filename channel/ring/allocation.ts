@@ -1,19 +1,19 @@
-// Room for the data of a named ring. Its file takes memory, or disk, only as it is used: a page that is written to for the
-// first time when there is none left is a SIGBUS, which no program survives. So a sender allocates before it claims.
+// Memory for the data of a named ring. Its file takes memory, or disk, only as it is used: a page that is written to for
+// the first time when there is none left is a SIGBUS, which no program survives. So a producer allocates before it claims.
 //
-// What was allocated stays so, until the receiver gives memory back. It counts that in the header, after it has made the
-// holes and before anybody can claim what they are in; so a sender that sees room there sees that number as well.
-import { IpcError } from "../../base/error.ts";
+// What was allocated stays so, until the consumer gives memory back. It counts that in the header, after it has made the
+// holes and before anybody can claim what they are in; so a producer that sees room there sees that number as well.
+import type { IpcError } from "../../base/error.ts";
 import { allocate } from "../../ffi/memory/storage.ts";
-import { ENOSPC } from "../../ffi/libc/platform.ts";
+import { isOutOfRoom, outOfRoom } from "../../ffi/memory/shortage.ts";
 import { BLOCK, dataOffset, W_TRIMS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
 /** Blocks that are allocated at a time: 64 KiB of data. */
 const CHUNK = (64 << 10) / BLOCK;
 
-/** What a sender knows to be allocated. */
-export class RingRoom {
+/** What a producer knows to be allocated. */
+export class RingAllocation {
   readonly #memory: RingMemory;
   readonly #path: string;
   readonly #known: Uint8Array;
@@ -50,7 +50,7 @@ export class RingRoom {
           this.#have(chunk * CHUNK, Math.min(CHUNK, blocks));
           this.#known[chunk] = 1;
         } catch (error) {
-          if (!isFull(error)) throw error;
+          if (!isOutOfRoom(error)) throw error;
           if (at - first >= needed) return at - first;
           this.#justThese(first, needed, error);
           return needed;
@@ -62,19 +62,18 @@ export class RingRoom {
   }
 
   /** There is no room for whole chunks: perhaps there is for the pages of one message. */
-  #justThese(first: number, needed: number, cause: unknown): void {
+  #justThese(first: number, needed: number, cause: IpcError): void {
     const { blocks } = this.#memory;
     const before = Math.min(needed, blocks - first);
     try {
       this.#have(first, before);
       if (before < needed) this.#have(0, needed - before);
     } catch (error) {
-      if (!isFull(error)) throw error;
-      throw new IpcError(
-        "System",
-        `Cannot send through "${this.#path}": its file system has no room for ${needed * BLOCK} bytes more (ENOSPC); ` +
-          "free some, or enlarge it; nothing was sent, and what waits in the channel still arrives",
-        { errno: ENOSPC, syscall: "fallocate", cause },
+      if (!isOutOfRoom(error)) throw error;
+      throw outOfRoom(
+        `Cannot send through "${this.#path}": its file system has no room for ${needed * BLOCK} bytes more`,
+        "free some, or enlarge it; nothing was sent, and what waits in the channel still arrives",
+        cause,
       );
     }
   }
@@ -83,8 +82,4 @@ export class RingRoom {
     const { fd, blocks } = this.#memory;
     allocate(fd.fd, dataOffset(blocks) + index * BLOCK, count * BLOCK, `Cannot send through "${this.#path}"`);
   }
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof IpcError && error.errno === ENOSPC;
 }

@@ -1,0 +1,263 @@
+// The hot path of a producer: claims blocks, commits records, and wakes the consumer.
+import { IpcError } from "../../base/error.ts";
+import { step } from "../../base/step_hook.ts";
+import { loadOrdered } from "../../ffi/memory/ordered_load.ts";
+import { isOutOfRoom } from "../../ffi/memory/shortage.ts";
+import type { RingAllocation } from "./allocation.ts";
+import type { ConsumerBell } from "./consumer_bell.ts";
+import type { ConsumerLiveness } from "./consumer_liveness.ts";
+import {
+  BELL_CLOSED,
+  BLOCK,
+  CLAIM_BLOCKS,
+  CLAIM_POSITION,
+  paddingWord,
+  W_BELL,
+  W_COMMIT,
+  W_HEAD,
+  W_TAIL,
+  WARM_BLOCKS,
+} from "./layout.ts";
+import type { RingMemory } from "./memory.ts";
+import type { SenderSlots } from "./slots.ts";
+
+/** What {@linkcode RecordWriter.tryClaim} returns when there is no room. */
+export const FULL = -1;
+
+/** Claims in one turn of the event loop between two checks whether the consumer lives. */
+const CLAIMS_PER_CHECK = 256;
+
+/** Looks at two positions that change all the time, until they fit together. */
+const RELOADS = 1000;
+
+/** Attempts at a claim in a row. Only a peer that misbehaves makes as many fail: then there is no room, for now. */
+const MOST_ATTEMPTS = 10_000;
+
+/** Writes records into a ring that others write into as well. */
+export class RecordWriter {
+  /** The memory of the ring. */
+  readonly memory: RingMemory;
+  /** The slots of this isolate. */
+  readonly slots: SenderSlots;
+  /** Word index of the one for claims that are committed at once. */
+  readonly slot: number;
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #mask: number;
+  readonly #bell: ConsumerBell;
+  readonly #consumer: ConsumerLiveness;
+  /** Of a named ring: the memory of its data. */
+  readonly #allocation: RingAllocation | undefined;
+  /** Positions before this are free, as far as this producer knows. */
+  #limit: number;
+  /** Claims left until the next check whether the consumer lives. */
+  #untilCheck = 0;
+  #turnScheduled = false;
+  readonly #newTurn = () => {
+    this.#turnScheduled = false;
+    this.#untilCheck = 0;
+    // What the last claim of the turn recorded is committed. A record that stayed would be inside a gap again after 2^32
+    // blocks, and hold it up. As with the next one, the load of BELL after the commit keeps this store behind it.
+    if (!this.#consumer.gone) this.#words[this.slot + CLAIM_BLOCKS] = 0;
+  };
+
+  /** Claims a slot. */
+  constructor(
+    memory: RingMemory,
+    slots: SenderSlots,
+    bell: ConsumerBell,
+    consumer: ConsumerLiveness,
+    allocation?: RingAllocation,
+  ) {
+    this.memory = memory;
+    this.#words = memory.words;
+    this.#mask = memory.blocks - 1;
+    this.#bell = bell;
+    this.#consumer = consumer;
+    this.#allocation = allocation;
+    this.slots = slots;
+    this.slot = slots.claim();
+    this.#limit = Atomics.load(this.#words, W_TAIL);
+  }
+
+  /** Bytes that the ring holds. */
+  get capacity(): number {
+    return this.memory.blocks * BLOCK;
+  }
+
+  /** Bytes of blocks that are claimed, by this producer or others, and not free again. */
+  get used(): number {
+    const used = (Atomics.load(this.#words, W_TAIL) - Atomics.load(this.#words, W_HEAD)) | 0;
+    return Math.min(Math.max(used, 0), this.memory.blocks) * BLOCK;
+  }
+
+  /** Whether every message sent so far was received. */
+  get empty(): boolean {
+    return Atomics.load(this.#words, W_HEAD) === Atomics.load(this.#words, W_TAIL);
+  }
+
+  // --- Claim and commit ----------------------------------------------------------------------------------------------
+
+  /**
+   * Claims blocks for one record. What is claimed must be committed, as a message or as padding.
+   *
+   * @param slot Where the claim record goes; one claim a slot at a time.
+   * @returns The index of the first block, or {@linkcode FULL}.
+   * @throws {IpcError} `Disconnected` if the consumer is gone; `Corrupt` if the ring's positions make no sense.
+   */
+  tryClaim(blocks: number, slot: number = this.slot): number {
+    if (--this.#untilCheck < 0) this.#checkConsumer();
+    const words = this.#words;
+    let tail = words[W_TAIL]!; // however old: the swap finds out
+    for (let attempts = 0;; attempts++) {
+      if (attempts === MOST_ATTEMPTS) {
+        words[slot + CLAIM_BLOCKS] = 0; // what was recorded is another's claim
+        return FULL;
+      }
+      // Compared with both ends: a limit that is too old, with 2^31 blocks claimed by others since, would look like room.
+      const room = (this.#limit - tail) | 0;
+      if (room < blocks || room > this.memory.blocks) {
+        if (!this.#refreshLimit(blocks)) return FULL;
+        tail = Atomics.load(words, W_TAIL);
+        continue;
+      }
+      // Order record/TAIL: the claim record before the tail, so that it is known by whom blocks were claimed. The swap is a
+      // barrier for the plain stores before it. The record is not cleared after the commit: by then its blocks lie behind
+      // the head.
+      words[slot + CLAIM_POSITION] = tail;
+      words[slot + CLAIM_BLOCKS] = blocks;
+      step("recorded");
+      const found = Atomics.compareExchange(words, W_TAIL, tail, (tail + blocks) | 0);
+      if (found === tail) break;
+      tail = found;
+    }
+    step("claimed");
+    // Pair claim/BELL: TAIL is moved, then BELL loaded; the consumer stores BELL, then loads TAIL, for a gap. Woken at the
+    // claim, not only at the commit: if this process dies in between, the consumer must be awake to find the gap, and if it
+    // lives, the wake-up runs while the payload is copied.
+    const bell = loadOrdered(words, W_BELL);
+    if (bell !== 0) this.#wake(bell, tail & this.#mask, blocks);
+    return tail & this.#mask;
+  }
+
+  /** Publishes a record. The store releases the payload's plain stores to a consumer that loads the word. */
+  commit(index: number, word: number): void {
+    const words = this.#words;
+    Atomics.store(words, W_COMMIT + index, word);
+    step("committed");
+    // Pair commit/BELL: the commit word is stored, then BELL loaded; the consumer, before it sleeps, stores BELL, then loads
+    // the word. All four are sequentially consistent, so one of the two sees the other.
+    //
+    // Pair commit/record: on arm64 this load also keeps the plain stores of the next claim record behind the commit; the
+    // consumer loads the records of a gap, then its words once more.
+    const bell = loadOrdered(words, W_BELL);
+    if (bell > 0) this.#bell.ring(bell);
+  }
+
+  /** Declares blocks at the end of a claim padding; they are seen when what precedes them is committed. */
+  pad(index: number, blocks: number): void {
+    Atomics.store(this.#words, W_COMMIT + (index & this.#mask), paddingWord(blocks));
+  }
+
+  #wake(bell: number, index: number, blocks: number): void {
+    if (bell !== BELL_CLOSED && this.#bell.ring(bell)) return;
+    Atomics.store(this.#words, W_COMMIT + index, paddingWord(blocks));
+    throw this.#consumer.ended();
+  }
+
+  /**
+   * Finds out that the consumer was killed: with the first claim of a turn of the event loop, and after many in the same
+   * turn.
+   */
+  #checkConsumer(): void {
+    if (this.#consumer.checkIfDue()) {
+      // And no older than this, or the positions could come round to it.
+      this.#limit = Atomics.load(this.#words, W_TAIL);
+      this.slots.lock();
+    }
+    this.#untilCheck = CLAIMS_PER_CHECK;
+    if (this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    queueMicrotask(this.#newTurn);
+  }
+
+  // --- Room ----------------------------------------------------------------------------------------------------------
+
+  /** Learns how far the consumer got. `false` if `blocks` do not fit. */
+  #refreshLimit(blocks: number): boolean {
+    const words = this.#words;
+    const { blocks: capacity } = this.memory;
+    // Order word/HEAD: HEAD is loaded before anything is claimed; the consumer clears a commit word, then moves HEAD.
+    // Pair SPACE/HEAD: a producer that waits for room has stored SPACE before this; the consumer stores HEAD, then loads
+    // SPACE.
+    let head = Atomics.load(words, W_HEAD);
+    let tail = Atomics.load(words, W_TAIL);
+    let used = (tail - head) | 0;
+    // Between the two looks the consumer may have released blocks, and others claimed them. Only a peer that misbehaves
+    // makes that happen time after time.
+    for (let i = 0; (used < 0 || used > capacity) && i < RELOADS; i++) {
+      head = Atomics.load(words, W_HEAD);
+      tail = Atomics.load(words, W_TAIL);
+      used = (tail - head) | 0;
+    }
+    if (used < 0 || used > capacity) {
+      throw new IpcError(
+        "Corrupt",
+        `Cannot send: the ring's positions make no sense (${used} of ${capacity} blocks used)`,
+      );
+    }
+    const index = tail & this.#mask;
+    // Back to the first blocks, which are in the caches, instead of on to cold ones. What lies behind them is free again
+    // only when the consumer has passed the end, which it may not do for long: until then half of the ring must be left.
+    if (index > WARM_BLOCKS && index - used >= Math.max(capacity / 2, blocks)) {
+      if (this.#rewind(tail)) {
+        this.#limit = (this.#allocation === undefined ? head + capacity : tail + capacity - index) | 0; // or allocated first
+        return true;
+      }
+    }
+    // Not further than a window, so that the ring is looked at again before long.
+    const free = (head + capacity - tail) | 0;
+    const window = Math.min(free, Math.max(blocks, WARM_BLOCKS));
+    this.#limit = (tail + window) | 0;
+    if (free >= blocks) {
+      if (this.#allocation !== undefined) this.#limit = this.#allocate(tail, window, blocks, index - used >= blocks);
+      return true;
+    }
+    words[this.slot + CLAIM_BLOCKS] = 0; // what an attempt may have recorded is another's claim now
+    return false;
+  }
+
+  /** Claims what is left up to the end of the ring, as padding. `false` if another was faster. */
+  #rewind(tail: number): boolean {
+    const words = this.#words, index = tail & this.#mask, rest = this.memory.blocks - index;
+    words[this.slot + CLAIM_POSITION] = tail;
+    words[this.slot + CLAIM_BLOCKS] = rest;
+    if (Atomics.compareExchange(words, W_TAIL, tail, (tail + rest) | 0) === tail) {
+      Atomics.store(words, W_COMMIT + index, paddingWord(rest));
+      return true;
+    }
+    // The claim that this is for may be recorded elsewhere, so this record would stay: on blocks of the other's, who may be
+    // dead.
+    words[this.slot + CLAIM_BLOCKS] = 0;
+    return false;
+  }
+
+  /**
+   * Allocates what may be claimed next. What is claimed after the consumer has given memory back lies beyond the limit.
+   *
+   * @param atBegin Whether there are as many free blocks at the beginning of the ring, which are allocated already.
+   * @returns The new limit.
+   */
+  #allocate(tail: number, window: number, blocks: number, atBegin: boolean): number {
+    try {
+      return (tail + this.#allocation!.allocate(tail, window, blocks)) | 0;
+    } catch (error) {
+      this.#limit = tail;
+      if (atBegin && isOutOfRoom(error)) {
+        this.#rewind(tail); // or look again, as another has moved on
+        return tail;
+      }
+      this.#words[this.slot + CLAIM_BLOCKS] = 0; // what an attempt may have recorded is another's claim now
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// Claimed blocks that are filled in place, while other records are claimed and committed.
+import { BLOCK_SHIFT, blocksFor, paddingWord } from "./layout.ts";
+import { FULL, type RecordWriter } from "./record_writer.ts";
+
+/** Blocks for one message, until it is committed or cancelled: to be ended once, by one of the two. */
+export class Reservation {
+  readonly #records: RecordWriter;
+  readonly #slot: number;
+  readonly #index: number;
+  readonly #blocks: number;
+  /** A buffer of its own over the blocks. */
+  readonly window: ArrayBuffer;
+
+  private constructor(records: RecordWriter, slot: number, index: number, blocks: number) {
+    this.#records = records;
+    this.#slot = slot;
+    this.#index = index;
+    this.#blocks = blocks;
+    this.window = records.memory.window(index << BLOCK_SHIFT, blocks << BLOCK_SHIFT);
+  }
+
+  /**
+   * Claims blocks for a message of so many bytes, recorded in a slot of their own.
+   *
+   * @returns `undefined` if there is no room.
+   */
+  static claim(records: RecordWriter, length: number): Reservation | undefined {
+    const { slots } = records, blocks = blocksFor(length);
+    const slot = slots.borrow();
+    let index = FULL;
+    try {
+      index = records.tryClaim(blocks, slot);
+    } finally {
+      if (index === FULL) slots.giveBack(slot);
+    }
+    return index === FULL ? undefined : new Reservation(records, slot, index, blocks);
+  }
+
+  /** Sends the first bytes as a message. The window is empty afterwards. */
+  commit(length: number): void {
+    this.#end(length + 1, blocksFor(length));
+  }
+
+  /** Sends nothing: the blocks become padding. The window is empty afterwards. */
+  cancel(): void {
+    this.#end(paddingWord(this.#blocks), this.#blocks);
+  }
+
+  /** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
+  #end(word: number, blocks: number): void {
+    const records = this.#records;
+    records.memory.endWindow(this.window);
+    // What was reserved and not used becomes padding, before the word that makes the consumer look there.
+    if (blocks < this.#blocks) records.pad(this.#index + blocks, this.#blocks - blocks);
+    records.commit(this.#index, word);
+    records.slots.giveBack(this.#slot);
+  }
+}
