@@ -26,9 +26,11 @@ import { LazyChannel } from "./lazy_channel.ts";
  */
 export interface ChannelOptions {
   /**
-   * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. 4 MiB unless told.
+   * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more.
    * It is virtual memory: only what is used takes space. A message larger than this travels beside the ring.
-   * All of it has room once the channel was found empty; after other traffic it may be half, until the receiver goes on.
+   * Under sustained load usable capacity can halve until the receiver advances; size bursts at twice as much.
+   *
+   * @default 4 MiB
    */
   capacity?: number;
   /**

@@ -238,7 +238,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   /**
    * Takes all messages that are there; never waits.
    *
-   * @param max Messages to take at most; all unless told.
+   * @param max Messages to take at most; all by default.
    * @returns The messages, possibly none.
    * @throws {IpcError} As {@linkcode tryRecv}.
    */

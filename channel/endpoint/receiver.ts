@@ -30,7 +30,7 @@ export let opaqueReceiverKind: TravellerKind<OpaqueIpcReceiver>;
 
 /**
  * Receives the values that senders put into a channel, each sender's in order, each exactly once. A channel has one
- * receiver at a time; put inside a value that is sent, it moves to whoever receives that.
+ * receiver at a time; put inside a value that is sent, it moves to the receiver of that.
  *
  * @typeParam T What is received. Nobody checks it: it is what the senders send.
  *
@@ -363,7 +363,7 @@ export class IpcReceiver<out T> implements Disposable, AsyncIterable<T> {
 }
 
 /**
- * A receiver whose type nobody knows at the moment.
+ * A receiver whose type is not known here.
  *
  * @example Giving the type back
  * ```ts

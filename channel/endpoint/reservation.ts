@@ -34,7 +34,7 @@ export interface Loan extends Disposable {
   /**
    * Sends the message. {@linkcode bytes} is empty afterwards.
    *
-   * @param length Bytes of the message, from the beginning; all that were reserved unless told.
+   * @param length Bytes of the message, from the beginning; all that were reserved by default.
    * @throws {RangeError} If it is longer than what was reserved.
    * @throws {IpcError} `Closed` if it was committed or given up before.
    */

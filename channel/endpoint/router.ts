@@ -285,7 +285,7 @@ export class IpcRouter implements Disposable {
   }
 
   async #run(): Promise<void> {
-    // So that whoever adds several routes in a row has added them all before the first message is handled.
+    // So that a program that adds several routes in a row has added them all before the first message is handled.
     await Promise.resolve();
     while (this.#set.size > 0) {
       await this.#set.each((event) => this.#dispatch(event), (error) => {

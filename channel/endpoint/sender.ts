@@ -284,7 +284,7 @@ function encoded(message: unknown): unknown {
 }
 
 /**
- * A sender whose type nobody knows at the moment: for registries, and for sending on what came from elsewhere.
+ * A sender whose type is not known here: for registries, and for sending on what came from elsewhere.
  *
  * @example Keeping senders of different types
  * ```ts

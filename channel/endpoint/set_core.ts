@@ -66,7 +66,7 @@ export class SetCore {
       try {
         this.#listen(entry);
       } catch (error) {
-        // No descriptor for its bell: it is a member all the same, and whoever waits cannot wait for it.
+        // No descriptor for its bell: it is a member all the same, and the one who waits cannot wait for it.
         this.#rest();
         waiting.wait.reject(error);
         return id;

@@ -19,8 +19,8 @@ export let sharedMemoryKind: TravellerKind<IpcSharedMemory>;
 const MUCH = 16 << 20;
 
 /**
- * Bytes in shared memory. Inside a message it is not copied: whoever receives it sees the same bytes, and every change
- * to them. Its size is sealed, so that no process can cut it short under another.
+ * Bytes in shared memory. Inside a message it is not copied: its receiver sees the same bytes, and every change to
+ * them. Its size is sealed, so that no process can cut it short under another.
  *
  * There is no lock in it: agree by messages on who writes when, or use an `IpcArc`.
  *
