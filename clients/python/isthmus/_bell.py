@@ -1,0 +1,83 @@
+"""Doorbells: pipes whose bytes mean nothing but "look"."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import stat
+import time
+from typing import Optional
+
+from ._system import FOREVER
+
+#: As many reads as a pipe holds, and no more: a peer may write all the time.
+_MOST_READS = 16
+
+
+def ring(fd: int) -> bool:
+    """Wakes who listens. ``False`` if nobody does any more; a full pipe counts as rung."""
+    try:
+        os.write(fd, b"\x01")
+    except BlockingIOError:
+        pass
+    except OSError:
+        return False
+    return True
+
+
+def drain(fd: int) -> None:
+    """Takes the bytes out that ringers left."""
+    for _ in range(_MOST_READS):
+        try:
+            if len(os.read(fd, 4096)) < 4096:
+                return
+        except OSError:
+            return
+
+
+def wait(fd: int, deadline: float, events: int = select.POLLIN) -> int:
+    """Sleeps until something of this descriptor, or the time is over (0)."""
+    poll = select.poll()
+    poll.register(fd, events)
+    if deadline == FOREVER:
+        found = poll.poll()
+    else:
+        left = deadline - time.monotonic()
+        found = poll.poll(max(0.0, left * 1000))
+    return found[0][1] if found else 0
+
+
+def state(fd: int) -> int:
+    """What ``poll`` says now of a descriptor, beside data: POLLHUP, POLLERR."""
+    return wait(fd, 0.0, 0)
+
+
+def fulfil(waiting: "asyncio.Future[None]") -> None:
+    """What an event loop calls when a bell rings."""
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def open_fifo(path: str) -> Optional[int]:
+    """Opens both ends of a FIFO, so that who listens sees no end when a ringer leaves. ``None`` if there is none."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
+
+
+def ring_by_name(path: str) -> bool:
+    """Rings the FIFO at a path; ``False`` if nobody listens there."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return stat.S_ISFIFO(os.fstat(fd).st_mode) and ring(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,118 @@
+"""Memory that is mapped: as long as any view on it lives, and not a moment longer."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import weakref
+from typing import Type
+
+from ._system import (
+    F_ADD_SEALS,
+    F_GET_SEALS,
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+    SEAL_FUTURE_WRITE,
+    SEAL_GROW,
+    SEAL_SEAL,
+    SEAL_SHRINK,
+    SEAL_WRITE,
+    mmap,
+    munmap,
+)
+from .errors import Incompatible, IpcError, system_error
+
+#: Nobody can cut the file short under a mapping of it, or seal it further.
+SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW
+#: Nor change its bytes.
+FINAL = SEALS | SEAL_WRITE
+
+_types: "weakref.WeakValueDictionary[int, Type[ctypes.Array[ctypes.c_char]]]" = weakref.WeakValueDictionary()
+
+
+def bytes_type(length: int) -> "Type[ctypes.Array[ctypes.c_char]]":
+    """``char[length]``; making such a type takes much longer than finding it."""
+    found = _types.get(length)
+    if found is None:
+        found = _types[length] = ctypes.c_char * length
+    return found
+
+
+class Mapping:
+    """A mapping. It goes when neither this object nor any view on it is left."""
+
+    def __init__(self, address: int, length: int) -> None:
+        self.address = address
+        self.length = length
+        self._array = bytes_type(length).from_address(address)
+        weakref.finalize(self._array, munmap, address, length).atexit = False
+
+    @classmethod
+    def shared(cls, fd: int, length: int) -> "Mapping":
+        """All of a file."""
+        return cls(mmap(None, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), length)
+
+    @classmethod
+    def mirrored(cls, fd: int, head: int, data: int) -> "Mapping":
+        """The head of a file, and twice in a row the data behind it."""
+        length = head + 2 * data
+        base = mmap(None, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        try:
+            flags = MAP_SHARED | MAP_FIXED
+            mmap(base, head + data, PROT_READ | PROT_WRITE, flags, fd, 0)
+            mmap(base + head + data, data, PROT_READ | PROT_WRITE, flags, fd, head)
+        except IpcError:
+            munmap(base, length)
+            raise
+        return cls(base, length)
+
+    def view(self, start: int = 0, stop: "int | None" = None) -> memoryview:
+        """A view on part of it."""
+        return memoryview(self._array).cast("B")[start:stop]
+
+    def window(self, offset: int, length: int) -> "ctypes.Array[ctypes.c_char]":
+        """An object of its own over part of it: what is made of it keeps it alive, so that its end can be heard of."""
+        return bytes_type(length).from_buffer(self._array, offset)
+
+
+def sealed_memory(label: str, length: int) -> int:
+    """A new memory file of a size that nobody can change."""
+    fd = os.memfd_create(label, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, length)
+        fcntl.fcntl(fd, F_ADD_SEALS, SEALS)
+    except OSError as error:
+        os.close(fd)
+        raise system_error(f"Cannot create a memory file of {length} bytes", error) from error
+    return fd
+
+
+def check_seals(fd: int, seals: int = SEALS, without: int = SEAL_WRITE | SEAL_FUTURE_WRITE, write: bool = True) -> int:
+    """Looks at memory that a peer sent, before anything else is asked of it; returns its size."""
+    try:
+        found = fcntl.fcntl(fd, F_GET_SEALS)
+    except OSError:
+        raise Incompatible("Cannot use the memory that a peer sent: it is not a memory file") from None
+    if found & seals != seals or found & without:
+        raise Incompatible(
+            f"Cannot use the memory that a peer sent: it carries the seals {found}, and must carry {seals}"
+            + (f", without {without}" if without else "")
+        )
+    access = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    if access == os.O_WRONLY or (write and access != os.O_RDWR):
+        raise Incompatible("Cannot use the memory that a peer sent: it is not open for reading and writing")
+    return os.fstat(fd).st_size
+
+
+def memory_of(fd: int) -> int:
+    """Bytes of memory that a file takes."""
+    return os.fstat(fd).st_blocks * 512
+
+
