@@ -12,7 +12,7 @@ const PATIENCE = 20;
 const LIMIT = 60;
 
 /** Run when nothing else does: Linux counts descriptors in flight by the user, and these reach the limit. */
-const ALONE = ["limits/full_descriptor_table_test.ts", "limits/scarce_resources_test.ts"];
+const ALONE = ["limits/full_descriptor_table_test.ts", "limits/inside/scarce_resources_test.ts"];
 
 const TESTS = new URL("../", import.meta.url).pathname;
 

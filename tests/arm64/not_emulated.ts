@@ -13,12 +13,12 @@ export interface NotEmulated {
 /** Every one of them. The run fails if one names nothing that exists. */
 export const NOT_EMULATED: readonly NotEmulated[] = [
   {
-    file: "arc_wait_test.ts",
+    file: "arc/inside/wait_test.ts",
     test: "50 processes that contend all make progress",
     reason: "Each takes 400 MB, nearly all of it QEMU's own: together more than most machines have.",
   },
   {
-    file: "scarce_resources_test.ts",
+    file: "limits/inside/scarce_resources_test.ts",
     test: "Without room in the address space it fails to map memory, says so, and leaves nothing behind",
     reason: "The limit counts QEMU's own memory as well: V8 gets none, and ends the process.",
   },

@@ -1,5 +1,6 @@
 // The table of rooms in `docs/architecture.md` is the truth, for people and for this test.
 import { assert } from "@std/assert";
+import { NOT_EMULATED } from "../arm64/not_emulated.ts";
 import { codeOf, importsOf, withoutStrings } from "../support/source_text.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -16,6 +17,11 @@ const MOST_LINES = 450;
 const LONG_FOR_A_REASON: Readonly<Record<string, string>> = {
   "tests/model/ring.pml": "one model: what is checked is all of it together",
 };
+
+/** Tests that look inside, by where they are: a hostile peer is made of the insides. */
+const LOOKS_INSIDE = /\/inside\/|^tests\/(hostile|docs)\//;
+/** What programs import. */
+const PUBLIC = /^((channel|arc|ffi|cli)\/)?mod\.ts$/;
 
 /** What does not hold yet: to become shorter, never longer. */
 const NOT_YET: readonly RegExp[] = [
@@ -115,6 +121,21 @@ test("No file imports itself by way of others", () => {
   };
   for (const path of imports.keys()) visit(path, []);
   expectNone(found, "Imports in a circle:");
+});
+
+test("Tests that look inside stand apart from those of the public API", () => {
+  const found: string[] = [];
+  for (const path of filesIn("tests", /_test\.ts$/)) {
+    if (LOOKS_INSIDE.test(path)) continue;
+    for (const imported of importsOf(path, read(path))) {
+      if (!isIn(imported, "tests") && !PUBLIC.test(imported)) found.push(`${path} imports ${imported}`);
+    }
+  }
+  expectNone(found, "Move them into a folder inside/ of theirs, or use what programs use:");
+});
+
+test("Every test that emulation leaves out exists", () => {
+  for (const { file } of NOT_EMULATED) Deno.statSync(new URL(`tests/${file}`, ROOT));
 });
 
 test("No file is too long to be read at once", () => {
