@@ -86,7 +86,7 @@ const cells = new Map<string, Cell>();
 /** A cell of this isolate. */
 export class Cell extends OpenThing {
   readonly mapping: Mapping;
-  readonly words: Int32Array;
+  readonly words: Int32Array<ArrayBuffer>;
   readonly store: ValueStore;
   readonly bells: Bells;
   /** Who holds the lock in this isolate. */

@@ -6,7 +6,13 @@ import { BellListener, hasListener, ringBell } from "../../ffi/event/doorbell.ts
 import { createNamedBell, ringByName } from "../../ffi/event/named_bell.ts";
 import { listDirectory } from "../../ffi/file/directory.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import { isAlive, ownThread } from "../../ffi/process/liveness.ts";
+import {
+  ID_TID,
+  isOwnerAlive,
+  leaveIdentity,
+  settleIdentity,
+  takeIdentity,
+} from "../../ffi/process/shared_identity.ts";
 import type { Trusted } from "../../ffi/file/trust.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
 import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
@@ -25,14 +31,14 @@ import {
 /**
  * ```text
  * 0  4  thread id of the owner; 0 if free, negative while it is being taken
- * 4  4  start time of that thread
+ * 4  4  start time of that thread; its PID namespace while it is being taken
  * 8  4  its PID namespace
  * 12 4  wants: bit 0 to be rung when the lock is free, bit 1 when the value has changed
  * 16 4  ticket: of several that want the lock, the lowest is rung
  * 20 12 reserved, 0
  * ```
  */
-const OWNER = 0, START = 1, NAMESPACE = 2, WANTS = 3, TICKET = 4;
+const WANTS = 3, TICKET = 4;
 
 /** Bits of the word `wants`. */
 export const WANTS_LOCK = 1, WANTS_CHANGE = 2;
@@ -42,7 +48,7 @@ const LOOKED_THROUGH = 4, KEPT = 64;
 
 /** The bells of one cell, as one isolate uses them. */
 export class Bells {
-  readonly #words: Int32Array;
+  readonly #words: Int32Array<ArrayBuffer>;
   readonly #inode: bigint;
   readonly #mode: number;
   readonly #trusted: Trusted;
@@ -60,7 +66,7 @@ export class Bells {
    * @param trusted Whose FIFOs are used again, if they cannot be removed.
    * @param onRing Called from the event loop when this isolate is rung. Spurious calls happen.
    */
-  constructor(words: Int32Array, inode: bigint, mode: number, trusted: Trusted, onRing: () => void) {
+  constructor(words: Int32Array<ArrayBuffer>, inode: bigint, mode: number, trusted: Trusted, onRing: () => void) {
     this.#words = words;
     this.#inode = inode;
     this.#mode = mode;
@@ -94,7 +100,7 @@ export class Bells {
     const bell = this.#claim();
     const fd = bell < 0 ? undefined : createNamedBell(bellPath(this.#inode, bell), this.#mode, this.#trusted);
     if (fd === undefined) {
-      if (bell >= 0) Atomics.store(this.#words, this.#at(bell, OWNER), 0);
+      if (bell >= 0) leaveIdentity(this.#words, this.#at(bell, 0));
       this.#refused = true;
       return false;
     }
@@ -106,31 +112,23 @@ export class Bells {
     return true;
   }
 
+  /** Takes a bell: a free one, or, if there is none, one whose owner is dead. */
   #claim(): number {
     const words = this.#words;
-    const self = ownThread();
-    // Negative while the three words do not belong together, so that nobody takes the newcomer for its dead predecessor.
-    const take = (bell: number, from: number) =>
-      Atomics.compareExchange(words, this.#at(bell, OWNER), from, -self.tid) === from;
-    let bell = 0;
-    while (bell < BELL_COUNT && !(Atomics.load(words, this.#at(bell, OWNER)) === 0 && take(bell, 0))) bell++;
-    if (bell === BELL_COUNT) {
-      for (bell = 0; bell < BELL_COUNT; bell++) {
-        const tid = Atomics.load(words, this.#at(bell, OWNER));
-        const start = Atomics.load(words, this.#at(bell, START));
-        const namespace = Atomics.load(words, this.#at(bell, NAMESPACE));
-        if (!isAlive({ tid, start, namespace }) && take(bell, tid)) break;
+    for (const takeOver of [false, true]) {
+      for (let bell = 0; bell < BELL_COUNT; bell++) {
+        const at = this.#at(bell, 0);
+        if (!takeOver && Atomics.load(words, at + ID_TID) !== 0) continue;
+        if (!takeIdentity(words, at, (tid, start) => takeOver && !isOwnerAlive(words, at, tid, start))) continue;
+        Atomics.store(words, this.#at(bell, WANTS), 0);
+        settleIdentity(words, at);
+        for (let used = this.#inUse; used <= bell; used = this.#inUse) {
+          Atomics.compareExchange(words, BELLS_IN_USE, used, bell + 1);
+        }
+        return bell;
       }
-      if (bell === BELL_COUNT) return -1;
     }
-    Atomics.store(words, this.#at(bell, WANTS), 0);
-    Atomics.store(words, this.#at(bell, START), self.start);
-    Atomics.store(words, this.#at(bell, NAMESPACE), self.namespace);
-    Atomics.store(words, this.#at(bell, OWNER), self.tid);
-    for (let used = this.#inUse; used <= bell; used = this.#inUse) {
-      Atomics.compareExchange(words, BELLS_IN_USE, used, bell + 1);
-    }
-    return bell;
+    return -1;
   }
 
   /** A number that is lower than what later callers get, in all processes. */
@@ -232,8 +230,7 @@ export class Bells {
     const words = this.#words;
     Atomics.store(words, this.#at(this.#own, WANTS), 0);
     unlinkFile(bellPath(this.#inode, this.#own)); // another user's, used again, stays
-    Atomics.store(words, this.#at(this.#own, START), 0);
-    Atomics.store(words, this.#at(this.#own, OWNER), 0);
+    leaveIdentity(words, this.#at(this.#own, 0));
     this.#own = -1;
   }
 }

@@ -73,8 +73,9 @@ export const BELL_CLOSED = -1;
 export const SLOTS = 1024;
 /** Word index of the first slot, and words of a slot. */
 export const W_SLOTS = 1024, SLOT_WORDS = 16;
-/** Word offsets of an identity, in a slot and in the receiver's. */
-export const ID_TID = 0, ID_START = 1, ID_NAMESPACE = 2, ID_PID = 3, ID_LOCK = 7;
+/** Word offsets of an identity, in a slot and in the receiver's, beside those of `shared_identity.ts`. */
+export const ID_PID = 3, ID_LOCK = 7;
+export { ID_NAMESPACE, ID_START, ID_TID } from "../../ffi/process/shared_identity.ts";
 /** Word offsets in a slot. */
 export const CLAIM_POSITION = 4, CLAIM_BLOCKS = 5, SLOT_COUNTER = 6;
 
