@@ -3,7 +3,7 @@ import { IpcError } from "../../base/error.ts";
 import { type Trust, Trusted } from "../../ffi/file/trust.ts";
 import { type Attachment, Cell } from "../cell.ts";
 import type { PodLayout } from "../layout/layout.ts";
-import { rawLayout, readLayout } from "../layout/text.ts";
+import { rawLayout, readLayout } from "./layout_text.ts";
 import { describeCell } from "./registry.ts";
 import { openCellFile } from "../segment/cell_file.ts";
 import { openSegment } from "../segment/file.ts";

@@ -4,7 +4,7 @@ import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import type { FileStatus } from "../../ffi/file/file_status.ts";
 import { readAt } from "../../ffi/file/read_at.ts";
-import { type ReadLayout, readLayout } from "../layout/text.ts";
+import { type ReadLayout, readLayout } from "./layout_text.ts";
 import { type CellInfo, describeCell } from "./registry.ts";
 import { checkHeader, openCellFile, readHeader } from "../segment/cell_file.ts";
 import { fingerprintOf } from "../segment/format.ts";

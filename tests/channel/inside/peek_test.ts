@@ -16,7 +16,7 @@ import {
 } from "../../../mod.ts";
 import { CellPeek } from "../../../arc/inspect/peek.ts";
 import { fingerprint, type Layout } from "../../../arc/layout/layout.ts";
-import { readLayout } from "../../../arc/layout/text.ts";
+import { readLayout } from "../../../arc/inspect/layout_text.ts";
 import { openRingFile } from "../../../channel/named/file.ts";
 import { W_COMMIT, W_TAIL } from "../../../channel/ring/layout.ts";
 import { RingPeek } from "../../../channel/named/peek.ts";

@@ -1,8 +1,8 @@
 // Layouts from their texts, as the header of a cell has them: for programs that were not told the layout.
-import { fingerprint, type Layout, PodLayout } from "./layout.ts";
-import { array, bytes } from "./array.ts";
-import { bool, f32, f64, i16, i32, i64, i8, u16, u32, u64, u8 } from "./scalar.ts";
-import { struct } from "./struct.ts";
+import { fingerprint, type Layout, PodLayout } from "../layout/layout.ts";
+import { array, bytes } from "../layout/array.ts";
+import { bool, f32, f64, i16, i32, i64, i8, u16, u32, u64, u8 } from "../layout/scalar.ts";
+import { struct } from "../layout/struct.ts";
 import { MAX_CAPACITY } from "../segment/header.ts";
 
 /** A layout that was read from its text. */
