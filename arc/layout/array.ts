@@ -1,7 +1,6 @@
 // Arrays of a fixed length: of numbers, as typed arrays; of anything else, as arrays.
-import { at, type Layout, PodLayout, podLayout, show } from "./layout.ts";
+import { at, type Layout, PodLayout, podLayout, show, type Slot } from "./layout.ts";
 import { isPrimitive, isScalar, type NumericArray, type ScalarLayout, u8 } from "./scalar.ts";
-import type { LiveSlot } from "./live_slot.ts";
 
 function checkLength(
   value: unknown,
@@ -69,7 +68,7 @@ class NumberArray<T extends number | bigint, A extends NumericArray> extends Pod
     });
   }
 
-  override live(slot: LiveSlot): A {
+  override live(slot: Slot): A {
     const window = slot.scope.window(slot);
     return this.#element.arrayOn(window.buffer, window.offset, this.#length);
   }
@@ -154,7 +153,7 @@ class ElementArray<E> extends PodLayout<E[]> {
     });
   }
 
-  override live(slot: LiveSlot): E[] {
+  override live(slot: Slot): E[] {
     const element: PodLayout<unknown> = this.#element, length = this.#length, primitive = isPrimitive(element);
     const get = (index: number): unknown => {
       if (!primitive) return slot.part(element, index * element.size);

@@ -1,6 +1,4 @@
 // What a POD layout is: a type with a fixed size and a fixed place for every part, as C lays it out.
-import type { LiveSlot } from "./live_slot.ts";
-
 /**
  * How a value of type `T` lies in memory: as a C compiler lays out the same type on this machine.
  *
@@ -70,6 +68,33 @@ export interface Layout<T> {
  */
 export type LayoutValue<L> = L extends Layout<infer T> ? T : never;
 
+/** How long views live, and where the memory of parts that have moved belongs: see `live_scope.ts`. */
+export interface Scope {
+  /** Throws once the guard was released. */
+  mustLive(): void;
+  /** Whether any part lies elsewhere than in its place. */
+  readonly anyMoved: boolean;
+  /** Memory of a part that has moved: taken away from its views at the end, too. */
+  adopt(buffer: ArrayBuffer): void;
+  /** Memory of a slot for views that hold on to it: at the end it is taken away from them. */
+  window(slot: Slot): { buffer: ArrayBuffer; offset: number };
+}
+
+/** One part of a value, or the whole, while a guard is open: see `live_slot.ts`. */
+export interface Slot {
+  readonly scope: Scope;
+  readonly layout: PodLayout<unknown>;
+  /** Where it lies. */
+  readonly memory: DataView<ArrayBuffer>;
+  readonly offset: number;
+  /** The view of a part that is not primitive. */
+  part(layout: PodLayout<unknown>, offset: number): unknown;
+  /** Replaces a part that is not primitive. */
+  replace(layout: PodLayout<unknown>, offset: number, value: unknown, path: string): void;
+  /** A copy of its bytes as they are now. */
+  snapshot(): Uint8Array<ArrayBuffer>;
+}
+
 /** What this package's layouts add for themselves. */
 export abstract class PodLayout<T> implements Layout<T> {
   readonly size: number;
@@ -93,7 +118,7 @@ export abstract class PodLayout<T> implements Layout<T> {
    */
   abstract store(memory: DataView<ArrayBuffer>, offset: number, value: unknown, path: string): void;
   /** The value as a view on the memory of a slot; a scalar is read. */
-  abstract live(slot: LiveSlot): T;
+  abstract live(slot: Slot): T;
 
   /**
    * The bytes of a value in memory of their own: checked, and independent of what the value was made of.

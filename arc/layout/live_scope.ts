@@ -1,11 +1,11 @@
 // How long views on shared memory live: as long as the guard that gave them.
 import { IpcError } from "../../base/error.ts";
 import type { Mapping } from "../../ffi/memory/mapping.ts";
-import type { PodLayout } from "./layout.ts";
+import type { PodLayout, Scope, Slot } from "./layout.ts";
 import { LiveSlot } from "./live_slot.ts";
 
 /** Stands between the views of one guard and shared memory. */
-export class LiveScope {
+export class LiveScope implements Scope {
   readonly #mapping: Mapping;
   readonly #memory: DataView<ArrayBuffer>;
   readonly #start: number;
@@ -57,7 +57,7 @@ export class LiveScope {
   }
 
   /** Memory of a slot for views that hold on to it: at the end it is taken away from them. */
-  window({ memory, offset }: LiveSlot): { buffer: ArrayBuffer; offset: number } {
+  window({ memory, offset }: Slot): { buffer: ArrayBuffer; offset: number } {
     this.mustLive();
     if (memory !== this.#memory) return { buffer: memory.buffer, offset };
     this.#window ??= this.#mapping.window(this.#start, this.#length);

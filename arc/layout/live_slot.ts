@@ -4,12 +4,11 @@
 // before and may still be in use elsewhere. `[v[0], v[1]] = [v[1], v[0]]` swaps, and `v.sort()` sorts, though all
 // elements lie in one piece of memory. So what replaces a part that somebody may have a view of gets memory of its own,
 // and moves to its place when the guard is released. A part that nobody has seen is written in place.
-import type { LiveScope } from "./live_scope.ts";
-import type { PodLayout } from "./layout.ts";
+import type { PodLayout, Scope, Slot } from "./layout.ts";
 
 /** One part of a value, or the whole. */
-export class LiveSlot {
-  readonly scope: LiveScope;
+export class LiveSlot implements Slot {
+  readonly scope: Scope;
   readonly layout: PodLayout<unknown>;
   /** Where it lies. */
   readonly memory: DataView<ArrayBuffer>;
@@ -21,7 +20,7 @@ export class LiveSlot {
   #view: unknown;
 
   constructor(
-    scope: LiveScope,
+    scope: Scope,
     layout: PodLayout<unknown>,
     memory: DataView<ArrayBuffer>,
     offset: number,
@@ -35,7 +34,7 @@ export class LiveSlot {
   }
 
   /** A slot in memory of its own. */
-  static apart(scope: LiveScope, layout: PodLayout<unknown>, bytes: Uint8Array<ArrayBuffer>): LiveSlot {
+  static apart(scope: Scope, layout: PodLayout<unknown>, bytes: Uint8Array<ArrayBuffer>): LiveSlot {
     scope.adopt(bytes.buffer);
     return new LiveSlot(scope, layout, new DataView(bytes.buffer), 0, true);
   }

@@ -1,6 +1,5 @@
 // Numbers and booleans.
-import { at, type Layout, PodLayout, show } from "./layout.ts";
-import type { LiveSlot } from "./live_slot.ts";
+import { at, type Layout, PodLayout, show, type Slot } from "./layout.ts";
 
 /**
  * A typed array of any kind that a scalar can have.
@@ -95,7 +94,7 @@ class Scalar<T extends number | bigint, A extends NumericArray> extends PodLayou
     this.write(memory, offset, value as T);
   }
 
-  override live(slot: LiveSlot): T {
+  override live(slot: Slot): T {
     return this.read(slot.memory, slot.offset);
   }
 
@@ -367,7 +366,7 @@ export const bool: Layout<boolean> = new (class extends PodLayout<boolean> {
     this.check(value, path);
     this.write(memory, offset, value as boolean);
   }
-  override live(slot: LiveSlot): boolean {
+  override live(slot: Slot): boolean {
     return this.read(slot.memory, slot.offset);
   }
 })(1, 1, "bool");

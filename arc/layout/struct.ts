@@ -1,8 +1,7 @@
 // Structs, laid out by the rules of C: fields in their order, each at a multiple of its alignment, the whole padded to a
 // multiple of the largest.
-import { at, type Layout, type LayoutValue, PodLayout, podLayout, show } from "./layout.ts";
+import { at, type Layout, type LayoutValue, PodLayout, podLayout, show, type Slot } from "./layout.ts";
 import { isPrimitive } from "./scalar.ts";
-import type { LiveSlot } from "./live_slot.ts";
 
 /**
  * The values of a struct with these fields.
@@ -40,14 +39,14 @@ const FIELDS_ONLY: object = new Proxy(Object.prototype, {
 
 /** A struct in shared memory. */
 class StructView {
-  readonly #slot: LiveSlot;
+  readonly #slot: Slot;
 
-  constructor(slot: LiveSlot) {
+  constructor(slot: Slot) {
     this.#slot = slot;
   }
 
   /** The slot of a view of exactly this layout. */
-  static slotOf(value: object, layout: PodLayout<unknown>): LiveSlot | undefined {
+  static slotOf(value: object, layout: PodLayout<unknown>): Slot | undefined {
     return #slot in value && value.#slot.layout.description === layout.description ? value.#slot : undefined;
   }
 
@@ -152,7 +151,7 @@ class StructLayout extends PodLayout<Record<string, unknown>> {
     );
   }
 
-  override live(slot: LiveSlot): Record<string, unknown> {
+  override live(slot: Slot): Record<string, unknown> {
     const view = new this.#View(slot);
     for (const { name, get, set } of this.#accessors) {
       defineGetter.call(view, name, get);

@@ -25,16 +25,13 @@ const PUBLIC = /^((channel|arc|ffi|cli)\/)?mod\.ts$/;
 
 /** What does not hold yet: to become shorter, never longer. */
 const NOT_YET: readonly RegExp[] = [
-  /^(channel|arc|cli)\/\S+ imports ffi\/libc\//,
-  /^(channel|arc|cli)\/\S+ names [A-Z_]+$/,
-  /^(channel|arc|cli)\/\S+ names \/(proc|dev\/shm)$/,
-  /^(base|cbor|ffi|channel|arc)\/\S+ names Deno$/,
+  /^channel\/\S+ imports ffi\/libc\//,
+  /^channel\/\S+ names [A-Z_]+$/,
+  /^channel\/\S+ names \/(proc|dev\/shm)$/,
+  /^(base|cbor|ffi|channel)\/\S+ names Deno$/,
   /^channel\/ring\/\S+ imports channel\/(named|message)\//,
   /^channel\/ring\/handle.ts → /,
-  /^arc\/layout\/\S+ imports arc\/segment\//,
-  /^arc\/layout\/\S+ → /,
-  /^cli\/\S+ imports arc\/(arc|layout\/text|segment\/cell_name).ts$/,
-  /^(channel|arc|ffi)\/\S+ is long$/,
+  /^(channel|ffi)\/\S+ is long$/,
   /^tests\/(arc|base|channel)\/\S+ is long$/,
 ];
 
