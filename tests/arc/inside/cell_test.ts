@@ -1,10 +1,8 @@
-// One process: making, holding and closing cells, and their values.
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+// Making, finding and closing cells, and what of their files is refused.
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { IpcArc, IpcError, struct, u32 } from "../../../arc/mod.ts";
-import { channel, IpcSharedMemory, OpaqueIpcSender } from "../../../channel/mod.ts";
 import { cString, libc } from "../../../ffi/libc/libc.ts";
 import { fileStatus } from "../../../ffi/file/file_status.ts";
-import { assertIpcErrorSync } from "../../support/assert_ipc.ts";
 import { arcTest, child, codeOf, mayRun } from "../../support/arc_processes.ts";
 
 const path = (cell: string) => `/dev/shm/isthmus.${cell}`;
@@ -166,186 +164,6 @@ arcTest("A cell whose value claims an impossible length is Corrupt when it is re
   assertEquals(arc.read(), 5);
 });
 
-arcTest("Values are what structuredClone takes", (cell) => {
-  const value = {
-    text: "ü⸗",
-    big: 1n << 70n,
-    date: new Date(0),
-    map: new Map([["a", [1, 2.5, null, undefined]]]),
-    set: new Set([true]),
-    bytes: new Uint8Array([1, 2, 3]),
-    floats: new Float32Array([0.5]),
-  };
-  using arc = IpcArc.create<unknown>(cell, value);
-  assertEquals(arc.read(), value);
-  {
-    using guard = arc.acquireSync();
-    guard.value = [value, value];
-  }
-  assertEquals(arc.read(), [value, value]);
-  assertEquals(codeOf(() => arc.updateSync(() => () => {})), "Serialization");
-  assertEquals(arc.read(), [value, value]);
-});
-
-arcTest("A change made inside guard.value counts, in every way it can be made", (cell) => {
-  interface Shape {
-    list: number[];
-    inner: { n: number };
-    set: Set<string>;
-  }
-  using arc = IpcArc.create<Shape>(cell, { list: [1], inner: { n: 1 }, set: new Set() });
-  {
-    using guard = arc.acquireSync();
-    guard.value.list.push(2);
-    guard.value.inner.n++;
-    guard.value.set.add("x");
-  }
-  assertEquals(arc.read(), { list: [1, 2], inner: { n: 2 }, set: new Set(["x"]) });
-  {
-    using guard = arc.acquireSync();
-    const mine: Shape = { list: [], inner: { n: 0 }, set: new Set() };
-    guard.value = mine;
-    mine.inner.n = 9;
-    assertEquals(guard.value, mine);
-  }
-  assertEquals(arc.read().inner.n, 9);
-});
-
-arcTest("What a guard changes is visible when it is released, not before", (cell) => {
-  using arc = IpcArc.create(cell, { n: 1 });
-  const guard = arc.acquireSync();
-  guard.value.n = 2;
-  assertEquals(arc.read(), { n: 1 });
-  guard.release();
-  guard.release();
-  assertEquals(arc.read(), { n: 2 });
-  assertEquals(codeOf(() => guard.value), "Closed");
-  assertEquals(codeOf(() => (guard.value = { n: 3 })), "Closed");
-});
-
-arcTest("A value larger than the capacity is TooLarge with both numbers, and the old value stays", (cell) => {
-  assertEquals(codeOf(() => IpcArc.create(cell, "x".repeat(100), { capacity: 50 })), "TooLarge");
-  using arc = IpcArc.create(cell, ["old"], { capacity: 100 });
-  const error = assertThrows(() => arc.updateSync(() => ["x".repeat(200)]), IpcError);
-  assertEquals(error.code, "TooLarge");
-  assertStringIncludes(error.message, "203 bytes");
-  assertStringIncludes(error.message, "100 bytes");
-  {
-    using guard = arc.acquireSync();
-    assertEquals(codeOf(() => (guard.value = ["x".repeat(200)])), "TooLarge");
-  }
-  assertEquals(arc.read(), ["old"]);
-  const guard = arc.acquireSync();
-  guard.value.push("x".repeat(200));
-  assertEquals(codeOf(() => guard.release()), "TooLarge");
-  assertEquals(arc.read(), ["old"]);
-  // The lock was given back all the same.
-  arc.updateSync(() => ["new"]);
-  assertEquals(arc.read(), ["new"]);
-});
-
-arcTest("update() keeps the old value if its function throws", async (cell) => {
-  using arc = IpcArc.create(cell, 1);
-  assertEquals(await arc.update((n) => n + 1), 2);
-  assertEquals(arc.updateSync((n) => n + 1), 3);
-  await assertRejects(
-    () =>
-      arc.update(() => {
-        throw new Error("changed my mind");
-      }),
-    Error,
-    "changed my mind",
-  );
-  assertThrows(
-    () =>
-      arc.updateSync(() => {
-        throw new Error("changed my mind");
-      }),
-    Error,
-    "changed my mind",
-  );
-  assertEquals(await arc.update((n) => n + 1), 4);
-});
-
-arcTest("acquireSync() while this isolate holds the lock is a Deadlock, also by another object", (cell) => {
-  using first = IpcArc.create(cell, 1);
-  using second = IpcArc.load<number>(cell);
-  const guard = first.acquireSync();
-  for (const arc of [first, second]) {
-    assertEquals(codeOf(() => arc.acquireSync()), "Deadlock");
-    assertEquals(codeOf(() => arc.acquireSync({ timeout: 10 })), "Deadlock");
-    assertEquals(codeOf(() => arc.updateSync((n) => n)), "Deadlock");
-    assertEquals(arc.tryAcquire(), undefined);
-  }
-  guard.release();
-  second.acquireSync().release();
-  second.tryAcquire()!.release();
-});
-
-arcTest("acquire() serves first come, first served within the isolate, across objects", async (cell) => {
-  using first = IpcArc.create(cell, 1);
-  using second = IpcArc.load<number>(cell);
-  const held = await first.acquire();
-  const order: number[] = [];
-  const all = Array.from({ length: 10 }, async (_, i) => {
-    using _guard = await (i % 2 ? first : second).acquire();
-    order.push(i);
-    await Promise.resolve();
-  });
-  await new Promise((resolve) => setTimeout(resolve, 1));
-  assertEquals(order, []);
-  held.release();
-  await Promise.all(all);
-  assertEquals(order, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-});
-
-arcTest("acquire() obeys timeout and signal, and a waiter that gave up is passed over", async (cell) => {
-  using arc = IpcArc.create(cell, 1);
-  const held = await arc.acquire();
-  await assertRejects(() => arc.acquire({ timeout: 0 }), IpcError, "timed out after 0 ms");
-  await assertRejects(() => arc.acquire({ timeout: 5 }), IpcError, "timed out after 5 ms");
-  const controller = new AbortController();
-  const aborted = arc.acquire({ signal: controller.signal });
-  const next = arc.acquire();
-  const reason = new Error("not today");
-  controller.abort(reason);
-  assertEquals(await aborted.catch((error) => error), reason);
-  assertEquals(await arc.acquire({ signal: AbortSignal.abort(reason) }).catch((error) => error), reason);
-  held.release();
-  (await next).release();
-  await assertRejects(() => arc.acquire({ timeout: -1 }), TypeError);
-  arc.acquireSync({ timeout: 0 }).release();
-});
-
-arcTest("close() rejects pending waits, releases a guard and ends watches", async (cell) => {
-  using other = IpcArc.create(cell, 1);
-  const arc = other.clone();
-  const guard = arc.acquireSync();
-  guard.value = 2;
-  const pending = arc.acquire();
-  const pendingElsewhere = other.acquire();
-  const watched = arc.watch()[Symbol.asyncIterator]().next();
-  arc.close();
-  assertEquals(await pending.catch((error) => error.code), "Closed");
-  assertEquals((await watched).done, true);
-  (await pendingElsewhere).release();
-  assertEquals(other.read(), 2);
-  for (
-    const use of [
-      () => arc.read(),
-      () => arc.acquireSync(),
-      () => arc.tryAcquire(),
-      () => arc.refCount,
-      () => arc.watch(),
-      () => arc.updateSync((n) => n),
-    ]
-  ) {
-    assertEquals(codeOf(use), "Closed");
-  }
-  assertEquals(await arc.acquire().catch((error) => error.code), "Closed");
-  assertEquals(codeOf(() => guard.value), "Closed");
-});
-
 arcTest(
   "A forgotten reference is given up, but not while a guard, a watch or atomic operations remain",
   async (cell) => {
@@ -403,7 +221,7 @@ arcTest("Options that make no sense are refused", (cell) => {
   assertThrows(() => IpcArc.create(cell, 1, { layout: { size: 4 } as any }), TypeError, "layout");
 });
 
-arcTest("The permissions of a cell are 0600 unless told", (cell) => {
+arcTest("The permissions of a cell are 0600 by default", (cell) => {
   {
     using _arc = IpcArc.create(cell, 1);
     assertEquals(fileStatus(path(cell))!.mode, 0o600);
@@ -469,16 +287,3 @@ arcTest("A program that ends without closing its cells leaves none", async (cell
   await other.done();
   assertEquals(fileStatus(path(cell)), undefined);
 }, { processes: true });
-
-arcTest("What travels only in a message is refused by a cell, by its path, and the cell keeps its value", (name) => {
-  using cell = IpcArc.create<unknown>(name, 1);
-  const [sender, receiver] = channel<number>();
-  using memory = IpcSharedMemory.filled(1, 8);
-  for (const traveller of [sender, receiver, memory, sender.clone().toOpaque()]) {
-    const error = assertIpcErrorSync("Serialization", () => cell.updateSync(() => ({ reply: [traveller] })));
-    assert(error.message.includes("value.reply[0]"), error.message);
-    assertEquals(cell.read(), 1);
-    if (traveller instanceof OpaqueIpcSender) traveller.close();
-  }
-  sender.close(), receiver.close();
-});
