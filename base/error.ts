@@ -68,6 +68,8 @@ export interface IpcErrorOptions {
   errno?: number;
   /** The name of the failed system call. */
   syscall?: string;
+  /** Of a call to another process: `false` if the other side has certainly not begun with it. */
+  delivered?: boolean;
 }
 
 /**
@@ -95,6 +97,11 @@ export class IpcError extends Error {
   declare readonly errno?: number;
   /** The name of the system call that failed, if one did. */
   declare readonly syscall?: string;
+  /**
+   * Of a call by `remote()` alone: `false` if the other side has certainly not begun with it, so that calling again is
+   * safe; `true` if it may have.
+   */
+  declare readonly delivered?: boolean;
 
   /**
    * Makes an error.
@@ -109,5 +116,6 @@ export class IpcError extends Error {
     this.code = code;
     if (options.errno !== undefined) this.errno = options.errno;
     if (options.syscall !== undefined) this.syscall = options.syscall;
+    if (options.delivered !== undefined) this.delivered = options.delivered;
   }
 }

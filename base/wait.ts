@@ -83,7 +83,7 @@ export function deadlineAfter(timeout: number): number {
  * A promise that rejects with an error that was made by the event loop, where nobody called: in the next microtasks, when
  * it is known who awaits, so that the stack of the error says so. Costs nothing unless a wait fails.
  */
-async function withCallers(error: IpcError): Promise<never> {
+async function withCallers(error: Error): Promise<never> {
   await undefined; // until the promise that is resolved with this one listens to it …
   await undefined; // … and the engine can follow both to the callers
   Error.captureStackTrace(error);
@@ -164,6 +164,13 @@ export class PendingWait<T> {
   reject(reason: unknown): boolean {
     if (!this.#settle()) return false;
     this.#fail(reason);
+    return true;
+  }
+
+  /** Rejects the promise with an error whose stack is to be that of the one who waits; `false` if it was settled before. */
+  rejectHere(error: Error): boolean {
+    if (!this.#settle()) return false;
+    this.#resolve(withCallers(error));
     return true;
   }
 

@@ -10,11 +10,15 @@ import { canTravel } from "../../base/pack.ts";
 import type { ReceivedAttachments } from "../message/attachments.ts";
 import type { EncodedMessage } from "../message/encoded_message.ts";
 import type { TravellerKind } from "../message/travellers.ts";
+import type { RingProducer } from "../ring/producer.ts";
 import { IpcReceiver, movedReceiver, receiverFrom, receiverKind } from "./receiver.ts";
 import { claimReceiver } from "./receiver_seat.ts";
-import { IpcSender, senderFrom, senderKind } from "./sender.ts";
+import { IpcSender, ringOfSender, senderFrom, senderKind } from "./sender.ts";
 import { claimSender, senderShape } from "../message/sender_attachment.ts";
 import type { TryRecvResult } from "./try_recv_result.ts";
+
+/** The ring that a duplex sends through, attached. */
+export let ringOfDuplex: (duplex: IpcDuplex<never, unknown>) => RingProducer;
 
 /** How duplexes get into messages, and out of them: as a sender and a receiver. */
 export let duplexKind: TravellerKind<IpcDuplex<unknown, unknown>>;
@@ -71,6 +75,7 @@ export interface RunOptions {
 export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> {
   static {
     canTravel(this.prototype);
+    ringOfDuplex = (duplex) => ringOfSender(duplex.#sender);
     duplexKind = {
       is: (object) => #sender in object,
       pack(duplex, attachments) {

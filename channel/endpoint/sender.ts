@@ -5,6 +5,7 @@ import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
 import { type EncodedMessage, isEncoded } from "../message/encoded_message.ts";
 import type { TravellerKind } from "../message/travellers.ts";
 import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
+import type { RingProducer } from "../ring/producer.ts";
 import { VALUES } from "./encoder.ts";
 import { connectChannel } from "./handshake.ts";
 import { SenderCore } from "./sender_core.ts";
@@ -15,6 +16,9 @@ import type { SenderSource } from "./sender_seat.ts";
 // Set by the classes, as only they see what is inside.
 let makeSender: <T>(core: SenderCore<T>) => IpcSender<T>;
 let makeOpaque: (core: SenderCore<unknown>) => OpaqueIpcSender;
+
+/** The ring that a sender sends through, attached. */
+export let ringOfSender: (sender: IpcSender<never>) => RingProducer;
 
 /** How senders get into messages, and out of them. */
 export let senderKind: TravellerKind<IpcSender<unknown>>;
@@ -48,6 +52,7 @@ export class IpcSender<in T> implements Disposable {
     canTravel(this.prototype);
     printAs<IpcSender<unknown>>(this.prototype, (sender) => sender.#core.look());
     makeSender = (core) => new IpcSender(core);
+    ringOfSender = (sender) => sender.#core.port().ring;
     senderKind = {
       is: (object) => #core in object,
       pack: (sender, attachments) => sender.#core.pack(attachments),

@@ -15,6 +15,7 @@ import {
   W_BELL,
   W_COMMIT,
   W_HEAD,
+  W_READ,
   W_TAIL,
   WARM_BLOCKS,
 } from "./layout.ts";
@@ -93,6 +94,16 @@ export class RecordWriter {
   /** Whether every message sent so far was received. */
   get empty(): boolean {
     return Atomics.load(this.#words, W_HEAD) === Atomics.load(this.#words, W_TAIL);
+  }
+
+  /** Where the next message will lie, or behind it. */
+  get position(): number {
+    return Atomics.load(this.#words, W_TAIL);
+  }
+
+  /** Whether nothing that was sent from a {@linkcode position} on has been received. */
+  isUnread(position: number): boolean {
+    return ((Atomics.load(this.#words, W_READ) - position) | 0) <= 0;
   }
 
   // --- Claim and commit ----------------------------------------------------------------------------------------------
