@@ -10,16 +10,33 @@ import { gc } from "./commands/gc.ts";
 import { commandHelp, programHelp } from "./program/help.ts";
 import { ls } from "./commands/ls.ts";
 import { didYouMean } from "./program/nearest.ts";
+import { publish } from "./commands/publish.ts";
 import { recv } from "./commands/recv.ts";
 import { rm } from "./commands/rm.ts";
 import { send } from "./commands/send.ts";
 import { set } from "./commands/set.ts";
 import { show } from "./commands/show.ts";
+import { subscribe } from "./commands/subscribe.ts";
 import { Output, ReaderGone } from "./format/output.ts";
 import { watch } from "./commands/watch.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
-const COMMANDS: readonly Command[] = [ls, show, watch, set, gc, rm, send, recv, bench, doctor, doctorPeer, benchPeer];
+const COMMANDS: readonly Command[] = [
+  ls,
+  show,
+  watch,
+  set,
+  gc,
+  rm,
+  send,
+  recv,
+  publish,
+  subscribe,
+  bench,
+  doctor,
+  doctorPeer,
+  benchPeer,
+];
 
 const FAILED = 1;
 const MISUSED = 2;

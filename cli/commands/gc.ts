@@ -1,6 +1,14 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
-import { collectStaleCells, listCells } from "../../arc/inspect/mod.ts";
-import { isUnused, listNamedChannels, type NamedChannelInfo, removeEmptyRingFile } from "../../channel/inspect.ts";
+import { collectStaleCells, listCells, listLocks, removeUnusedLock } from "../../arc/inspect/mod.ts";
+import {
+  isTopicUnused,
+  isUnused,
+  listNamedChannels,
+  listTopics,
+  type NamedChannelInfo,
+  removeEmptyRingFile,
+  removeTopic,
+} from "../../channel/inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import { isFolder, SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { type Command, Refused } from "../program/command.ts";
@@ -11,7 +19,7 @@ import { printable } from "../format/text.ts";
 export const gc: Command = {
   name: "gc",
   summary: "Show what killed processes have left, and remove it with --yes",
-  details: "Looks at all shared cells, and at the named channels in a folder, " +
+  details: "Looks at all shared cells and locks, and at the named channels and topics in a folder, " +
     `${SHARED_FOLDER} by default. What a living process ` +
     "uses is never touched; a channel with messages in it waits for its receiver, and is left as well. What this user may not remove is told, and makes the exit code 1.",
   operands: ["[FOLDER]"],
@@ -37,12 +45,18 @@ export const gc: Command = {
     const failed: Failed[] = [];
     const cells = remove ? removeCells(failed) : listCells().filter((cell) => cell.stale).map(({ name }) => name);
     const paths = stale.map(({ path }) => path).filter((path) => !remove || removeChannel(path, failed));
+    const topics = listTopics(folder).filter(({ path, attached }) => !attached && isTopicUnused(path))
+      .filter(({ path }) => !remove || removeIdleTopic(path, failed)).map(({ name }) => name);
+    const locks = listLocks().filter(({ held, pending }) => held.length + pending.length === 0).map(({ name }) => name)
+      .filter((name) => !remove || removeUnusedLock(name));
     const code = failed.length > 0 ? 1 : 0;
     if (flags["json"]) {
       out.json({
         removed: remove,
         cells,
         channels: paths,
+        topics,
+        locks,
         kept: kept.map(describe),
         ...(code === 0 ? {} : { failed }),
       });
@@ -51,13 +65,16 @@ export const gc: Command = {
     const verb = remove ? "removed" : "would remove";
     for (const name of cells) out.line(`${verb}  cell     ${printable(name)}`);
     for (const path of paths) out.line(`${verb}  channel  ${printable(path)}`);
+    for (const name of topics) out.line(`${verb}  topic    ${printable(name)}`);
+    for (const name of locks) out.line(`${verb}  lock     ${printable(name)}`);
     for (const { path, waiting } of kept) {
       const shown = printable(path);
       out.line(`kept  channel  ${shown}: ${waiting} bytes wait in it for a receiver; "isthmus rm ${shown}" drops them`);
     }
     for (const { reason } of failed) out.line(`kept  ${printable(reason)}`);
-    if (cells.length + paths.length + kept.length + failed.length === 0) out.line("Nothing is left over");
-    else if (!remove && cells.length + paths.length > 0) out.line('Run "isthmus gc --yes" to remove it');
+    const found = cells.length + paths.length + topics.length + locks.length;
+    if (found + kept.length + failed.length === 0) out.line("Nothing is left over");
+    else if (!remove && found > 0) out.line('Run "isthmus gc --yes" to remove it');
     return code;
   },
 };
@@ -75,8 +92,16 @@ function removeCells(failed: Failed[]): readonly string[] {
 }
 
 function removeChannel(path: string, failed: Failed[]): boolean {
+  return removeFile(path, failed, () => removeEmptyRingFile(path));
+}
+
+function removeIdleTopic(path: string, failed: Failed[]): boolean {
+  return removeFile(path, failed, () => removeTopic(path, false));
+}
+
+function removeFile(path: string, failed: Failed[], remove: () => boolean): boolean {
   try {
-    return removeEmptyRingFile(path);
+    return remove();
   } catch (error) {
     if (!(error instanceof IpcError)) throw error;
     failed.push({ name: path, reason: error.message });

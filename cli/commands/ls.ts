@@ -1,9 +1,18 @@
-// `isthmus ls`: the shared cells and named channels there are, and who uses them.
-import { type CellInfo, listCells } from "../../arc/inspect/mod.ts";
-import { listHeldChannels, listNamedChannels, type NamedChannelInfo, namedChannelInfo } from "../../channel/inspect.ts";
+// `isthmus ls`: the shared cells, named channels, topics and locks there are, and who uses them.
+import { type CellInfo, listCells, listLocks, type LockState } from "../../arc/inspect/mod.ts";
+import {
+  listHeldChannels,
+  listHeldTopics,
+  listNamedChannels,
+  listTopics,
+  type NamedChannelInfo,
+  namedChannelInfo,
+  type TopicInfo,
+  topicInfo,
+} from "../../channel/inspect.ts";
 import { isFolder, type OpenFiles, openFiles, SHARED_FOLDER } from "../../ffi/inspect.ts";
-import { cellDocument, channelDocument } from "../format/documents.ts";
-import { holdersText, lockedText, stateText } from "../format/holders.ts";
+import { cellDocument, channelDocument, lockDocument, topicDocument } from "../format/documents.ts";
+import { holdersText, lockedText, processesText, stateText } from "../format/holders.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
 import { type TableCell, writeTable } from "../format/table.ts";
@@ -12,10 +21,10 @@ import { bytesText, printable } from "../format/text.ts";
 /** The command. */
 export const ls: Command = {
   name: "ls",
-  summary: "List shared cells and named channels, and who uses them",
-  details: "Channels are files at any path: those that processes hold are found, and those in " +
+  summary: "List shared cells, named channels, topics and locks, and who uses them",
+  details: "Channels and topics are files at any path: those that processes hold are found, and those in " +
     `${SHARED_FOLDER}; name other folders, ` +
-    "or channels, to see them too. Processes of other users are seen as far as the system lets this user see them. " +
+    "channels or topics, to see them too. Processes of other users are seen as far as the system lets this user see them. " +
     "Nothing is attached to, locked or changed. SIZE is that of the memory file.\n\n" +
     'stale: every process that held it has ended. "isthmus gc" removes what is stale, but not messages that wait.',
   operands: ["[PATH...]"],
@@ -29,13 +38,19 @@ export const ls: Command = {
     const opened = openFiles();
     const cells = listCells();
     for (const name of operands) if (!isPath(checkListed(name))) mustBeCell(name, cells);
-    const channels = channelsAt([SHARED_FOLDER, ...operands.filter(isPath)], opened);
+    const { channels, topics } = filesAt([SHARED_FOLDER, ...operands.filter(isPath)], opened);
+    const locks = listLocks();
     if (flags["json"]) {
-      out.json({ cells: cells.map(cellDocument), channels: channels.map(channelDocument) });
+      out.json({
+        cells: cells.map(cellDocument),
+        channels: channels.map(channelDocument),
+        topics: topics.map(topicDocument),
+        locks: locks.map(lockDocument),
+      });
       return 0;
     }
-    const rows = [...cells.map(cellRow), ...channels.map(channelRow)];
-    if (rows.length === 0) out.line("No shared cells, no named channels");
+    const rows = [...cells.map(cellRow), ...channels.map(channelRow), ...topics.map(topicRow), ...locks.map(lockRow)];
+    if (rows.length === 0) out.line("No shared cells, no named channels, topics or locks");
     else writeTable(out, ["KIND", "NAME", "SIZE", "STATE", "HELD BY", "NOTES"], rows, 1);
     return 0;
   },
@@ -55,23 +70,28 @@ function mustBeCell(name: string, cells: readonly CellInfo[]): void {
   );
 }
 
-/** By path, each once. */
-function channelsAt(places: readonly string[], opened: OpenFiles): NamedChannelInfo[] {
-  const found = new Map<string, NamedChannelInfo>();
-  const add = (infos: readonly NamedChannelInfo[]) => {
-    for (const info of infos) found.set(info.path, info);
-  };
-  add(listHeldChannels(opened));
+/** Those in folders, those that are named, and those that processes hold: by path, each once. */
+function filesAt(
+  places: readonly string[],
+  opened: OpenFiles,
+): { channels: NamedChannelInfo[]; topics: TopicInfo[] } {
+  const channels = [...listHeldChannels(opened)], topics = [...listHeldTopics(opened)];
   for (const place of places) {
     if (place === SHARED_FOLDER || isFolder(place)) {
-      add(listNamedChannels(place, opened));
+      channels.push(...listNamedChannels(place, opened));
+      topics.push(...listTopics(place));
       continue;
     }
-    const info = namedChannelInfo(place, opened);
-    if (info === undefined) throw new Refused(`Cannot list "${place}": it is no folder, and no named channel`);
-    add([info]);
+    const channel = namedChannelInfo(place, opened), topic = topicInfo(place);
+    if (channel !== undefined) channels.push(channel);
+    else if (topic !== undefined) topics.push(topic);
+    else throw new Refused(`Cannot list "${place}": it is no folder, and no named channel`);
   }
-  return [...found.values()].sort((a, b) => a.path < b.path ? -1 : 1);
+  return { channels: eachOnce(channels), topics: eachOnce(topics) };
+}
+
+function eachOnce<T extends { readonly path: string }>(infos: readonly T[]): T[] {
+  return [...new Map(infos.map((info) => [info.path, info])).values()].sort((a, b) => a.path < b.path ? -1 : 1);
 }
 
 function cellRow(cell: CellInfo): TableCell[] {
@@ -102,6 +122,38 @@ function channelRow(channel: NamedChannelInfo): TableCell[] {
     bytesText(channel.size),
     stateText(!channel.attached, channel.damage),
     holdersText(channel.holders),
+    notes.join(", "),
+  ];
+}
+
+function topicRow(topic: TopicInfo): TableCell[] {
+  const notes = [
+    `${topic.published.toLocaleString("en")} published`,
+    topic.publishers.length === 0 ? "no publisher" : `by ${processesText(topic.publishers)}`,
+  ];
+  if (topic.damage !== undefined) notes.push(topic.damage);
+  return [
+    "topic",
+    printable(topic.name),
+    bytesText(topic.size),
+    stateText(!topic.attached, topic.damage),
+    holdersText([...topic.publishers, ...topic.subscribers]),
+    notes.join(", "),
+  ];
+}
+
+function lockRow({ name, held, pending, ownerDied }: LockState): TableCell[] {
+  const notes = [
+    held.length === 0 ? "nobody holds it" : held[0]!.mode,
+    ...(pending.length === 0 ? [] : [`${pending.length} wait`]),
+    ...(ownerDied ? ["a holder died"] : []),
+  ];
+  return [
+    "lock",
+    printable(name),
+    "",
+    stateText(held.length + pending.length === 0, undefined),
+    processesText(held.map(({ pid }) => pid)),
     notes.join(", "),
   ];
 }

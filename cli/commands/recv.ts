@@ -1,17 +1,14 @@
 // `isthmus recv`: receives from a named channel, and prints.
 import { IpcBytesReceiver, IpcReceiver } from "../../channel/mod.ts";
-import { IpcError } from "../../base/error.ts";
 import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { integerOf, millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
-import { type Command, Refused } from "../program/command.ts";
-import { jsonLine } from "../format/json_value.ts";
-import { type Format, formatFlags, formatOf } from "../program/message_format.ts";
+import type { Command } from "../program/command.ts";
+import { formatFlags, formatOf } from "../program/message_format.ts";
+import { follow, writerOf } from "../program/incoming_messages.ts";
 import { MessageOutput } from "../program/message_output.ts";
 import { checkChannel } from "../program/operand_name.ts";
-import { Output, ReaderGone } from "../format/output.ts";
-import { Interrupted, Stop } from "../program/stop.ts";
-import { counted, printable } from "../format/text.ts";
+import { Stop } from "../program/stop.ts";
 
 /** The command. */
 export const recv: Command = {
@@ -62,47 +59,3 @@ export const recv: Command = {
     });
   },
 };
-
-/** Prints so many messages; returns the exit code. */
-async function follow(count: number, next: () => Promise<void>): Promise<number> {
-  let code = 0;
-  for (let printed = 0; printed < count; printed++) {
-    try {
-      await next();
-    } catch (error) {
-      if (error instanceof ReaderGone) return code;
-      if (isError(error, "Serialization")) {
-        tell(`Message ${printed + 1}: ${error.message}`);
-        code = 1;
-      } else if (isError(error, "Timeout") || error instanceof Interrupted) {
-        // Without a number of messages to wait for, these are how it is meant to end.
-        if (count === Infinity) return code;
-        throw new Refused(`${error.message}, after ${printed} of ${counted(count, "message")}`);
-      } else throw error;
-    }
-  }
-  return code;
-}
-
-function isError(error: unknown, code: IpcError["code"]): error is IpcError {
-  return error instanceof IpcError && error.code === code;
-}
-
-/** Tells of something that does not end the program. */
-function tell(text: string): void {
-  const errors = new Output(Deno.stderr);
-  try {
-    errors.line(`${errors.paint("red", "isthmus:")} ${text}`);
-  } catch (error) {
-    if (!(error instanceof ReaderGone)) throw error; // who does not want to hear of it need not
-  }
-}
-
-/** What is written for a message. */
-function writerOf(format: Format, out: Output): (message: unknown) => Uint8Array {
-  if (format === "raw") return (message) => message as Uint8Array;
-  const encoder = new TextEncoder();
-  const shown = out.terminal ? printable : (text: string) => text;
-  return (message) =>
-    encoder.encode(`${shown(format === "text" && typeof message === "string" ? message : jsonLine(message))}\n`);
-}

@@ -5,20 +5,11 @@ import { IpcError } from "../../base/error.ts";
 import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { millisecondsOf } from "../program/arguments.ts";
 import { CHANNEL_FLAGS, channelOptionsOf } from "../program/channel_options.ts";
-import { type Command, Refused } from "../program/command.ts";
-import { valueOfJson } from "../format/json_value.ts";
-import { type Format, formatFlags, formatOf } from "../program/message_format.ts";
+import type { Command } from "../program/command.ts";
+import { formatFlags, formatOf } from "../program/message_format.ts";
 import { checkChannel } from "../program/operand_name.ts";
-import { inputPieces, linesOf } from "../program/standard_input.ts";
-import { Interrupted, Stop } from "../program/stop.ts";
-import { counted } from "../format/text.ts";
-import { messageOfArgument } from "../program/value_argument.ts";
-
-/** Bytes read at a time. */
-const PIECE = 65_536;
-
-/** JSON may be longer than the CBOR that it becomes: by an escaped letter of six for one, and by blanks. */
-const JSON_PER_CBOR = 8;
+import { PIECE, sendAll, sendInput, valueGiven } from "../program/outgoing_messages.ts";
+import { Stop } from "../program/stop.ts";
 
 /** The command. */
 export const send: Command = {
@@ -79,78 +70,7 @@ function removeIfEmpty(path: string): void {
   }
 }
 
-type Put = (value: unknown) => Promise<void>;
-
-async function sendAll(values: readonly unknown[], put: Put): Promise<void> {
-  for (const [i, value] of values.entries()) {
-    try {
-      await put(value);
-    } catch (error) {
-      throw at(`Value ${i + 1}`, i, error);
-    }
-  }
-}
-
-async function sendInput(format: Format, capacity: number, stop: Stop, put: Put): Promise<void> {
-  const pieces = inputPieces(Math.min(PIECE, capacity), stop);
-  const messages = format === "raw" ? pieces : linesOf(pieces, capacity * (format === "json" ? JSON_PER_CBOR : 1));
-  const read = readerOf(format);
-  let sent = 0;
-  for (let number = 1;; number++) {
-    try {
-      const { done, value } = await messages.next();
-      if (done) return;
-      const message = read(value);
-      if (message === undefined) continue;
-      await put(message[0]);
-      sent++;
-    } catch (error) {
-      throw at(format === "raw" ? `Piece ${number}` : `Line ${number}`, sent, error);
-    }
-  }
-}
-
-/** Makes a message of what was read, in an array of one; nothing of a line that is none. */
-function readerOf(format: Format): (bytes: Uint8Array) => [unknown] | undefined {
-  if (format === "raw") return (bytes) => [bytes];
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  return (bytes) => {
-    let text: string;
-    try {
-      text = decoder.decode(bytes);
-    } catch (cause) {
-      throw new IpcError("Serialization", "it is not UTF-8; --raw sends bytes as they are", { cause });
-    }
-    if (format === "json" && text.trim() === "") return undefined;
-    return [valueOfText(format, text)];
-  };
-}
-
-function valueOfText(format: Format, text: string): unknown {
-  if (format === "raw") return new TextEncoder().encode(text);
-  return format === "json" ? valueOfJson(text) : text;
-}
-
-/** A value that stands on the command line. */
-function valueGiven(format: Format, text: string, index: number): unknown {
-  if (format !== "text") return valueOfText(format, text);
-  try {
-    return messageOfArgument(text);
-  } catch (error) {
-    throw at(`Value ${index + 1}`, 0, error);
-  }
-}
-
 function capacityAt(path: string): number {
   using ring = RingPeek.open(path);
   return ring?.capacity ?? DEFAULT_CAPACITY;
-}
-
-/** An error with the place where it happened, and with what is not undone by it. */
-function at(place: string, sent: number, error: unknown): unknown {
-  if (error instanceof Interrupted) return new Refused(`${error.message}; ${counted(sent, "message")} sent`);
-  if (!(error instanceof IpcError)) return error;
-  return new IpcError(error.code, `${place}: ${error.message}; ${counted(sent, "message")} sent before it`, {
-    cause: error,
-  });
 }

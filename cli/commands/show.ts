@@ -1,39 +1,40 @@
 // `isthmus show`: one shared cell or named channel, with its header and what is in it.
-import { type CellHeader, type CellInfo, CellPeek, DECODED_LIMIT } from "../../arc/inspect/mod.ts";
+import { type CellHeader, type CellInfo, cellInfo, CellPeek, DECODED_LIMIT, lockState } from "../../arc/inspect/mod.ts";
 import {
   type Backlog,
   describe,
   FORMAT_VERSION,
   type NamedChannelInfo,
   RingPeek,
+  topicInfo,
+  topicPath,
   type WaitingMessage,
 } from "../../channel/inspect.ts";
-import { decodeCbor } from "../../cbor/mod.ts";
 import { openFiles, SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { type Call, type Command, Refused, UsageError } from "../program/command.ts";
-import { type Json, jsonOf } from "../format/json_value.ts";
+import { jsonOf } from "../format/json_value.ts";
 import { cellDocument, channelDocument } from "../format/documents.ts";
 import { writeFields } from "../format/fields.ts";
 import { holdersText, lockedText, processesText, stateText } from "../format/holders.ts";
+import { isExpected, messageDocument, messageLine, type Shown, shownMessage } from "../program/shown_message.ts";
+import { showLock, showTopic } from "./show_topic.ts";
 import { noCell, noChannel } from "../program/not_there.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
 import type { Output } from "../format/output.ts";
-import { bytesText, counted, cut, printable } from "../format/text.ts";
-import { dumpLines, hexText, valueLine, valueLines } from "../format/value_text.ts";
+import { bytesText, counted, printable } from "../format/text.ts";
+import { dumpLines, valueLines } from "../format/value_text.ts";
 
 /** Messages that are shown unless told. */
 const DEFAULT_LIMIT = 20;
 
-/** Bytes that are shown of a message that is no value. */
-const EXCERPT = 32;
-
 /** The command. */
 export const show: Command = {
   name: "show",
-  summary: "Show a shared cell with its value, or a named channel with what waits in it",
+  summary: "Show a shared cell, a named channel, a topic or a lock, with what is in it",
   details:
-    "NAME is the name of a cell, or a path (with a slash) of a channel. Nothing is attached to, locked or received: " +
-    "the messages still arrive where they should.\n\n" +
+    "NAME is the name of a cell, a topic or a lock, or a path (with a slash) of a channel or a topic; of one name, " +
+    "the first of these. Nothing is attached to, locked or received: the messages still arrive where they should. Of a " +
+    "channel the oldest messages are shown, of a topic the newest that it keeps.\n\n" +
     'Values are JSON; what JSON lacks is an object with one key: {"$bigint":"12"}, {"$bytes":"AQI="} (base64), ' +
     '{"$date":…}, {"$map":[[key,value]]}, {"$set":[…]}, {"$number":"NaN"}, {"$undefined":true}. What is no ' +
     "CBOR is shown as bytes, and so is a cell whose header does not describe its layout.",
@@ -42,7 +43,7 @@ export const show: Command = {
     json: { help: "Print one JSON document" },
     bytes: { help: "Show the bytes, and not what they mean", short: "b" },
     limit: {
-      help: `Show so many messages, the oldest first; ${DEFAULT_LIMIT} unless told`,
+      help: `Show so many messages, ${DEFAULT_LIMIT} by default`,
       short: "n",
       value: "COUNT",
     },
@@ -55,7 +56,15 @@ export const show: Command = {
   run(call): number {
     const name = checkName(call.operands[0]!);
     const limit = countOf(call, "limit") ?? DEFAULT_LIMIT;
-    return isPath(name) ? showChannel(name, limit, call) : showCell(name, call);
+    if (isPath(name)) {
+      return topicInfo(name) === undefined ? showChannel(name, limit, call) : showTopic(name, limit, call);
+    }
+    if (cellInfo(name) === undefined) {
+      if (topicInfo(topicPath(name)) !== undefined) return showTopic(topicPath(name), limit, call);
+      const lock = lockState(name);
+      if (lock !== undefined) return showLock(lock, call);
+    }
+    return showCell(name, call);
   },
 };
 
@@ -109,15 +118,7 @@ function describeCell(info: CellInfo, header: CellHeader, known: boolean, out: O
   out.line();
 }
 
-/** Whether an error is one of the content, and not one of this program. */
-function isExpected(error: unknown): error is Error {
-  return error instanceof Error && "code" in error;
-}
-
 // --- Channels ------------------------------------------------------------------------------------------------------
-
-/** A message as it is shown: a value, or bytes and why they are none. */
-type Shown = { value: unknown } | { bytes: Uint8Array; problem: string };
 
 function showChannel(path: string, limit: number, { flags, out }: Call): number {
   using ring = RingPeek.open(path);
@@ -161,29 +162,7 @@ function lookAt(ring: RingPeek, message: WaitingMessage, raw: boolean, budget: {
   const bytes = ring.read(message);
   if (bytes === undefined) return undefined;
   budget.left -= bytes.length;
-  if (raw) return { value: bytes };
-  try {
-    const value = decodeCbor(bytes);
-    jsonOf(value); // fails here, where it can be told which message it is
-    return { value };
-  } catch (error) {
-    if (!isExpected(error)) throw error;
-    return { bytes, problem: error.message };
-  }
-}
-
-function messageDocument(found: Shown): Record<string, Json> {
-  if ("value" in found) return { value: jsonOf(found.value), problem: null };
-  return { value: null, problem: found.problem, bytes: jsonOf(found.bytes) };
-}
-
-function messageLine(number: number, length: number, found: Shown, out: Output): string {
-  const head = `${out.paint("dim", `#${number}`)}  ${bytesText(length)}  `;
-  const room = out.columns - `#${number}  ${bytesText(length)}  `.length;
-  if ("value" in found) return head + cut(valueLine(found.value), room);
-  const { bytes, problem } = found;
-  const excerpt = `${hexText(bytes.subarray(0, EXCERPT))}${bytes.length > EXCERPT ? " …" : ""}`;
-  return head + cut(`${excerpt}${excerpt === "" ? "" : "  "}(${printable(problem)})`, room);
+  return shownMessage(bytes, raw);
 }
 
 function describeChannel(info: NamedChannelInfo, ring: RingPeek, backlog: Backlog, out: Output): void {

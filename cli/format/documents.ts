@@ -1,6 +1,6 @@
 // What is known of cells, channels and processes, for JSON.
-import type { CellInfo } from "../../arc/inspect/mod.ts";
-import type { NamedChannelInfo } from "../../channel/inspect.ts";
+import type { CellInfo, LockState } from "../../arc/inspect/mod.ts";
+import type { NamedChannelInfo, TopicInfo } from "../../channel/inspect.ts";
 import { processName } from "../../ffi/inspect.ts";
 import { timesOf } from "./holders.ts";
 
@@ -47,6 +47,28 @@ export function channelDocument(channel: NamedChannelInfo): Record<string, unkno
     stale: !channel.attached,
     damage: channel.damage ?? null,
   };
+}
+
+/** What is known of a topic, for JSON. */
+export function topicDocument(topic: TopicInfo): Record<string, unknown> {
+  return {
+    name: topic.name,
+    path: topic.path,
+    size: topic.size,
+    capacity: topic.capacity,
+    published: topic.published,
+    kept: topic.kept,
+    publishers: holdersDocument(topic.publishers),
+    subscribers: holdersDocument(topic.subscribers),
+    stale: !topic.attached,
+    damage: topic.damage ?? null,
+  };
+}
+
+/** What is known of a lock, for JSON. */
+export function lockDocument({ name, held, pending, ownerDied }: LockState): Record<string, unknown> {
+  const who = (list: LockState["held"]) => list.map(({ mode, pid }) => ({ mode, ...processDocument(pid)! }));
+  return { name, held: who(held), pending: who(pending), ownerDied };
 }
 
 function holdersDocument(pids: readonly number[]): (ProcessDocument & { times: number })[] {

@@ -1,7 +1,7 @@
 // What an operand names: one rule for all commands. With a slash it is the path of a channel, or of a folder ("." and ".."
 // are paths as well); without one it is the name of a cell.
 import { checkCellName } from "../../arc/inspect/mod.ts";
-import { checkPath } from "../../channel/inspect.ts";
+import { checkPath, topicPath } from "../../channel/inspect.ts";
 import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { UsageError } from "./command.ts";
 import { printable } from "../format/text.ts";
@@ -44,4 +44,15 @@ export function checkIsPath(operand: string, what: string): string {
 /** Checks an operand that must be the path of a channel. */
 export function checkChannel(operand: string): string {
   return checkName(checkIsPath(operand, "a channel"));
+}
+
+/** Checks an operand that must be the name of a topic, or the path of its file. */
+export function checkTopic(operand: string): string {
+  try {
+    topicPath(operand);
+    return operand;
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
 }
