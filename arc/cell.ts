@@ -26,7 +26,7 @@ import { ValueStore } from "./segment/value_store.ts";
 
 /** How often, in milliseconds, a waiter looks for what no bell tells: a holder that died. */
 const LOOK_EVERY = 75;
-/** The same without a bell: all are taken, or FIFOs cannot be made. */
+/** The same without a bell: all are taken, or doorbells cannot be made. */
 const LOOK_EVERY_WITHOUT_BELL = 5;
 /** Milliseconds after which a waiter that was rung, and found the lock taken again, asks the others to give way. */
 const PATIENCE = 10;

@@ -1,6 +1,6 @@
-// Waking isolates that wait for a cell: a table of bells in the segment, and a FIFO for each bell that was ever needed.
+// Waking isolates that wait for a cell: a table of bells in the segment, and a doorbell with a name for each that was ever needed.
 //
-// An isolate takes one bell when it first has to wait. The FIFO lies beside the cell, so that it works wherever the cell
+// An isolate takes one bell when it first has to wait. It lies beside the cell, so that it works wherever the cell
 // does: across containers and users, in C and Python. The event loop reads it, without a thread.
 import { BellListener, hasListener, ringBell } from "../../ffi/event/doorbell.ts";
 import { createNamedBell, ringByName } from "../../ffi/event/named_bell.ts";
@@ -43,7 +43,7 @@ const WANTS = 3, TICKET = 4;
 /** Bits of the word `wants`. */
 export const WANTS_LOCK = 1, WANTS_CHANGE = 2;
 
-/** From how many FIFOs on those of the dead are looked for when one more is opened, and most that are kept open. */
+/** From how many doorbells on those of the dead are looked for when one more is opened, and most that are kept open. */
 const LOOKED_THROUGH = 4, KEPT = 64;
 
 /** The bells of one cell, as one isolate uses them. */
@@ -56,14 +56,14 @@ export class Bells {
   #own = -1;
   #refused = false;
   #listener: BellListener | undefined;
-  /** FIFOs that this isolate has rung, open for the next time, the last one last. A dead owner's fails, and is opened anew. */
+  /** Doorbells that this isolate has rung, open for the next time, the last one last. A dead owner's fails, and is opened anew. */
   readonly #ringing = new Map<number, IpcFd>();
 
   /**
    * @param words The header of the cell and its table.
-   * @param inode The number of the cell's file, which the names of the FIFOs contain.
-   * @param mode The permissions of the cell's file; the FIFOs get the same.
-   * @param trusted Whose FIFOs are used again, if they cannot be removed.
+   * @param inode The number of the cell's file, which the names of the doorbells contain.
+   * @param mode The permissions of the cell's file; the doorbells get the same.
+   * @param trusted Whose doorbells are used again, if they cannot be removed.
    * @param onRing Called from the event loop when this isolate is rung. Spurious calls happen.
    */
   constructor(words: Int32Array<ArrayBuffer>, inode: bigint, mode: number, trusted: Trusted, onRing: () => void) {
@@ -207,7 +207,7 @@ export class Bells {
     return true;
   }
 
-  /** Keeps a FIFO open for the next time, in the place of those whose owners are gone. */
+  /** Keeps a doorbell open for the next time, in the place of those whose owners are gone. */
   #keep(bell: number, opened: IpcFd): void {
     if (this.#ringing.size >= LOOKED_THROUGH) {
       for (const [other, fd] of this.#ringing) {

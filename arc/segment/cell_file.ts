@@ -56,7 +56,7 @@ function cutShort(what: string, path: string, size: number): IpcError {
   return new IpcError("Corrupt", `${what}: ${path} was cut short to ${size} bytes; remove it`);
 }
 
-/** The words before the table of bells, zeros where the file is shorter. Read, not mapped: a short file is no SIGBUS. */
+/** The words before the table of bells, zeros where the file is shorter. Read, not mapped: a short file is no fault. */
 export function readHeader(fd: number): Int32Array<ArrayBuffer> {
   return readWordsAt(fd, 0, BELL_TABLE);
 }

@@ -34,7 +34,7 @@ export function cellPath(name: string): string {
   return `${SHARED_FOLDER}/${CELL_PREFIX}${name}`;
 }
 
-/** The FIFO of one doorbell of a cell. The file's number, not its name, so that no name of a cell can collide. */
+/** The file of one doorbell of a cell. The file's number, not its name, so that no name of a cell can collide. */
 export function bellPath(inode: bigint, bell: number): string {
   return `${SHARED_FOLDER}/${BELL_PREFIX}${inode.toString(16)}.${bell}`;
 }

@@ -1,8 +1,8 @@
 // The file of a cell: made whole, counted by the kernel, removed by the last one out.
 //
 // Every attachment has an open file description of its own with two locks, both of which the kernel drops when the
-// process dies: a shared `flock`, which says "somebody holds the cell", and one byte, by which the holders can be counted
-// (see `holders.ts`). Whoever gets the `flock` alone knows that nobody else holds the cell, and may remove it.
+// process dies: a shared lock of the file, which says "somebody holds the cell", and a place, by which the holders can be
+// counted (see `ffi/file/presence.ts`). Who gets the lock alone knows that nobody else holds the cell, and may remove it.
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import { pauseSync } from "../../ffi/event/pause.ts";

@@ -1,4 +1,4 @@
-// A topic has a name: a file at a path, one beside it, and a FIFO for each subscriber that ever waited.
+// A topic has a name: a file at a path, one beside it, and a doorbell for each subscriber that ever waited.
 //
 // ```text
 // PATH          the memory, as drawn in channel/broadcast/layout.ts

@@ -1,4 +1,4 @@
-// A ring that has a name: a file at a path, and two FIFOs beside it.
+// A ring that has a name: a file at a path, and two doorbells beside it.
 //
 // ```text
 // PATH        the ring, as drawn in channel/ring/layout.ts

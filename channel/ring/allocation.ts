@@ -32,7 +32,7 @@ export class RingAllocation {
    * @param most How many at most.
    * @param needed How many at least. More are not taken than the same chunk has.
    * @returns How many there are now.
-   * @throws {IpcError} `System` with ENOSPC if there is no room for those that are needed.
+   * @throws {IpcError} `System` if there is no room for those that are needed.
    */
   allocate(position: number, most: number, needed: number): number {
     const { blocks, words } = this.#memory;

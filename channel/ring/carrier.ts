@@ -30,7 +30,7 @@ import { socketPair } from "../../ffi/socket/new_socket.ts";
 const PACKET = 16;
 /** The descriptors of a message. */
 const KIND_MESSAGE = 1;
-/** The write end of a pipe that a sender wants rung when there is room again. */
+/** The ringing end of a doorbell that a sender wants rung when there is room again. */
 const KIND_SPACE_BELL = 2;
 /** The descriptors of a message with more than fit in a packet: a socket that holds them, in packets of its own. */
 const KIND_BUNDLE = 3;
@@ -102,7 +102,7 @@ export function sendDescriptors(socket: number, slot: number, counter: number, f
 }
 
 /**
- * Registers the write end of a pipe with the receiver, to be rung when there is room.
+ * Registers the ringing end of a doorbell with the receiver, to be rung when there is room.
  *
  * @returns `false` if the queue is full, or as many descriptors of this user are in flight as may be: whoever sends data
  * alone must not fail because others send descriptors.
@@ -138,7 +138,7 @@ export interface DescriptorSource {
 
 /** Of a named ring: no descriptors, and one bell for all who wait for room. */
 export class NoDescriptors implements DescriptorSource {
-  /** The FIFO that wakes senders; owned by the ring's file. */
+  /** The doorbell that wakes senders; owned by the ring's file. */
   readonly socket: IpcFd;
 
   constructor(room: IpcFd) {

@@ -9,7 +9,7 @@
 //
 // Not known for dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
 // commit, before it had looked for the receiver again after that end was attached; and one that could not open the
-// memory, as it has no /proc or is not allowed to.
+// memory, as the system does not show it, or is not allowed to.
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { ownDescription } from "../../ffi/file/file_lock.ts";
