@@ -105,6 +105,12 @@ export const STATX_INO = 0x100, STATX_BLOCKS = 0x400, STATX_BASIC_STATS = 0x7ff;
 export const RLIMIT_NOFILE = 7;
 /** Attributes of mutexes. */
 export const PTHREAD_PROCESS_SHARED = 1, PTHREAD_MUTEX_ROBUST = 1, PTHREAD_MUTEX_NORMAL = 0;
+/** Futex operations, and what is in the word of one that a mutex locks by; as `linux/futex.h` has it. */
+export const FUTEX_WAIT = 0,
+  FUTEX_WAKE = 1,
+  FUTEX_WAITERS = 0x8000_0000,
+  FUTEX_OWNER_DIED = 0x4000_0000,
+  FUTEX_TID_MASK = 0x3fff_ffff;
 
 /** Numbers of the errors that the code tells apart. */
 export const EPERM = 1,

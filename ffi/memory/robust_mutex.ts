@@ -16,23 +16,18 @@ import { runtime } from "../runtime/mod.ts";
 import type { Pointer } from "../runtime/runtime.ts";
 import type { CellMutex, LockResult } from "../contract/mutex.ts";
 import type { MappedMemory } from "../contract/memory.ts";
+import { sleepAt } from "./futex.ts";
 import {
-  EAGAIN,
   EBUSY,
-  EINTR,
   ENOTRECOVERABLE,
   EOWNERDEAD,
-  ETIMEDOUT,
+  FUTEX_OWNER_DIED,
+  FUTEX_TID_MASK,
+  FUTEX_WAITERS,
   PTHREAD_MUTEX_NORMAL,
   PTHREAD_MUTEX_ROBUST,
   PTHREAD_PROCESS_SHARED,
 } from "../libc/platform.ts";
-
-/** The operation that waits for a futex, and what is in the word of one that a mutex locks by; as `linux/futex.h` has it. */
-export const FUTEX_WAIT = 0,
-  FUTEX_WAITERS = 0x8000_0000 | 0,
-  FUTEX_OWNER_DIED = 0x4000_0000,
-  FUTEX_TID_MASK = 0x3fff_ffff;
 
 /** Milliseconds that the thread sleeps at a time: what a wake-up that was lost costs at most. */
 const LONGEST_SLEEP = 100;
@@ -151,14 +146,7 @@ export class RobustMutex implements CellMutex {
     if ((found & FUTEX_TID_MASK) === 0 || (found & FUTEX_OWNER_DIED) !== 0) return;
     const marked = found | FUTEX_WAITERS;
     if (found !== marked && Atomics.compareExchange(word, 0, found, marked) !== found) return;
-    const { c, errnoCell, platform } = libc();
-    const nanoseconds = Math.ceil(milliseconds * 1e6); // less than a second
-    SLEEP[0] = 0n, SLEEP[1] = BigInt(nanoseconds);
-    const result = c.syscall(BigInt(platform.SYS_futex), this.#address, FUTEX_WAIT, marked, SLEEP, null, 0);
-    const errno = errnoCell[0]!;
-    if (result < 0 && errno !== EAGAIN && errno !== ETIMEDOUT && errno !== EINTR) {
-      throw systemError("Cannot wait for a mutex", "futex", errno);
-    }
+    sleepAt(this.#address, marked, milliseconds, "Cannot wait for a mutex");
   }
 
   /** Declares the data repaired after `owner-died`. Without it the mutex can never be locked again. */
@@ -180,9 +168,6 @@ export class RobustMutex implements CellMutex {
     this.#note.held = false;
   }
 }
-
-/** `struct timespec`. */
-const SLEEP = new BigInt64Array(2);
 
 function expectZero(result: number, syscall: string, what: string): void {
   if (result !== 0) throw systemError(what, syscall, result);

@@ -1,7 +1,6 @@
 // A C compiler agrees with the tables of numbers and structures, for each processor that it can compile for. Nothing is
 // run: the compiler refuses to compile a wrong number, so the tables of another processor are checked as well.
 import { MUTEX_OFFSET, WATCHERS } from "../../../arc/segment/header.ts";
-import { FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAIT, FUTEX_WAITERS } from "../../../ffi/memory/robust_mutex.ts";
 import { PLATFORMS } from "../../../ffi/libc/platform.ts";
 import * as platformModule from "../../../ffi/libc/platform.ts";
 import * as structs from "../../../ffi/libc/structs.ts";
@@ -93,10 +92,6 @@ function arrays(): [string, number][] {
     [`offsetof(${TIME}, tv_nsec)`, 8],
     [`sizeof(((${ADDRESS} *)0)->sun_family)`, 2],
     [`sizeof(pthread_mutex_t) <= ${WATCHERS * 4 - MUTEX_OFFSET}`, 1],
-    ["FUTEX_WAIT", FUTEX_WAIT],
-    ["(int)FUTEX_WAITERS", FUTEX_WAITERS],
-    ["FUTEX_OWNER_DIED", FUTEX_OWNER_DIED],
-    ["FUTEX_TID_MASK", FUTEX_TID_MASK],
     ["_Alignof(pthread_mutex_t) <= 8", 1],
     ["sizeof(pthread_mutexattr_t) <= 16", 1],
   ];
