@@ -7,7 +7,7 @@
 // ```
 //
 // The file is born whole: made without a name, and linked to its path when it is a ring. Whoever is attached holds a
-// shared lock on it, which the kernel drops when it dies; whoever gets it alone may remove the files. They are removed
+// shared lock on it, which the kernel drops when it dies; the one who gets it alone may remove the files. They are removed
 // in an order that leaves the path for last, so that nobody attaches to a ring that has lost its bells.
 import { modeOf, optionsOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
@@ -45,11 +45,17 @@ import type { NamedRing } from "../ring/named_ring.ts";
  */
 export interface NamedChannelOptions {
   /**
-   * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. 4 MiB unless told.
-   * No message can be larger.
+   * Bytes that can wait in the channel, from 1 to 2^30; rounded up to a power of two, 64 KiB or more. No message can be
+   * larger.
+   *
+   * @default 4194304
    */
   capacity?: number;
-  /** Permission bits of the files, whatever the umask; 0o600, for this user alone, unless told. */
+  /**
+   * Permission bits of the files, whatever the umask. By default they are for this user alone.
+   *
+   * @default 0o600
+   */
   mode?: number;
   /**
    * Whose channel is used, if another user has made it: see {@linkcode Trust}. Another user's is refused without it.

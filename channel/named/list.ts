@@ -98,7 +98,7 @@ export function describe(path: string, ring: RingPeek, opened: OpenFiles = new M
 
 /**
  * Whether nobody at all is attached to the channel at a path, also none whom this user cannot see. Asks by taking the
- * lock for a moment: whoever attaches in it tries again, and whoever leaves in it leaves the files.
+ * lock for a moment: who attaches in it tries again, and who leaves in it leaves the files.
  */
 export function isUnused(path: string): boolean {
   using lock = tryOpenFile(path, { access: "read-write", followLink: true });

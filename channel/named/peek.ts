@@ -31,10 +31,10 @@ import {
   W_BELL,
   W_BLOCKS,
   W_COMMIT,
+  W_CONSUMER,
   W_HEAD,
   W_MAGIC,
   W_READ,
-  W_RECEIVER,
   W_SLOTS,
   W_TAIL,
   W_VERSION,
@@ -168,7 +168,7 @@ export class RingPeek implements Disposable {
   /** Ids of the processes that can receive, and send, by this ring now; those of another PID namespace are left out. */
   endpoints(): { receiver: number | undefined; senders: number[] } {
     const { fd } = this.#fd;
-    const receiver = pidOf(readWordsAt(fd, W_RECEIVER * 4, 4), 0);
+    const receiver = pidOf(readWordsAt(fd, W_CONSUMER * 4, 4), 0);
     const slots = readWordsAt(fd, W_SLOTS * 4, SLOTS * SLOT_WORDS);
     const senders: number[] = [];
     for (let slot = 0; slot < SLOTS; slot++) {

@@ -27,7 +27,7 @@ export class RingAllocation {
   }
 
   /**
-   * Allocates blocks that are free, from a position on. TAIL and HEAD were loaded before this.
+   * Allocates blocks that are free, from a position on.
    *
    * @param most How many at most.
    * @param needed How many at least. More are not taken than the same chunk has.
@@ -36,6 +36,7 @@ export class RingAllocation {
    */
   allocate(position: number, most: number, needed: number): number {
     const { blocks, words } = this.#memory;
+    // pair: TRIMS/HEAD. HEAD was loaded before TRIMS; the consumer changes TRIMS, then moves HEAD.
     const trims = Atomics.load(words, W_TRIMS);
     if (trims !== this.#trims) {
       this.#known.fill(0);

@@ -104,7 +104,7 @@ export function sendDescriptors(socket: number, slot: number, counter: number, f
 /**
  * Registers the ringing end of a doorbell with the receiver, to be rung when there is room.
  *
- * @returns `false` if the queue is full, or as many descriptors of this user are in flight as may be: whoever sends data
+ * @returns `false` if the queue is full, or as many descriptors of this user are in flight as may be: those who send data
  * alone must not fail because others send descriptors.
  */
 export function sendSpaceBell(socket: number, bell: number): boolean {

@@ -6,7 +6,7 @@ import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./carrier
 import { ConsumerWait } from "./consumer_wait.ts";
 import { GapRecovery } from "./gap_recovery.ts";
 import { type Handle, openHandle } from "./handle.ts";
-import { BELL_CLOSED, W_BELL, W_RECEIVER, W_TAIL, W_TRIMS } from "./layout.ts";
+import { BELL_CLOSED, W_BELL, W_CONSUMER, W_TAIL, W_TRIMS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 import type { NamedRing } from "./named_ring.ts";
 import { claimIdentity, clearIdentity } from "./owner.ts";
@@ -44,7 +44,7 @@ export class RingConsumer extends RecordReader {
    * @throws {IpcError} `AlreadyExists` if another living thread receives from this ring.
    */
   static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd): RingConsumer {
-    if (!claimIdentity(memory.words, W_RECEIVER, true)) {
+    if (!claimIdentity(memory.words, W_CONSUMER, true)) {
       memory.release();
       bell.close();
       descriptors.close();
@@ -69,7 +69,7 @@ export class RingConsumer extends RecordReader {
   static open(named: NamedRing): RingConsumer {
     const { memory, lock } = named;
     // Without the lock where the file system has none: then a dead owner in another PID namespace is not known as such.
-    if (!claimIdentity(memory.words, W_RECEIVER, true, lock) && !claimIdentity(memory.words, W_RECEIVER, true)) {
+    if (!claimIdentity(memory.words, W_CONSUMER, true, lock) && !claimIdentity(memory.words, W_CONSUMER, true)) {
       memory.release();
       named.leave();
       throw new IpcError("AlreadyExists", `Cannot receive from "${named.path}": this channel has a receiver already`);
@@ -97,7 +97,7 @@ export class RingConsumer extends RecordReader {
     }
     // Producers in other processes see this at their next send, those that wait for room by the end of their bell.
     Atomics.store(this.memory.words, W_BELL, BELL_CLOSED);
-    clearIdentity(this.memory.words, W_RECEIVER);
+    clearIdentity(this.memory.words, W_CONSUMER);
     this.#letGo();
   }
 
@@ -118,12 +118,12 @@ export class RingConsumer extends RecordReader {
   detach(): void {
     this.publish();
     this.wait.disarm();
-    clearIdentity(this.memory.words, W_RECEIVER, this.#named?.lock);
+    clearIdentity(this.memory.words, W_CONSUMER, this.#named?.lock);
   }
 
   /** Takes a {@linkcode detach} back. */
   undoDetach(): void {
-    claimIdentity(this.memory.words, W_RECEIVER, false);
+    claimIdentity(this.memory.words, W_CONSUMER, false);
   }
 
   /** The receiver is elsewhere now: closes this side, without a word to the producers. */

@@ -29,7 +29,7 @@ export class ConsumerBell {
    */
   ring(ticket: number): boolean {
     step("ringing");
-    // Order byte/BELL: the byte before the flag. If this process dies in between, the consumer is awake and clears the flag.
+    // pair: byte/BELL. The byte before the flag. If this process dies in between, the consumer is awake and clears the flag.
     const heard = this.#write(this.fd);
     // The ticket makes sure that it is this wait's flag that is cleared, not the flag of a wait that began meanwhile.
     if (heard) Atomics.compareExchange(this.#words, W_BELL, ticket, 0);

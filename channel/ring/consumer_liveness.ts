@@ -2,7 +2,7 @@
 import { hasListener } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import { hasEnded, ownThread } from "../../ffi/process/liveness.ts";
-import { BELL_CLOSED, ID_NAMESPACE, ID_PID, ID_TID, W_BELL, W_RECEIVER } from "./layout.ts";
+import { BELL_CLOSED, ID_NAMESPACE, ID_PID, ID_TID, W_BELL, W_CONSUMER } from "./layout.ts";
 
 /**
  * Milliseconds between two checks, whatever turns of the event loop begin meanwhile: every `await` is one. No peer can
@@ -63,9 +63,9 @@ export class ConsumerLiveness {
   #threadEnded(): boolean {
     if (this.#named) return false;
     const words = this.#words;
-    const tid = Atomics.load(words, W_RECEIVER + ID_TID), pid = Atomics.load(words, W_RECEIVER + ID_PID);
+    const tid = Atomics.load(words, W_CONSUMER + ID_TID), pid = Atomics.load(words, W_CONSUMER + ID_PID);
     const { namespace } = ownThread();
-    if (tid <= 0 || pid <= 0 || namespace === 0 || words[W_RECEIVER + ID_NAMESPACE] !== namespace) return false;
-    return hasEnded(pid, tid) && Atomics.load(words, W_RECEIVER + ID_TID) === tid;
+    if (tid <= 0 || pid <= 0 || namespace === 0 || words[W_CONSUMER + ID_NAMESPACE] !== namespace) return false;
+    return hasEnded(pid, tid) && Atomics.load(words, W_CONSUMER + ID_TID) === tid;
   }
 }

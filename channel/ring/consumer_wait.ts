@@ -165,8 +165,8 @@ export class ConsumerWait {
     if (records.hasGap) this.#letProducerCommit();
     records.spaceBells.ringPostponed();
     this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
-    // Pair claim/BELL: BELL is stored, then TAIL loaded, for a gap; a producer moves TAIL, then loads BELL.
-    // Pair commit/BELL: BELL is stored, then the commit word loaded; a producer stores the word, then loads BELL.
+    // pair: claim/BELL. BELL is stored, then TAIL loaded, for a gap; a producer moves TAIL, then loads BELL.
+    // pair: commit/BELL. BELL is stored, then the commit word loaded; a producer stores the word, then loads BELL.
     Atomics.store(this.#words, W_BELL, this.#ticket);
     this.#gap.closeOrphans();
     if (records.ready) return FIRST_GAP_CHECK; // it may be more padding than one look passes over
@@ -185,6 +185,7 @@ export class ConsumerWait {
 
   /** Declares that it does not wait any more. */
   disarm(): void {
+    // pair: byte/BELL. Awake first, by the byte, then the flag; a producer writes the byte, then takes the flag down.
     Atomics.store(this.#words, W_BELL, 0);
   }
 

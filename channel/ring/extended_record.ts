@@ -40,7 +40,7 @@ export function trySendExtended(
       body = writeMemoryFile("isthmus-message", message.parts(), length);
       fds = [body.fd, ...fds];
     }
-    // Never used again, by whoever owns the slot: what a dead owner sent cannot be taken for another message's.
+    // Never used again, also by the next owner of the slot: what a dead owner sent cannot be taken for another message's.
     const counter = Atomics.add(memory.words, slot + SLOT_COUNTER, 1);
     if (!sendDescriptors(socket, slot, counter, fds)) return false;
     step("descriptors-sent");

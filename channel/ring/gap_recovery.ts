@@ -49,10 +49,10 @@ export class GapRecovery {
     let gap = 0;
     while (gap < most && Atomics.load(words, W_COMMIT + ((head + gap) & mask)) === 0) gap++;
     if (gap === 0) return most > 0;
-    // Order record/TAIL: TAIL was loaded before; a producer writes its claim record, then moves TAIL.
+    // pair: record/TAIL. TAIL was loaded before; a producer writes its claim record, then moves TAIL.
     const skip = allGone ? gap : this.#living.before(head, gap);
     if (skip === 0) return false;
-    // Pair commit/record: the claim records are loaded, then the words once more; a producer that committed and then died,
+    // pair: commit/record. The claim records are loaded, then the words once more; a producer that committed and then died,
     // or claimed something else, stored its word before its record changed.
     for (let i = 0; i < skip; i++) {
       if (Atomics.load(words, W_COMMIT + ((head + i) & mask)) !== 0) return true;
@@ -87,7 +87,7 @@ export class GapRecovery {
   }
 
   /**
-   * Closes the descriptors of records that never came: a sender to this very ring among them would hide for ever that
+   * Closes the descriptors of records that never came: a sender to this very ring among them would always hide that
    * all others are gone. Exact: descriptors are sent after the claim, so once the socket has been read and no claim is
    * ahead, those that nobody took belong to claims that were stepped over.
    */

@@ -1,19 +1,19 @@
-// The memory of a ring, drawn once. Imports nothing.
+// The memory of a ring, drawn once.
 //
 // ```text
 // byte
 //      0  magic (8)              "ISTHRING"
 //      8  format version (4)
-//     12  blocks (4)              capacity in blocks of 64 bytes, a power of two
+//     12  blocks (4)             capacity in blocks of 64 bytes, a power of two
 //     16  namespace (4)          PID namespace of all that ever attached; 0: of several, or a named ring
-//     20  trims (4)              of a named ring: changes when memory was given back   receiver
-//     64  TAIL (4)               next position to claim                 senders, by compare-and-swap
-//    128  HEAD (4)               first position not released            receiver
-//    192  BELL (4)               0 receiver busy · n > 0 it waits, ticket n · -1 it closed the channel
-//    256  SPACE (4)              1: a sender waits for room             senders set, receiver clears
-//    320  receiver               thread id (4) · start time (4) · PID namespace (4) · process id (4)
+//     20  trims (4)              of a named ring: changes when memory was given back   consumer
+//     64  TAIL (4)               next position to claim                 producers, by compare-and-swap
+//    128  HEAD (4)               first position not released            consumer
+//    192  BELL (4)               0 consumer busy · n > 0 it waits, ticket n · -1 it closed the channel
+//    256  SPACE (4)              1: a producer waits for room           producers set, consumer clears
+//    320  consumer               thread id (4) · start time (4) · PID namespace (4) · process id (4)
 //    336  READ (4)               first position not received yet; from HEAD to here blocks are about to be released
-//    348  receiver's lock (4)    1: it holds a lock on byte 1024 of the file
+//    348  consumer's lock (4)    1: it holds a lock on byte 1024 of the file
 //   4096  slots                  1024 of 64 bytes, one for each thread that sends:
 //            0  owner            thread id (4), 0 = free · start time (4) · PID namespace (4) · process id (4)
 //           16  claim record     position (4) · blocks (4), 0 = no claim
@@ -26,7 +26,7 @@
 // Positions count blocks in 32 bits and wrap; a block's index is the position modulo the number of blocks. TAIL, HEAD and
 // BELL have a cache line each: they are written by different sides.
 //
-// The commit word of a record's first block says what the record is. All others are 0, always: the receiver clears the
+// The commit word of a record's first block says what the record is. All others are 0, always: the consumer clears the
 // word before it releases the blocks.
 //
 // ```text
@@ -43,7 +43,7 @@ export const BLOCK = 64;
 export const BLOCK_SHIFT = 6;
 
 /**
- * Blocks that the caches of a core hold. A ring goes back to the first ones after these when it can, and a sender looks
+ * Blocks that the caches of a core hold. A ring goes back to the first ones after these when it can, and a producer looks
  * after as many whether it can.
  */
 export const WARM_BLOCKS = (256 << 10) / BLOCK;
@@ -64,16 +64,16 @@ export const W_MAGIC = 0,
   W_BELL = 48,
   W_SPACE = 64;
 /** Word indices of the receiver's identity, laid out as {@linkcode ID_TID} and {@linkcode ID_LOCK} say, and of READ. */
-export const W_RECEIVER = 80, W_READ = 84;
+export const W_CONSUMER = 80, W_READ = 84;
 
-/** Value of BELL once the receiver has closed the channel for good. */
+/** Value of BELL once the consumer has closed the channel for good. */
 export const BELL_CLOSED = -1;
 
 /** Threads that can send through one ring at a time. */
 export const SLOTS = 1024;
 /** Word index of the first slot, and words of a slot. */
 export const W_SLOTS = 1024, SLOT_WORDS = 16;
-/** Word offsets of an identity, in a slot and in the receiver's, beside those of `shared_identity.ts`. */
+/** Word offsets of an identity, in a slot and in the consumer's, beside those of `shared_identity.ts`. */
 export const ID_PID = 3, ID_LOCK = 7;
 export { ID_NAMESPACE, ID_START, ID_TID } from "../../ffi/process/shared_identity.ts";
 /** Word offsets in a slot. */

@@ -3,19 +3,19 @@ import { isIdentityAlive } from "./owner.ts";
 import { CLAIM_BLOCKS, CLAIM_POSITION, ID_START, ID_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
-/** Milliseconds that one look may take: finding out about an owner takes up to 20 µs, and a peer may name many. */
+/** Milliseconds that one check may take: finding out about an owner takes up to 20 µs, and a peer may name many. */
 const MOST_TIME = 1;
 
-/** A note of a claim inside the gap. */
-interface Note {
+/** A claim record inside the gap. */
+interface ClaimRecord {
   readonly slot: number;
   /** Blocks from the head on. */
   readonly from: number;
-  /** Who owned the slot when it was looked at. */
+  /** Who owned the slot when its record was read. */
   readonly owner: string;
 }
 
-/** The claims that living senders have noted, as the receiver of a ring needs them. */
+/** The claims that living producers have recorded, as the consumer of a ring needs them. */
 export class LivingClaims {
   readonly #memory: RingMemory;
   /** Owners that are dead, as was found out for the gap at one head. */
@@ -29,7 +29,7 @@ export class LivingClaims {
   /**
    * Blocks from the head on that no living thread has claimed, of a gap of so many.
    *
-   * The notes are looked at in the order of their positions, until one is a living owner's. If the time is over before, the
+   * The records are checked in the order of their positions, until one is a living owner's. If the time is over before, the
    * next one counts as living, and the next call goes on behind it.
    */
   before(head: number, gap: number): number {
@@ -37,7 +37,7 @@ export class LivingClaims {
     this.#head = head;
     const { words, fd } = this.#memory;
     const until = performance.now() + MOST_TIME;
-    for (const { slot, from, owner } of this.#notes(head, gap)) {
+    for (const { slot, from, owner } of this.#records(head, gap)) {
       if (this.#dead.has(owner)) continue;
       if (performance.now() >= until || isIdentityAlive(words, slot, fd)) return from;
       this.#dead.add(owner);
@@ -45,9 +45,9 @@ export class LivingClaims {
     return gap;
   }
 
-  #notes(head: number, gap: number): Note[] {
+  #records(head: number, gap: number): ClaimRecord[] {
     const { words } = this.#memory;
-    const notes: Note[] = [];
+    const records: ClaimRecord[] = [];
     for (let i = 0; i < SLOTS; i++) {
       const slot = W_SLOTS + i * SLOT_WORDS;
       const tid = Atomics.load(words, slot + ID_TID);
@@ -56,8 +56,8 @@ export class LivingClaims {
       // A claim that began before the head is not in the gap.
       const from = (Atomics.load(words, slot + CLAIM_POSITION) - head) | 0;
       if (from < 0 || from >= gap) continue;
-      notes.push({ slot, from, owner: `${slot} ${tid} ${words[slot + ID_START]}` });
+      records.push({ slot, from, owner: `${slot} ${tid} ${words[slot + ID_START]}` });
     }
-    return notes.sort((a, b) => a.from - b.from);
+    return records.sort((a, b) => a.from - b.from);
   }
 }

@@ -82,7 +82,7 @@ export class RingMemory {
   }
 
   /**
-   * A ring in a file that has a name, and cannot be sealed: whoever may write to it can cut it short under its users.
+   * A ring in a file that has a name, and cannot be sealed: who may write to it can cut it short under its users.
    *
    * @param fd The file; owned by the ring from now on, and still the caller's if this throws.
    * @param what Begins the messages of errors.

@@ -102,7 +102,7 @@ export function lockIdentity(words: Int32Array<ArrayBuffer>, at: number, lock: I
  */
 export function clearIdentity(words: Int32Array<ArrayBuffer>, at: number, lock?: IpcFd): void {
   if (lock !== undefined && words[at + ID_LOCK] !== 0) {
-    Atomics.store(words, at + ID_LOCK, 0); // first: whoever says that it holds the lock, and does not, is dead
+    Atomics.store(words, at + ID_LOCK, 0); // first: an owner that says it holds the lock, and does not, is dead
     leavePlace(lock.fd, byteOf(at));
   }
   words[at + ID_PID] = 0;

@@ -42,7 +42,7 @@ let refusalsLeft = 0;
 
 /** The sending end of a channel as one descriptor. */
 export class PackedSender {
-  /** @param socket The sender's socket; whose it is, is up to whoever makes this object. */
+  /** @param socket The sender's socket; it belongs to the one who makes this object. */
   constructor(readonly socket: IpcFd) {}
 
   /**

@@ -18,7 +18,7 @@ import { FULL, RecordWriter } from "./record_writer.ts";
 import { Reservation } from "./reservation.ts";
 import { RoomWait } from "./room_wait.ts";
 import type { SenderHandle } from "./sender_handle.ts";
-import { SenderSlots } from "./slots.ts";
+import { ProducerSlots } from "./slots.ts";
 
 const NO_FDS: readonly number[] = [];
 
@@ -44,7 +44,7 @@ export class RingProducer extends RecordWriter {
 
   private constructor(memory: RingMemory, bellEnd: IpcFd, socket: IpcFd, origin: Origin) {
     const { words } = memory, { named } = origin;
-    const slots = new SenderSlots(memory, named?.lock);
+    const slots = new ProducerSlots(memory, named?.lock);
     const bell = new ConsumerBell(words, bellEnd);
     const consumer = new ConsumerLiveness(words, bellEnd.fd, named !== undefined);
     super(memory, slots, bell, consumer, named && new RingAllocation(memory, named.path));

@@ -35,7 +35,7 @@ export class RecordReader {
   /** Its list. */
   readonly #lent: readonly LentRecord[];
 
-  /** Whether {@linkcode next} stopped within padding that goes on. Whoever goes on with it takes this down. */
+  /** Whether {@linkcode next} stopped within padding that goes on. What goes on with it takes this down. */
   unfinished = false;
 
   // --- The record that `next()` found ---
@@ -62,7 +62,11 @@ export class RecordReader {
     this.#lent = this.#lentRecords.list;
   }
 
-  /** The last consumer may have been killed before it released what it had received. */
+  /**
+   * The last consumer may have been killed before it released what it had received.
+   *
+   * pair: READ/word. Words before READ are cleared; the last consumer moved READ, then cleared the word.
+   */
   #resume(): number {
     const words = this.#words;
     const read = Atomics.load(words, W_READ), tail = Atomics.load(words, W_TAIL);
@@ -151,7 +155,7 @@ export class RecordReader {
     return false;
   }
 
-  /** Validates a record's length, and notes where it is. */
+  /** Validates a record's length, and keeps where it is. */
   #locate(index: number, length: number, extended: boolean): void {
     const blocks = blocksFor(length);
     this.#claimed(blocks, index);
@@ -302,9 +306,10 @@ export class RecordReader {
   }
 
   /**
-   * Order READ/word: READ goes first. If this process dies before it clears the word, the next consumer does.
+   * pair: READ/word. READ goes first: if this process dies before it clears the word, the next consumer does.
    *
-   * Order word/HEAD: the word is cleared before the head is published, by a store that orders both.
+   * pair: word/HEAD. The word is cleared, then the head published, by a store that orders both; a producer loads HEAD, then
+   * claims the block, and finds no word in it.
    */
   #pass(blocks: number, index: number): void {
     this.#head = (this.#head + blocks) | 0;
@@ -320,12 +325,12 @@ export class RecordReader {
     const words = this.#words;
     const until = this.#lent.length === 0 ? this.#head : this.#lent[0]!.position;
     this.#published = until;
-    // Pair SPACE/HEAD: HEAD is stored, then SPACE loaded; a producer that waits for room stores SPACE, then loads HEAD.
+    // pair: SPACE/HEAD. HEAD is stored, then SPACE loaded; a producer that waits for room stores SPACE, then loads HEAD.
     Atomics.store(words, W_HEAD, until);
     if (loadOrdered(words, W_SPACE) !== 0) this.spaceBells.ringIfDue();
   }
 
-  /** Publishes the head once more: whoever comes next begins there. */
+  /** Publishes the head once more: the next consumer begins there. */
   publish(): void {
     this.#publish();
   }

@@ -20,7 +20,7 @@ import {
   WARM_BLOCKS,
 } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
-import type { SenderSlots } from "./slots.ts";
+import type { ProducerSlots } from "./slots.ts";
 
 /** What {@linkcode RecordWriter.tryClaim} returns when there is no room. */
 export const FULL = -1;
@@ -39,7 +39,7 @@ export class RecordWriter {
   /** The memory of the ring. */
   readonly memory: RingMemory;
   /** The slots of this isolate. */
-  readonly slots: SenderSlots;
+  readonly slots: ProducerSlots;
   /** Word index of the one for claims that are committed at once. */
   readonly slot: number;
   readonly #words: Int32Array<ArrayBuffer>;
@@ -64,7 +64,7 @@ export class RecordWriter {
   /** Claims a slot. */
   constructor(
     memory: RingMemory,
-    slots: SenderSlots,
+    slots: ProducerSlots,
     bell: ConsumerBell,
     consumer: ConsumerLiveness,
     allocation?: RingAllocation,
@@ -131,7 +131,7 @@ export class RecordWriter {
         tail = Atomics.load(words, W_TAIL);
         continue;
       }
-      // Order record/TAIL: the claim record before the tail, so that it is known by whom blocks were claimed. The swap is a
+      // pair: record/TAIL. The claim record before the tail, so that it is known by whom blocks were claimed. The swap is a
       // barrier for the plain stores before it. The record is not cleared after the commit: by then its blocks lie behind
       // the head.
       words[slot + CLAIM_POSITION] = tail;
@@ -142,7 +142,7 @@ export class RecordWriter {
       tail = found;
     }
     step("claimed");
-    // Pair claim/BELL: TAIL is moved, then BELL loaded; the consumer stores BELL, then loads TAIL, for a gap. Woken at the
+    // pair: claim/BELL. TAIL is moved, then BELL loaded; the consumer stores BELL, then loads TAIL, for a gap. Woken at the
     // claim, not only at the commit: if this process dies in between, the consumer must be awake to find the gap, and if it
     // lives, the wake-up runs while the payload is copied.
     const bell = loadOrdered(words, W_BELL);
@@ -155,10 +155,10 @@ export class RecordWriter {
     const words = this.#words;
     Atomics.store(words, W_COMMIT + index, word);
     step("committed");
-    // Pair commit/BELL: the commit word is stored, then BELL loaded; the consumer, before it sleeps, stores BELL, then loads
+    // pair: commit/BELL. The commit word is stored, then BELL loaded; the consumer, before it sleeps, stores BELL, then loads
     // the word. All four are sequentially consistent, so one of the two sees the other.
     //
-    // Pair commit/record: on arm64 this load also keeps the plain stores of the next claim record behind the commit; the
+    // pair: commit/record. On arm64 this load also keeps the plain stores of the next claim record behind the commit; the
     // consumer loads the records of a gap, then its words once more.
     const bell = loadOrdered(words, W_BELL);
     if (bell > 0) this.#bell.ring(bell);
@@ -197,8 +197,8 @@ export class RecordWriter {
   #refreshLimit(blocks: number): boolean {
     const words = this.#words;
     const { blocks: capacity } = this.memory;
-    // Order word/HEAD: HEAD is loaded before anything is claimed; the consumer clears a commit word, then moves HEAD.
-    // Pair SPACE/HEAD: a producer that waits for room has stored SPACE before this; the consumer stores HEAD, then loads
+    // pair: word/HEAD. HEAD is loaded before anything is claimed; the consumer clears a commit word, then moves HEAD.
+    // pair: SPACE/HEAD. A producer that waits for room has stored SPACE before this; the consumer stores HEAD, then loads
     // SPACE.
     let head = Atomics.load(words, W_HEAD);
     let tail = Atomics.load(words, W_TAIL);

@@ -8,7 +8,7 @@ import type { ConsumerBell } from "./consumer_bell.ts";
 import type { ConsumerLiveness } from "./consumer_liveness.ts";
 import { W_BELL, W_HEAD, W_SPACE } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
-import type { SenderSlots } from "./slots.ts";
+import type { ProducerSlots } from "./slots.ts";
 
 /** Polls before a wait for room blocks, of some 50 ns each. */
 const SPINS = 400;
@@ -36,7 +36,7 @@ export interface RoomWaitParts {
   readonly memory: RingMemory;
   readonly bell: ConsumerBell;
   readonly consumer: ConsumerLiveness;
-  readonly slots: SenderSlots;
+  readonly slots: ProducerSlots;
   /** What the space bell is sent by; of a named ring, the bell itself. */
   readonly socket: IpcFd;
   /** Whether one bell serves all producers: that of a named ring. */
@@ -115,10 +115,10 @@ export class RoomWait {
     if (this.#spaceBell === undefined && !this.#giveBell()) return false;
     slots.lock();
     const words = this.#words;
-    // Pair bell/SPACE: the bell was given before SPACE is set; the consumer clears SPACE, then takes the bells.
-    // Pair SPACE/HEAD: SPACE is stored, then HEAD loaded, by the caller; the consumer stores HEAD, then loads SPACE.
+    // pair: bell/SPACE. The bell was given before SPACE is set; the consumer clears SPACE, then takes the bells.
+    // pair: SPACE/HEAD. SPACE is stored, then HEAD loaded, by the caller; the consumer stores HEAD, then loads SPACE.
     Atomics.store(words, W_SPACE, 1);
-    // Pair claim/BELL, for the dead: what fills the ring may be a claim whose producer died before it rang. TAIL was loaded
+    // pair: claim/BELL, for the dead: what fills the ring may be a claim whose producer died before it rang. TAIL was loaded
     // when no room was found; the consumer stores BELL, then loads TAIL: it sees the gap, or is woken here to see it.
     const ticket = Atomics.load(words, W_BELL);
     if (ticket > 0) bell.ring(ticket);

@@ -1,14 +1,14 @@
-// The slots that one sender has in a ring: its own, and one for each loan that is out.
+// The slots that one producer has in a ring: its own, and one for each loan that is out.
 //
-// Where the ring is used in one PID namespace alone, whoever has to know whether the owner of a slot lives looks for its
-// thread. Elsewhere the owner holds locks (see identity.ts): on a named ring by the open file of its attachment, on any
+// Where the ring is used in one PID namespace alone, those who have to know whether the owner of a slot lives look for its
+// thread. Elsewhere the owner holds locks (see owner.ts): on a named ring by the open file of its attachment, on any
 // other by the memory opened anew, which costs 6 µs, and so is done only when an end of another namespace has been
-// attached: at once by who attaches after that, and by all others when they look for the receiver next, and before they
-// wait for room. Slots of loans are locked in any case: a loan may be out for long, and its sender do nothing meanwhile;
-// they are kept for the next loans, so it costs that once a sender.
+// attached: at once by who attaches after that, and by all others when they look for the consumer next, and before they
+// wait for room. Slots of loans are locked in any case: a loan may be out for long, and its producer do nothing meanwhile;
+// they are kept for the next loans, so it costs that once a producer.
 //
 // Not known for dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
-// commit, before it had looked for the receiver again after that end was attached; and one that could not open the
+// commit, before it had looked for the consumer again after that end was attached; and one that could not open the
 // memory, as the system does not show it, or is not allowed to.
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
@@ -18,7 +18,7 @@ import { claimIdentity, clearIdentity, lockIdentity } from "./owner.ts";
 import { CLAIM_BLOCKS, SLOT_WORDS, SLOTS, W_NAMESPACE, W_SLOTS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
-export class SenderSlots {
+export class ProducerSlots {
   readonly #memory: RingMemory;
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #namespace = ownThread().namespace;
@@ -36,7 +36,7 @@ export class SenderSlots {
 
   /**
    * @param memory The ring.
-   * @param lock A description of its file that belongs to this sender alone, if it has one; stays the caller's.
+   * @param lock A description of its file that belongs to this producer alone, if it has one; stays the caller's.
    */
   constructor(memory: RingMemory, lock?: IpcFd) {
     this.#memory = memory;
@@ -48,7 +48,7 @@ export class SenderSlots {
   /**
    * A slot for claims: one at a time.
    *
-   * @param locked Whether a claim may stay open while this sender does nothing.
+   * @param locked Whether a claim may stay open while this producer does nothing.
    * @throws {IpcError} `System` if living threads have all of them.
    */
   claim(locked = false): number {

@@ -35,7 +35,7 @@ export class SpaceBells {
    */
   #ring(): void {
     const began = performance.now();
-    // pair bell/SPACE: SPACE is cleared, then the bells are taken; a producer gives its bell, then sets SPACE.
+    // pair: bell/SPACE. SPACE is cleared, then the bells are taken; a producer gives its bell, then sets SPACE.
     Atomics.store(this.#words, W_SPACE, 0);
     const bells = this.#descriptors.spaceBells();
     for (let i = bells.length - 1; i >= 0; i--) {

@@ -12,7 +12,7 @@ const BURST = 4 << 20;
 /** Milliseconds between two times: what is given back must be faulted in again, 0.2 ms a MiB. */
 const PERIOD = 1000;
 
-/** What a ring's receiver knows about memory to give back. */
+/** What a ring's consumer knows about memory to give back. */
 export class RingTrim {
   readonly #memory: RingMemory;
   /** Position from which on use was not looked at. */
@@ -50,7 +50,7 @@ export class RingTrim {
    *
    * @param head The position from which the ring goes on.
    * @param named Whether it is a ring in a file: there the commit words stay, as anybody may look at them at any time, and
-   * senders are told by the number of times.
+   * producers are told by the number of times.
    */
   giveBack(head: number, named: boolean): void {
     const { blocks, fd, words } = this.#memory;
@@ -59,7 +59,9 @@ export class RingTrim {
     if (named) Atomics.add(words, W_TRIMS, 1); // if this process dies in between
     else punchHole(fd.fd, (W_COMMIT + keep) * 4, (blocks - keep) * 4);
     punchHole(fd.fd, data + KEEP, blocks * BLOCK - KEEP);
-    if (named) Atomics.add(words, W_TRIMS, 1); // before HEAD moves, so before anybody claims what is a hole now
+    // pair: TRIMS/HEAD. TRIMS changes, then HEAD moves; a producer loads HEAD, then TRIMS: if it sees that there is room, it
+    // sees that what it knows to be allocated may be a hole by now.
+    if (named) Atomics.add(words, W_TRIMS, 1);
     this.#from = head;
     this.#last = performance.now();
   }

@@ -98,3 +98,38 @@ test("Every function that the page names exists", () => {
     assert(declared.test(sources), `${PAGE} names ${name}, which is in no source file`);
   }
 });
+
+/** The rows of the table of orderings: a pair's name, and what takes it out of the model. */
+function pairs(): { name: string; defines: string[]; modelled: boolean }[] {
+  const section = /^## Orderings\n(.*?)^## /ms.exec(read(PAGE))?.[1] ?? "";
+  return [...section.matchAll(/^\| `(\w+\/\w+)` .*\| ([^|]+?) *\|$/gm)].map(([, name, last]) => ({
+    name: name!,
+    defines: [...last!.matchAll(/`(\w+)`/g)].map((match) => match[1]!),
+    modelled: last !== "not in the model",
+  }));
+}
+
+/** How often each pair is named as "pair: NAME" in a text. */
+function namedIn(text: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const [, name] of text.matchAll(/pair: (\w+\/\w+)/g)) counts.set(name!, (counts.get(name!) ?? 0) + 1);
+  return counts;
+}
+
+test("Every pair of accesses whose order matters stands on both sides in the code, and in the model", () => {
+  const known = pairs();
+  assert(known.length >= 10, "the table of orderings is there");
+  const code = namedIn(sourcesIn("channel/ring").map(read).join("\n"));
+  const model = namedIn(read("tests/model/ring.pml")), mutations = read("tests/model/model.ts");
+  for (const { name, defines, modelled } of known) {
+    assert((code.get(name) ?? 0) >= 2, `channel/ring/ says "pair: ${name}" on fewer than two sides`);
+    if (!modelled) continue;
+    assert((model.get(name) ?? 0) >= 2, `tests/model/ring.pml says "pair: ${name}" on fewer than two sides`);
+    assert(defines.length > 0, `${PAGE} does not say what takes ${name} out of the model`);
+    for (const define of defines) {
+      assert(new RegExp(`"[^"]*\\b${define}\\b[^"]*"`).test(mutations), `tests/model/model.ts does not try ${define}`);
+    }
+  }
+  const names = new Set(known.map(({ name }) => name));
+  for (const name of [...code.keys(), ...model.keys()]) assert(names.has(name), `${PAGE} lacks the pair ${name}`);
+});

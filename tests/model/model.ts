@@ -21,6 +21,7 @@ const ROOM = "BLOCKS=2 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1";
 /** Without deaths, as these are not about them. */
 const MIXED = "BLOCKS=2 MESSAGES_0=2 MESSAGES_1=1 NOBODY_DIES";
 const TAKE_OVER = "BLOCKS=2 MESSAGES_0=1 MESSAGES_1=1 TAKE_OVER";
+const KILLED = "BLOCKS=4 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 RECEIVER_DIES";
 const WARM = "BLOCKS=4 START=30 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 WARM LOANS";
 const IDLE = "BLOCKS=2 POSITIONS=8 START=6 MESSAGES_0=2 MESSAGES_1=5 LARGEST=1 IDLE NOBODY_DIES";
 
@@ -30,10 +31,10 @@ const SCENARIOS: readonly [name: string, defines: string][] = [
   ["more messages than room, both may die", ROOM],
   ["a loan that stays open while its sender goes on", "BLOCKS=4 MESSAGES_0=2 MESSAGES_1=1 LARGEST=1 LOANS ONE_DIES"],
   ["a sender that takes the slot of a dead one over", TAKE_OVER],
-  ["a ring goes back to its first blocks", WARM],
+  ["a ring is rewound to its first blocks", WARM],
   ["memory is given back", "BLOCKS=2 POSITIONS=16 START=14 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 TRIM ONE_DIES"],
   ["a sender idles while positions go half-way round", IDLE],
-  ["a receiver that is killed, and the next one", "BLOCKS=4 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 RECEIVER_DIES"],
+  ["a receiver that is killed, and the next one", KILLED],
 ];
 
 /** Each removes one safeguard, or changes one order; each must have a counterexample. */
@@ -41,9 +42,9 @@ const MUTATIONS: readonly [name: string, define: string, defines: string][] = [
   ["nothing is looked at after the waiting flag is set", "GAP_BEFORE_FLAG NO_SECOND_LOOK", MESSAGES],
   ["the gap is looked for before the flag is set", "GAP_BEFORE_FLAG", MESSAGES],
   ["no second look at the gap's words", "NO_SECOND_LOOK_AT_THE_GAP", ROOM],
-  ["a gap is skipped whoever claimed it", "NO_LOOK_AT_CLAIM_RECORDS", MESSAGES],
+  ["a gap is skipped without asking who claimed it", "NO_LOOK_AT_CLAIM_RECORDS", MESSAGES],
   ["the claim record is written after the tail has moved", "RECORD_AFTER_CLAIM", MESSAGES],
-  ["the note of a claim that found no room stays", "RECORD_OF_A_FULL_RING", MESSAGES],
+  ["the record of a claim that found no room stays", "RECORD_OF_A_FULL_RING", MESSAGES],
   ["the commit word before the copy", "COMMIT_BEFORE_COPY", MESSAGES],
   ["no ring at the claim", "NO_RING_AT_CLAIM", MESSAGES],
   ["the flag is cleared before the byte is written", "FLAG_BEFORE_BYTE", MESSAGES],
@@ -51,13 +52,14 @@ const MUTATIONS: readonly [name: string, define: string, defines: string][] = [
   ["no last look once all senders are gone", "NO_LAST_LOOK", MESSAGES],
   ["the head is published before the message is read", "HEAD_BEFORE_READING", MESSAGES],
   ["the head is published before the word is cleared", "HEAD_BEFORE_WORD", ROOM],
+  ["the word is cleared before READ has moved", "READ_AFTER_WORD", KILLED],
   ["no second look for room", "NO_SECOND_LOOK_FOR_ROOM", ROOM],
   ["who waits for room does not ring", "NO_RING_BY_WHO_WAITS", MESSAGES],
   ["room is asked for before the bell is sent", "SPACE_BEFORE_ITS_BELL", MIXED],
   ["the wish for room is looked for before the head is published", "SPACE_BEFORE_HEAD", MESSAGES],
   ["the wish for room is cleared after the bells were looked for", "BELLS_BEFORE_SPACE", MIXED],
-  ["the limit is kept for ever", "LIMIT_IS_KEPT", IDLE],
-  ["the note of a way back that was lost stays", "RECORD_OF_A_LOST_SWAP", WARM],
+  ["the limit is never renewed", "LIMIT_IS_KEPT", IDLE],
+  ["the record of a rewind that was lost stays", "RECORD_OF_A_LOST_SWAP", WARM],
 ];
 
 /** Runs a command to its end; what it wrote. */

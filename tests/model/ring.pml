@@ -8,15 +8,16 @@
  * sequentially consistent here: all accesses that order anything are Atomics, or plain stores before one of them.
  *
  * A wait that ends by the clock (a look at a gap) can end here as soon as the look would find something. So a state in
- * which nothing can move any more is one in which somebody would sleep, or look in vain, for ever: `Judge` sees it.
+ * which nothing can move any more is one in which somebody would sleep, or check in vain, without end: `Judge` sees it.
  *
- * Words in CAPITALS that begin with NO_, LATE_ or the like remove one safeguard each. With any of them Spin must find
- * a counterexample; the list is in model.ts.
+ * Words in CAPITALS that begin with NO_ or that say another order remove one safeguard each. With any of them Spin must
+ * find a counterexample; the list is in model.ts. "pair:" and a name stand at two accesses that the other side does the
+ * other way round, as in the code and in docs/internals.md.
  */
 
 #define SENDERS 2
 #ifndef BLOCKS
-#define BLOCKS 4             /* of the ring, a power of two */
+#define BLOCKS 4            /* of the ring, a power of two */
 #endif
 #ifndef POSITIONS
 #define POSITIONS 32        /* stands for 2^32: positions wrap around */
@@ -89,7 +90,8 @@ byte deaths;
 #endif
 bool finished;              /* the receiver has seen the end of all senders */
 
-/* channel/ring/record_writer.ts, #wake() and commit(): looks at BELL, and rings: the byte before the flag, and the flag of that very wait. */
+/* channel/ring/record_writer.ts, #wake() and commit(): looks at BELL, and rings: the byte before the flag, and the flag of that very wait.
+ * pair: claim/BELL, after TAIL was moved; pair: commit/BELL, after the word was stored; pair: byte/BELL. */
 inline wake(s) {
   if
   :: d_step { BELL == 0 -> skip }
@@ -115,7 +117,7 @@ proctype Sender(byte s) {
 
   {
 #ifdef TAKE_OVER
-    /* SenderSlots.claim(): the second sender takes the slot of the first, which is dead; "being taken" is its own already. */
+    /* ProducerSlots.claim(): the second sender takes the slot of the first, which is dead; "being taken" is its own already. */
     if
     :: s == 1 -> idle[1] = true; atomic { !alive[0] -> idle[1] = false }
     :: else
@@ -159,7 +161,7 @@ proctype Sender(byte s) {
 #endif
         };
         do
-        :: atomic { POSITIVE(tail + blocks - limit) -> head = HEAD }; /* --- #refreshLimit() --- */
+        :: atomic { POSITIVE(tail + blocks - limit) -> head = HEAD }; /* --- #refreshLimit(); pair: word/HEAD, pair: SPACE/HEAD --- */
           tail = TAIL;
           do
           :: atomic { WRAP(tail - head) > BLOCKS -> head = HEAD }; tail = TAIL
@@ -204,7 +206,7 @@ again:    skip
 #endif
         :: atomic {
             !POSITIVE(tail + blocks - limit) ->
-#ifndef RECORD_AFTER_CLAIM
+#ifndef RECORD_AFTER_CLAIM /* pair: record/TAIL */
             claim_position[slot] = tail
 #endif
           };
@@ -239,7 +241,7 @@ again:    skip
 #else
         :: atomic { no_room && armed && loan_blocks == 0 -> asleep[s] = true; tail = 0 };
           atomic { room_byte[s] -> room_byte[s] = false; asleep[s] = false; armed = false }
-        :: no_room && !armed && loan_blocks == 0 -> /* --- RoomWait.arm() --- */
+        :: no_room && !armed && loan_blocks == 0 -> /* --- RoomWait.arm(); pair: bell/SPACE, pair: SPACE/HEAD --- */
 #endif
 #ifdef SPACE_BEFORE_ITS_BELL
           SPACE = true;
@@ -248,7 +250,7 @@ again:    skip
           bell_sent[s] = true;
           SPACE = true;
 #endif
-#ifndef NO_RING_BY_WHO_WAITS
+#ifndef NO_RING_BY_WHO_WAITS /* pair: claim/BELL, for a claim of the dead */
           wake(s);
 #endif
 #ifdef NO_SECOND_LOOK_FOR_ROOM
@@ -285,7 +287,7 @@ again:    skip
               open_blocks[MINE] = 0;
               committed[s]++;
 #endif
-              break
+              break /* pair: commit/record: the next claim record comes after the word */
             }
           od;
           wake(s)
@@ -343,7 +345,7 @@ proctype Death() {
   od
 }
 
-/* channel/ring/record_reader.ts, #publish() */
+/* channel/ring/record_reader.ts, #publish(); pair: SPACE/HEAD */
 inline publish() {
 #ifdef SPACE_BEFORE_HEAD
   wanted = SPACE;
@@ -355,7 +357,7 @@ inline publish() {
   if
   :: SPACE ->
 #endif
-#ifdef BELLS_BEFORE_SPACE
+#ifdef BELLS_BEFORE_SPACE /* pair: bell/SPACE */
     d_step { got[0] = bell_sent[0]; got[1] = bell_sent[1] };
     SPACE = false;
 #else
@@ -372,13 +374,16 @@ inline publish() {
   fi
 }
 
-/* #pass() and #publish(): what is received, or padding, is given back. */
+/* #pass() and #publish(): what is received, or padding, is given back; pair: READ/word, pair: word/HEAD. */
 inline give_back(blocks) {
 #ifdef HEAD_BEFORE_WORD
   position = WRAP(position + blocks);
   publish();
   word[INDEX(position - blocks)] = 0;
 #else
+#ifdef READ_AFTER_WORD
+  word[INDEX(position)] = 0;
+#endif
 #ifdef RECEIVER_DIES
   d_step { READ = WRAP(position + blocks); received[from] = received[from] + counts };
 #endif
@@ -387,7 +392,7 @@ inline give_back(blocks) {
 #endif
 }
 
-/* Whether a living sender has noted a claim at the head: then a look at the gap finds nothing to skip. */
+/* Whether a living sender has recorded a claim at the head: then a check of the gap finds nothing to skip. */
 #define HOLDS(slot) (owner[slot] != 0 && alive[owner[slot] - 1] && claim_blocks[slot] != 0 && claim_position[slot] == position)
 #ifdef LOANS
 #define HELD (HOLDS(0) || HOLDS(1) || HOLDS(2))
@@ -409,7 +414,7 @@ proctype Receiver() {
 
 #ifdef RECEIVER_DIES
 begin:
-  { /* the constructor, #resume(): goes on where the last one stopped */
+  { /* the constructor, #resume(): goes on where the last one stopped; pair: READ/word */
     atomic { tail = READ; end = HEAD };
     do
     :: d_step { end != tail -> word[INDEX(end)] = 0; end = WRAP(end + 1) }
@@ -490,7 +495,7 @@ next:
   fi;
 #endif
 
-  /* --- ConsumerWait.arm() --- */
+  /* --- ConsumerWait.arm(); pair: claim/BELL, pair: commit/BELL --- */
 #ifdef GAP_BEFORE_FLAG
   has_gap = TAIL != position;
 #endif
@@ -516,7 +521,7 @@ next:
 #else
   receiver_asleep = true;
 #endif
-  /* --- waits --- */
+  /* --- waits, and clears the flag itself; pair: byte/BELL --- */
   if
   :: d_step { bell_byte -> bell_byte = false; receiver_asleep = false }
 #ifndef RECEIVER_DIES
@@ -538,7 +543,7 @@ next:
   :: word[INDEX(position)] == 0
   fi;
 
-recover: /* --- recover() --- */
+recover: /* --- recover(); pair: record/TAIL, pair: commit/record --- */
   atomic { tail = TAIL; end = position };
   do
   :: d_step { end != tail && word[INDEX(end)] == 0 -> end = WRAP(end + 1) }

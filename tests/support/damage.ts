@@ -5,9 +5,9 @@ import {
   SLOT_WORDS,
   W_BELL,
   W_COMMIT,
+  W_CONSUMER,
   W_HEAD,
   W_READ,
-  W_RECEIVER,
   W_SLOTS,
   W_SPACE,
   W_TAIL,
@@ -28,7 +28,7 @@ export function damage({ words, data, blocks }: RingMemory, random: Random): voi
   switch (random.below(10)) {
     case 0:
     case 1:
-      return write(words, random.of([W_TAIL, W_HEAD, W_BELL, W_SPACE, W_READ, W_RECEIVER]), random);
+      return write(words, random.of([W_TAIL, W_HEAD, W_BELL, W_SPACE, W_READ, W_CONSUMER]), random);
     case 2:
       return write(words, random.below(128), random); // anything in the header
     case 3:
