@@ -50,6 +50,13 @@ const EXAMPLES: Example[] = [
   { file: "arc_config.ts", shows: "settings that several processes see change", permissions: [RUN] },
   { file: "arc_counter.ts", shows: "a shared value outlives the writers that are killed", permissions: [RUN] },
   { file: "arc_sensors.ts", shows: "numbers in shared memory, read in place", permissions: [RUN] },
+  { file: "events.ts", shows: "five subscribers, of which one sleeps and one is killed", permissions: [RUN] },
+  {
+    file: "rate_limiter.ts",
+    args: ["--demo"],
+    shows: "a rate limit that four isolates of a web server keep exactly",
+    permissions: [RUN, "--allow-net=127.0.0.1"],
+  },
   {
     file: "demo.ts",
     shows: "a file through a channel, its progress in a shared cell",
