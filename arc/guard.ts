@@ -26,7 +26,7 @@ export let isHeld: (guard: IpcArcGuard<unknown>) => boolean;
 /**
  * The lock of a cell, held by this program until {@linkcode IpcArcGuard.release} or the end of its `using` scope.
  *
- * All changes made under one guard appear at once, when it is released; whoever reads meanwhile reads the last complete
+ * All changes made under one guard appear at once, when it is released; who reads meanwhile gets the last complete
  * value, and if this process dies, the next owner finds that one.
  *
  * A guard that is forgotten is noticed when the garbage collector finds it: then the lock is given back with a warning,
@@ -114,7 +114,7 @@ export class IpcArcGuard<T> implements Disposable {
    * The value. A change made inside it counts.
    *
    * Of a cell with CBOR values, it is decoded once, and encoded again when the guard is released; an instance of a class
-   * that was set is one here, and a plain object for everybody else. Of a cell with a
+   * that was set is one here, and a plain object for all others. Of a cell with a
    * layout, it is a view on shared memory: a struct whose fields, an array whose elements are read and written there,
    * typed arrays for arrays of numbers. Such views end with the guard; using one later is an error.
    *

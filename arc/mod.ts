@@ -37,7 +37,7 @@
  *
  * Another user's cell, and one that others may write to, is refused (`Permission`) unless the option
  * {@linkcode ArcOptions.trust}, or for writers {@linkcode ArcOptions.mode}, says otherwise; root's is anybody's to use.
- * Programs that share a cell trust one another: the memory holds a mutex of the C library, and whoever may write it can
+ * Programs that share a cell trust one another: the memory holds a mutex of the C library, and a program that may write it can
  * make the others fail. Damage that is found is an {@linkcode IpcError} with code `Corrupt`. One kind cannot be: a
  * program that cuts the file short (`truncate`) while others have it mapped. Their next access is a SIGBUS, which ends
  * them; no code in JavaScript can catch it. It takes the same rights as killing them. Shared memory itself cannot run
@@ -88,7 +88,7 @@
  *   the owner's thread id in the low 30 bits, FUTEX_OWNER_DIED in bit 30 and FUTEX_WAITERS in bit 31. Set FUTEX_WAITERS by
  *   compare-and-swap, FUTEX_WAIT for that value, try again; having slept and got the lock, set FUTEX_WAITERS again.
  *   `pthread_mutex_lock` does for programs that share no cell across PID namespaces: if a thread is killed while it waits
- *   in there, the kernel takes an owner of the same thread id in another namespace for dead.
+ *   in there, the kernel declares an owner of the same thread id in another namespace dead.
  * - **After locking**: if the counter is odd, the last writer did not finish: add 3
  *   to it (1 if the distance at 60 is 0), and the value from before its write is current. After `EOWNERDEAD`, call
  *   `pthread_mutex_consistent`.

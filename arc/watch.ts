@@ -45,7 +45,7 @@ export class Watch<T> implements AsyncIterableIterator<T> {
     return pending.promise;
   }
 
-  /** Gives the value to whoever awaits the next one, if it has changed. */
+  /** Gives the value to the caller that awaits the next one, if it has changed. */
   #look(): void {
     if (this.#pending.length === 0) return;
     const { cell } = this.#attachment;

@@ -99,7 +99,7 @@ function reuse(
     step("arc:reuse:zeroed");
     fill(mapping);
     step("arc:reuse:filled");
-    // From alone to shared is not one step: somebody may take it for dead in between.
+    // From alone to shared is not one step: somebody may find it dead in between.
     if (tryLockFile(fd.fd, "shared") && isSameFile(status, cellPath(name))) {
       const file = new SegmentFile(name, fd, fileStatus(fd.fd)!, trusted);
       file.join();

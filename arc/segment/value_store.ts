@@ -1,6 +1,6 @@
 // The two places of a value, and the counter that says which one is whole.
 //
-// A writer fills the place that is not current and switches by one store, so that whoever dies while writing leaves the
+// A writer fills the place that is not current and switches by one store, so that a writer that dies half-way leaves the
 // last value untouched. A reader copies without a lock and then looks whether a writer has come round to its place.
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";

@@ -15,7 +15,7 @@ import { cellDocument, channelDocument, lockDocument, topicDocument } from "../f
 import { holdersText, lockedText, processesText, stateText } from "../format/holders.ts";
 import { type Command, Refused } from "../program/command.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
-import { type TableCell, writeTable } from "../format/table.ts";
+import { type TableEntry, writeTable } from "../format/table.ts";
 import { bytesText, printable } from "../format/text.ts";
 
 /** The command. */
@@ -94,7 +94,7 @@ function eachOnce<T extends { readonly path: string }>(infos: readonly T[]): T[]
   return [...new Map(infos.map((info) => [info.path, info])).values()].sort((a, b) => a.path < b.path ? -1 : 1);
 }
 
-function cellRow(cell: CellInfo): TableCell[] {
+function cellRow(cell: CellInfo): TableEntry[] {
   const notes = [cell.kind === "cbor" ? "CBOR" : cell.layout === "" ? "layout unknown" : printable(cell.layout)];
   if (cell.locked) notes.push(`locked by ${lockedText(cell)}`);
   if (cell.damage !== undefined) notes.push(printable(cell.damage));
@@ -108,7 +108,7 @@ function cellRow(cell: CellInfo): TableCell[] {
   ];
 }
 
-function channelRow(channel: NamedChannelInfo): TableCell[] {
+function channelRow(channel: NamedChannelInfo): TableEntry[] {
   const notes = [
     `${channel.messages === 0 ? "no" : channel.messages.toLocaleString("en")} message${
       channel.messages === 1 ? " waits" : "s wait"

@@ -17,7 +17,7 @@ export const send: Command = {
   summary: "Send lines of the standard input, or the values given, to a named channel",
   details: [
     "Makes the channel if there is none. What is sent while nobody receives waits in it, as far as there is room. A full",
-    "channel is waited for, and meanwhile nothing is read, so whoever writes the input waits as well.",
+    "channel is waited for, and meanwhile nothing is read, so the writer of the input waits as well.",
     "",
     "Each line is a message, a text; with --json it is the value that the JSON stands for, where what JSON lacks is an",
     'object such as {"$bigint": "12"} or {"$bytes": "AQI="}, and blank lines are left out. With --raw the input is sent as',

@@ -24,7 +24,7 @@ import type { Output } from "../format/output.ts";
 import { bytesText, counted, printable } from "../format/text.ts";
 import { dumpLines, valueLines } from "../format/value_text.ts";
 
-/** Messages that are shown unless told. */
+/** Messages that are shown by default. */
 const DEFAULT_LIMIT = 20;
 
 /** The command. */

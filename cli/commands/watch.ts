@@ -17,7 +17,7 @@ import { TRUST_FLAG, trustOf } from "../program/trust.ts";
 import { bytesText, counted, printable } from "../format/text.ts";
 import { dumpLines, valueLine, valueLines } from "../format/value_text.ts";
 
-/** Milliseconds between two looks at a channel unless told, and at least. */
+/** Milliseconds between two looks at a channel: by default, and at least. */
 const DEFAULT_INTERVAL = 500, MIN_INTERVAL = 20;
 
 /** The command. */
@@ -188,7 +188,7 @@ class Flow {
   }
 }
 
-/** Waits, or less if it is called off. */
+/** Waits so long, or until the signal aborts. */
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -11,7 +11,7 @@ export class MessageOutput implements Disposable {
   readonly #stop: Stop;
   readonly #looking: ReturnType<typeof setInterval>;
 
-  /** @param stop Called off with {@linkcode ReaderGone} when the reader goes. */
+  /** @param stop Ended with {@linkcode ReaderGone} when the reader goes. */
   constructor(stop: Stop) {
     this.#stop = stop;
     this.#looking = setInterval(() => {
@@ -31,7 +31,7 @@ export class MessageOutput implements Disposable {
   /**
    * Writes a message. The thread is not blocked by a reader that is slow, or no signal would reach the program.
    *
-   * @throws {ReaderGone} If nobody reads any more; otherwise what everything was called off with.
+   * @throws {ReaderGone} If nobody reads any more; otherwise what all waits were ended with.
    */
   async write(bytes: Uint8Array): Promise<void> {
     try {

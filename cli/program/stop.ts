@@ -10,7 +10,7 @@ export class Interrupted extends Error {
 }
 
 /**
- * While it lives, a signal does not kill the program but calls off what it waits for, so that it can put away what it
+ * While it lives, a signal does not kill the program but ends what it waits for, so that it can put away what it
  * has. The second signal kills it.
  */
 export class Stop implements Disposable {
@@ -26,13 +26,13 @@ export class Stop implements Disposable {
     return this.#abort.signal;
   }
 
-  /** Calls everything off. */
+  /** Ends all waits. */
   now(reason: Error): void {
     this.#forget();
     this.#abort.abort(reason);
   }
 
-  /** What a promise comes to, unless everything is called off first: for what cannot be called off itself. */
+  /** The value of a promise, or an error once all waits are ended: for what takes no signal. */
   async or<T>(promise: Promise<T>): Promise<T> {
     const { signal } = this;
     signal.throwIfAborted();
