@@ -126,7 +126,7 @@ function channelRow(channel: NamedChannelInfo): TableEntry[] {
   ];
 }
 
-function topicRow(topic: TopicInfo): TableCell[] {
+function topicRow(topic: TopicInfo): TableEntry[] {
   const notes = [
     `${topic.published.toLocaleString("en")} published`,
     topic.publishers.length === 0 ? "no publisher" : `by ${processesText(topic.publishers)}`,
@@ -142,7 +142,7 @@ function topicRow(topic: TopicInfo): TableCell[] {
   ];
 }
 
-function lockRow({ name, held, pending, ownerDied }: LockState): TableCell[] {
+function lockRow({ name, held, pending, ownerDied }: LockState): TableEntry[] {
   const notes = [
     held.length === 0 ? "nobody holds it" : held[0]!.mode,
     ...(pending.length === 0 ? [] : [`${pending.length} wait`]),
