@@ -15,7 +15,7 @@ import { recv } from "./commands/recv.ts";
 import { rm } from "./commands/rm.ts";
 import { send } from "./commands/send.ts";
 import { set } from "./commands/set.ts";
-import { show } from "./commands/show.ts";
+import { show } from "./commands/show/show.ts";
 import { subscribe } from "./commands/subscribe.ts";
 import { Output, ReaderGone } from "./format/output.ts";
 import { watch } from "./commands/watch.ts";

@@ -1,5 +1,12 @@
 // `isthmus show`: one shared cell or named channel, with its header and what is in it.
-import { type CellHeader, type CellInfo, cellInfo, CellPeek, DECODED_LIMIT, lockState } from "../../arc/inspect/mod.ts";
+import {
+  type CellHeader,
+  type CellInfo,
+  cellInfo,
+  CellPeek,
+  DECODED_LIMIT,
+  lockState,
+} from "../../../arc/inspect/mod.ts";
 import {
   type Backlog,
   describe,
@@ -9,20 +16,20 @@ import {
   topicInfo,
   topicPath,
   type WaitingMessage,
-} from "../../channel/inspect.ts";
-import { openFiles, SHARED_FOLDER } from "../../ffi/inspect.ts";
-import { type Call, type Command, Refused, UsageError } from "../program/command.ts";
-import { jsonOf } from "../format/json_value.ts";
-import { cellDocument, channelDocument } from "../format/documents.ts";
-import { writeFields } from "../format/fields.ts";
-import { holdersText, lockedText, processesText, stateText } from "../format/holders.ts";
-import { isExpected, messageDocument, messageLine, type Shown, shownMessage } from "../program/shown_message.ts";
-import { showLock, showTopic } from "./show_topic.ts";
-import { noCell, noChannel } from "../program/not_there.ts";
-import { checkName, isPath } from "../program/operand_name.ts";
-import type { Output } from "../format/output.ts";
-import { bytesText, counted, printable } from "../format/text.ts";
-import { dumpLines, valueLines } from "../format/value_text.ts";
+} from "../../../channel/inspect.ts";
+import { openFiles, SHARED_FOLDER } from "../../../ffi/inspect.ts";
+import { type Call, type Command, Refused, UsageError } from "../../program/command.ts";
+import { jsonOf } from "../../format/json_value.ts";
+import { cellDocument, channelDocument } from "../../format/documents.ts";
+import { writeFields } from "../../format/fields.ts";
+import { holdersText, lockedText, processesText, stateText } from "../../format/holders.ts";
+import { isExpected, messageDocument, messageLine, type Shown, shownMessage } from "../../program/shown_message.ts";
+import { showLock, showTopic } from "./topic.ts";
+import { noCell, noChannel } from "../../program/not_there.ts";
+import { checkName, isPath } from "../../program/operand_name.ts";
+import type { Output } from "../../format/output.ts";
+import { bytesText, counted, printable } from "../../format/text.ts";
+import { dumpLines, valueLines } from "../../format/value_text.ts";
 
 /** Messages that are shown by default. */
 const DEFAULT_LIMIT = 20;

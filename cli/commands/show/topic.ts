@@ -1,15 +1,15 @@
 // What `isthmus show` shows of a topic, and of a lock.
-import type { LockState } from "../../arc/inspect/mod.ts";
-import { DECODED_LIMIT } from "../../arc/inspect/mod.ts";
-import { type KeptMessage, type TopicInfo, TopicPeek } from "../../channel/inspect.ts";
-import { lockDocument, topicDocument } from "../format/documents.ts";
-import { writeFields } from "../format/fields.ts";
-import { processesText, stateText } from "../format/holders.ts";
-import type { Output } from "../format/output.ts";
-import { bytesText, counted, printable } from "../format/text.ts";
-import type { Call } from "../program/command.ts";
-import { noChannel } from "../program/not_there.ts";
-import { messageDocument, messageLine, shownMessage } from "../program/shown_message.ts";
+import type { LockState } from "../../../arc/inspect/mod.ts";
+import { DECODED_LIMIT } from "../../../arc/inspect/mod.ts";
+import { type KeptMessage, type TopicInfo, TopicPeek } from "../../../channel/inspect.ts";
+import { lockDocument, topicDocument } from "../../format/documents.ts";
+import { writeFields } from "../../format/fields.ts";
+import { processesText, stateText } from "../../format/holders.ts";
+import type { Output } from "../../format/output.ts";
+import { bytesText, counted, printable } from "../../format/text.ts";
+import type { Call } from "../../program/command.ts";
+import { noChannel } from "../../program/not_there.ts";
+import { messageDocument, messageLine, shownMessage } from "../../program/shown_message.ts";
 
 /** Shows a topic, with the newest messages that it keeps. */
 export function showTopic(path: string, limit: number, { flags, out }: Call): number {
