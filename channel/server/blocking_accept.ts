@@ -1,9 +1,8 @@
 // A blocking accept: looks after connections that have not introduced themselves yet, until one of them is a client.
 import { waitAnyReadable } from "../../ffi/event/readable.ts";
 import type { UnixSocket } from "../../ffi/socket/unix_socket.ts";
-import type { IpcDuplex } from "../endpoint/duplex.ts";
 import { HANDSHAKE_TIMEOUT } from "./admission.ts";
-import { type Doorman, LOOK_AGAIN, MOST_LOOKS } from "./doorman.ts";
+import { type Doorman, LOOK_AGAIN, MOST_LOOKS, type ServedClient } from "./doorman.ts";
 
 /** A client that has connected and not introduced itself yet. */
 interface Guest {
@@ -13,21 +12,21 @@ interface Guest {
 }
 
 /** One blocking accept of a server. */
-export class BlockingAccept<Out, In> implements Disposable {
+export class BlockingAccept<Client extends ServedClient> implements Disposable {
   readonly #socket: UnixSocket;
-  readonly #doorman: Doorman<Out, In>;
+  readonly #doorman: Doorman<Client>;
   readonly #introduce: (connection: UnixSocket) => void;
   #guests: Guest[] = [];
 
   /** @param introduce Told at the end of those that have not introduced themselves: they still may. */
-  constructor(socket: UnixSocket, doorman: Doorman<Out, In>, introduce: (connection: UnixSocket) => void) {
+  constructor(socket: UnixSocket, doorman: Doorman<Client>, introduce: (connection: UnixSocket) => void) {
     this.#socket = socket;
     this.#doorman = doorman;
     this.#introduce = introduce;
   }
 
   /** The next client; `undefined` if none came in time. */
-  before(deadline: number): IpcDuplex<Out, In> | undefined {
+  before(deadline: number): Client | undefined {
     for (;;) {
       const client = this.#fromGuests() ?? this.#fromQueue();
       if (client !== undefined) return client;
@@ -39,7 +38,7 @@ export class BlockingAccept<Out, In> implements Disposable {
     }
   }
 
-  #fromGuests(): IpcDuplex<Out, In> | undefined {
+  #fromGuests(): Client | undefined {
     for (const { connection } of this.#guests) {
       const client = this.#doorman.tryWelcome(connection);
       if (client !== undefined) return client;
@@ -47,7 +46,7 @@ export class BlockingAccept<Out, In> implements Disposable {
     return undefined;
   }
 
-  #fromQueue(): IpcDuplex<Out, In> | undefined {
+  #fromQueue(): Client | undefined {
     const doorman = this.#doorman;
     for (let looks = 0; looks < MOST_LOOKS; looks++) {
       const next = doorman.next();

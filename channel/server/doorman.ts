@@ -5,13 +5,11 @@ import { descriptorLimit } from "../../ffi/file/resources.ts";
 import { ensureRoomForFds, isTableFull } from "../../ffi/socket/socket_message.ts";
 import type { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
+import type { Handle } from "../ring/handle.ts";
 import { Crowd } from "./crowd.ts";
-import { IpcDuplex } from "../endpoint/duplex.ts";
 import { Guests } from "./guests.ts";
 import { HELLO_FDS, receiveHello } from "../endpoint/handshake.ts";
 import { HANDSHAKE_TIMEOUT } from "./admission.ts";
-import { receiverFrom } from "../endpoint/receiver.ts";
-import { senderFrom } from "../endpoint/sender.ts";
 import { MANY } from "../endpoint/server_kind.ts";
 
 /** Descriptors that a loop over clients leaves free for what the program does for them, at most; and which part of all. */
@@ -44,12 +42,21 @@ interface Waiters {
   parked(): void;
 }
 
+/** The server's end of a conversation with a client. */
+export interface ServedClient extends Disposable {
+  readonly closed: boolean;
+  close(): void;
+}
+
+/** Makes such an end. It owns the handles. */
+export type ClientMaker<Client> = (sending: Handle, receiving: Handle, peer: PeerCredentials) => Client;
+
 /** The connections of one server that are no clients yet. */
-export class Doorman<Out, In> {
+export class Doorman<Client extends ServedClient> {
   readonly guests = new Guests();
   readonly #socket: UnixSocket;
   readonly #allow: (peer: PeerCredentials) => boolean;
-  readonly #maxMessageBytes: number | undefined;
+  readonly #makeClient: ClientMaker<Client>;
   readonly #waiters: Waiters;
   readonly #crowd = new Crowd();
   /** Guests that this process had no descriptors for, when their turn came; they get another with the next accept. */
@@ -66,12 +73,12 @@ export class Doorman<Out, In> {
   constructor(
     socket: UnixSocket,
     allow: (peer: PeerCredentials) => boolean,
-    maxMessageBytes: number | undefined,
+    makeClient: ClientMaker<Client>,
     waiters: Waiters,
   ) {
     this.#socket = socket;
     this.#allow = allow;
-    this.#maxMessageBytes = maxMessageBytes;
+    this.#makeClient = makeClient;
     this.#waiters = waiters;
   }
 
@@ -89,7 +96,7 @@ export class Doorman<Out, In> {
    *
    * @param introduce Told of those that have not introduced themselves yet.
    */
-  nextQueued(introduce: (connection: UnixSocket) => void): IpcDuplex<Out, In> | undefined {
+  nextQueued(introduce: (connection: UnixSocket) => void): Client | undefined {
     this.callParked();
     for (let looks = 0; looks < MOST_LOOKS; looks++) {
       const next = this.next();
@@ -124,7 +131,7 @@ export class Doorman<Out, In> {
    *
    * @throws {IpcError} `System` if there is no room for its descriptors; it is kept for the next accept then.
    */
-  tryWelcome(connection: UnixSocket): IpcDuplex<Out, In> | undefined {
+  tryWelcome(connection: UnixSocket): Client | undefined {
     if (connection.closed) return undefined;
     let keep = false;
     try {
@@ -147,7 +154,7 @@ export class Doorman<Out, In> {
    *
    * @throws {IpcError} What is wrong with it: see {@linkcode keeps}.
    */
-  async introduced(connection: UnixSocket): Promise<IpcDuplex<Out, In> | undefined> {
+  async introduced(connection: UnixSocket): Promise<Client | undefined> {
     const { peer } = connection;
     if (!this.#admits(peer)) return undefined;
     this.guests.add(connection, peer.uid);
@@ -188,13 +195,11 @@ export class Doorman<Out, In> {
   }
 
   /** The client behind a connection; `undefined` if it has not introduced itself yet. */
-  #welcome(connection: UnixSocket, peer: PeerCredentials): IpcDuplex<Out, In> | undefined {
+  #welcome(connection: UnixSocket, peer: PeerCredentials): Client | undefined {
     this.#requireRoomFor(peer);
     const handles = receiveHello(connection, MANY);
     if (handles === undefined) return undefined;
-    const receiver = receiverFrom<In>({ handle: handles[0]! });
-    if (this.#maxMessageBytes !== undefined) receiver.limitMessages(this.#maxMessageBytes);
-    const client = new IpcDuplex<Out, In>(senderFrom<Out>(handles[1]!), receiver, peer);
+    const client = this.#makeClient(handles[1]!, handles[0]!, peer);
     this.#crowd.add(peer, client);
     this.#movedAt = performance.now();
     this.#turnedAway = undefined;

@@ -13,9 +13,8 @@ import {
 import { isTableFull } from "../../ffi/socket/socket_message.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
-import type { IpcDuplex } from "../endpoint/duplex.ts";
 import { BlockingAccept } from "./blocking_accept.ts";
-import { Doorman, LOOK_AGAIN } from "./doorman.ts";
+import { type ClientMaker, Doorman, LOOK_AGAIN, type ServedClient } from "./doorman.ts";
 
 const ACCEPT = "accept a client";
 /** Clients that may wait in the kernel's queue. */
@@ -37,13 +36,13 @@ interface Waiting<Client> {
 }
 
 /** A server without its face. What the methods are for the program is said at `IpcServer`. */
-export class Reception<Out, In> {
+export class Reception<Client extends ServedClient> {
   readonly #name: string;
   readonly #socket: UnixSocket;
-  readonly #doorman: Doorman<Out, In>;
+  readonly #doorman: Doorman<Client>;
   /** Clients that nobody has taken yet. */
-  readonly #ready: IpcDuplex<Out, In>[] = [];
-  readonly #waits: Waiting<IpcDuplex<Out, In>>[] = [];
+  readonly #ready: Client[] = [];
+  readonly #waits: Waiting<Client>[] = [];
   /** Clients that were accepted since the event loop had its turn. */
   #inARow = 0;
   #lookAgain: ReturnType<typeof setTimeout> | undefined;
@@ -52,13 +51,13 @@ export class Reception<Out, In> {
   /**
    * Starts to listen.
    *
-   * @param maxMessageBytes Bytes that a message of a client may have, if there is a limit.
+   * @param makeClient Makes the server's end of a conversation.
    */
-  constructor(name: string, admits: (peer: PeerCredentials) => boolean, maxMessageBytes: number | undefined) {
+  constructor(name: string, admits: (peer: PeerCredentials) => boolean, makeClient: ClientMaker<Client>) {
     this.#name = name;
     this.#socket = UnixSocket.listen(name, { backlog: BACKLOG });
     const waits = this.#waits;
-    this.#doorman = new Doorman(this.#socket, admits, maxMessageBytes, {
+    this.#doorman = new Doorman(this.#socket, admits, makeClient, {
       get patient() {
         return waits[0]?.patient === true;
       },
@@ -79,13 +78,13 @@ export class Reception<Out, In> {
     return this.#ready.length;
   }
 
-  tryAccept(): IpcDuplex<Out, In> | undefined {
+  tryAccept(): Client | undefined {
     this.#requireOpen();
     return this.#ready.shift() ?? this.#nextQueued();
   }
 
   /** @param patient Whether it also waits for descriptors, while there are none: a loop over clients does. */
-  accept(options: WaitOptions | undefined, patient: boolean): Promise<IpcDuplex<Out, In>> {
+  accept(options: WaitOptions | undefined, patient: boolean): Promise<Client> {
     try {
       const timeout = timeoutOf(options);
       options?.signal?.throwIfAborted();
@@ -98,13 +97,13 @@ export class Reception<Out, In> {
         if (ready !== undefined) return Promise.resolve(ready);
       }
       const { signal } = options ?? {};
-      const wait = new PendingWait<IpcDuplex<Out, In>>(
+      const wait = new PendingWait<Client>(
         ACCEPT,
         later ? signal && { signal } : options,
         () => this.#forget(item),
         (timeout) => this.#doorman.explained(timeoutError(ACCEPT, timeout)),
       );
-      const item: Waiting<IpcDuplex<Out, In>> = { wait, timeout: later ? timeout : Infinity, patient };
+      const item: Waiting<Client> = { wait, timeout: later ? timeout : Infinity, patient };
       this.#waits.push(item);
       if (later) void this.#turn().then(() => this.#serve(item));
       else if (this.#doorman.isFull) this.#waitForRoom();
@@ -121,14 +120,14 @@ export class Reception<Out, In> {
     return giveWay();
   }
 
-  #now(): IpcDuplex<Out, In> {
+  #now(): Client {
     const client = this.tryAccept();
     if (client === undefined) throw this.#doorman.explained(timeoutError(ACCEPT, 0));
     return client;
   }
 
   /** The next client that has come. Who is patient leaves descriptors free for what is done for it. */
-  #nextFor(patient: boolean): IpcDuplex<Out, In> | undefined {
+  #nextFor(patient: boolean): Client | undefined {
     const ready = this.#ready.shift();
     if (ready !== undefined) return ready;
     if (patient) this.#doorman.requireSpare();
@@ -136,7 +135,7 @@ export class Reception<Out, In> {
   }
 
   /** Gives a waiter what has come; begins to wait if that is nothing. */
-  #serve(item: Waiting<IpcDuplex<Out, In>>): void {
+  #serve(item: Waiting<Client>): void {
     if (item.wait.settled) return;
     try {
       const client = this.#nextFor(item.patient);
@@ -156,8 +155,8 @@ export class Reception<Out, In> {
     }
   }
 
-  #acceptWhenRoom(): Promise<IpcDuplex<Out, In>> {
-    const wait = new PendingWait<IpcDuplex<Out, In>>(ACCEPT, undefined, () => {});
+  #acceptWhenRoom(): Promise<Client> {
+    const wait = new PendingWait<Client>(ACCEPT, undefined, () => {});
     this.#waits.push({ wait, timeout: Infinity, patient: true });
     this.#waitForRoom();
     return wait.promise;
@@ -176,7 +175,7 @@ export class Reception<Out, In> {
     }, LOOK_AGAIN);
   }
 
-  #forget(item: Waiting<IpcDuplex<Out, In>>): void {
+  #forget(item: Waiting<Client>): void {
     const at = this.#waits.indexOf(item);
     if (at >= 0) this.#waits.splice(at, 1);
     this.#restIfIdle();
@@ -193,7 +192,7 @@ export class Reception<Out, In> {
     if (this.#stopPump === undefined) void this.#pump(this.#stopPump = new AbortController());
   }
 
-  #nextQueued(): IpcDuplex<Out, In> | undefined {
+  #nextQueued(): Client | undefined {
     return this.#doorman.nextQueued((connection) => void this.#introduce(connection));
   }
 
@@ -252,7 +251,7 @@ export class Reception<Out, In> {
     }
   }
 
-  acceptSync(options: SyncWaitOptions | undefined): IpcDuplex<Out, In> {
+  acceptSync(options: SyncWaitOptions | undefined): Client {
     const timeout = timeoutOf(options);
     const deadline = deadlineAfter(timeout);
     this.#requireOpen();
@@ -264,9 +263,9 @@ export class Reception<Out, In> {
     return client;
   }
 
-  values(options?: IterationOptions): AsyncIterableIterator<IpcDuplex<Out, In>> {
+  values(options?: IterationOptions): AsyncIterableIterator<Client> {
     const closed = () => this.closed;
-    return iterate<IpcDuplex<Out, In>>({
+    return iterate<Client>({
       get closed() {
         return closed();
       },

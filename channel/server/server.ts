@@ -97,7 +97,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
 
   /** What clients connect to. */
   readonly name: string;
-  readonly #reception: Reception<Out, In>;
+  readonly #reception: Reception<IpcDuplex<Out, In>>;
 
   /**
    * Starts to listen.
@@ -113,7 +113,11 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
     if (capacity !== undefined) capacityOf(capacity); // says what is wrong with it
     const limit = messageLimitOf(maxMessageBytes), admits = admissionBy(allow);
     this.name = path === undefined ? freshServerName(MANY, capacity) : path;
-    this.#reception = new Reception(this.name, admits, limit);
+    this.#reception = new Reception(this.name, admits, (sending, receiving, peer) => {
+      const client = new IpcDuplex(senderFrom<Out>(sending), receiverFrom<In>({ handle: receiving }), peer);
+      if (limit !== undefined) client.limitMessages(limit);
+      return client;
+    });
   }
 
   /**

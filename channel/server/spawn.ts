@@ -14,7 +14,7 @@ import { formatParentName, freshParentName, PARENT_VARIABLE } from "./parent_nam
  * Options of {@linkcode spawn}.
  *
  * @example A program that gets little time and reads no standard input
- * ```ts
+ * ```ts ignore
  * import { IpcError, spawn, type SpawnOptions } from "@isthmus/ipc";
  * import { assertEquals, assertRejects } from "@std/assert";
  *
