@@ -305,3 +305,8 @@ function checkTarget(target: Uint8Array): void {
     throw new TypeError(`Cannot receive into ${asFound(target)}: give a Uint8Array`);
   }
 }
+
+/** Moves a receiver into another object; the one given counts as closed then. */
+export function movedBytesReceiver(receiver: IpcBytesReceiver): IpcBytesReceiver {
+  return make(moveOutBytes(receiver));
+}

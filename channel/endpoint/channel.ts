@@ -1,5 +1,6 @@
 // Makes channels.
 import { optionsOf } from "../../base/arguments.ts";
+import { IpcBytesDuplex } from "./bytes_duplex.ts";
 import { bytesReceiverFrom, type IpcBytesReceiver } from "./bytes_receiver.ts";
 import { bytesSenderFrom, type IpcBytesSender } from "./bytes_sender.ts";
 import { IpcDuplex } from "./duplex.ts";
@@ -127,6 +128,37 @@ export function duplex<Out, In>(options?: ChannelOptions): [IpcDuplex<Out, In>, 
   try {
     const [back, fromThere] = channel<In>(options);
     return [new IpcDuplex(there, fromThere), new IpcDuplex(back, fromHere)];
+  } catch (error) {
+    there.close();
+    fromHere.close();
+    throw error;
+  }
+}
+
+/**
+ * Makes a pair of connected ends for byte strings. Send one to another process inside a message.
+ *
+ * @param options The capacity of each direction.
+ * @returns Both ends.
+ * @throws {IpcError} As {@linkcode channel}.
+ *
+ * @example
+ * ```ts
+ * import { bytesDuplex } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = bytesDuplex();
+ * left.sendSync(new TextEncoder().encode("hello"));
+ * right.sendSync(right.recvSync().subarray(0, 2));
+ * assertEquals(new TextDecoder().decode(left.recvSync()), "he");
+ * left.close(), right.close();
+ * ```
+ */
+export function bytesDuplex(options?: ChannelOptions): [IpcBytesDuplex, IpcBytesDuplex] {
+  const [there, fromHere] = bytesChannel(options);
+  try {
+    const [back, fromThere] = bytesChannel(options);
+    return [new IpcBytesDuplex(there, fromThere), new IpcBytesDuplex(back, fromHere)];
   } catch (error) {
     there.close();
     fromHere.close();

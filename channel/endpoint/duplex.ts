@@ -1,16 +1,16 @@
 // Two channels, one each way, as one object.
 import { asFound } from "../../base/arguments.ts";
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
-import { IpcError } from "../../base/error.ts";
 import type { IterationOptions } from "../../base/iteration.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
-import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
+import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
 import type { Borrowed } from "../message/borrowed.ts";
 import { canTravel } from "../../base/pack.ts";
 import type { ReceivedAttachments } from "../message/attachments.ts";
 import type { EncodedMessage } from "../message/encoded_message.ts";
 import type { TravellerKind } from "../message/travellers.ts";
 import type { RingProducer } from "../ring/producer.ts";
+import { answerMessages } from "./answering.ts";
 import { IpcReceiver, movedReceiver, receiverFrom, receiverKind } from "./receiver.ts";
 import { claimReceiver } from "./receiver_seat.ts";
 import { IpcSender, ringOfSender, senderFrom, senderKind } from "./sender.ts";
@@ -349,39 +349,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
    * answer that cannot be encoded; `Corrupt`.
    */
   async run(handler: (message: In) => Out | void | Promise<Out | void>, options: RunOptions = {}): Promise<void> {
-    if (typeof handler !== "function") {
-      throw new TypeError(`Cannot answer messages by ${asFound(handler)}: the handler must be a function`);
-    }
-    timeoutOf(options); // checks the signal
-    const { signal } = options;
-    const wait = signal === undefined ? undefined : { signal };
-    /** Whether what a wait rejects with is the end, as asked for by this side or by the other. */
-    const isTheEnd = (error: unknown) =>
-      signal?.aborted || (error instanceof IpcError && (error.code === "Disconnected" || this.#givenUp(error)));
-    if (this.closed) this.#receiver.tryRecv(); // throws
-    while (!signal?.aborted) {
-      let message: In;
-      try {
-        message = await this.#receiver.recv(wait);
-      } catch (error) {
-        if (isTheEnd(error)) return;
-        throw error;
-      }
-      const answer = await handler(message);
-      if (answer === undefined) continue;
-      try {
-        // After the signal it must not wait, but the other end does for its answer.
-        if (signal?.aborted) return void this.#sender.trySend(answer);
-        await this.#sender.send(answer, wait);
-      } catch (error) {
-        if (isTheEnd(error)) return;
-        throw error;
-      }
-    }
-  }
-
-  #givenUp(error: IpcError): boolean {
-    return error.code === "Closed" && this.closed;
+    await answerMessages(this, handler, options);
   }
 
   /**

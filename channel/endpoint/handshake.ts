@@ -25,7 +25,7 @@ import { FORMAT_VERSION } from "../ring/layout.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import { RingProducer } from "../ring/producer.ts";
 import { SenderPort } from "./sender_port.ts";
-import { MANY, MOST_CHANNELS, ONE_SHOT, requireKind, type ServerKind, wrongKind } from "./server_kind.ts";
+import { MOST_CHANNELS, ONE_SHOT, requireKind, type ServerKind, wrongKind } from "./server_kind.ts";
 
 const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x4f4c4548; // "ISTHHELO"
 const HELLO = 16;
@@ -196,14 +196,16 @@ export function connectChannel(serverName: string): SenderPort {
 /**
  * Makes a channel each way and hands the far ends to a server.
  *
+ * @param kind What kind of server it must be.
  * @param token What follows the greeting: see `channel/server/parent_name.ts`.
  */
 export function connectDuplex(
   serverName: string,
   capacity: number | undefined,
+  kind: ServerKind,
   token?: Uint8Array,
 ): [SenderPort, RingConsumer] {
-  requireKind(serverName, MANY);
+  requireKind(serverName, kind);
   const there = createChannel(capacity);
   let back: NewChannel;
   try {

@@ -28,14 +28,22 @@ export const ONE_SHOT: ServerKind = {
 /** A server for many clients, which bring a channel each way. */
 export const MANY: ServerKind = { mark: "server", server: "IpcServer", connect: "IpcServer.connect()", channels: 2 };
 
-const KINDS = [ONE_SHOT, MANY];
+/** The same for conversations in byte strings. At a path they cannot be told apart. */
+export const MANY_BYTES: ServerKind = {
+  mark: "bytes-server",
+  server: "IpcBytesServer",
+  connect: "IpcBytesServer.connect()",
+  channels: 2,
+};
+
+const KINDS = [ONE_SHOT, MANY, MANY_BYTES];
 
 /** The most channels that a client of any kind brings. */
 export const MOST_CHANNELS = Math.max(...KINDS.map(({ channels }) => channels));
 
 /** A name that a server got by itself, as a whole: in others, "#" is a letter like any other. */
 const FRESH_NAME =
-  /^@isthmus-(one-shot|server)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:#([1-9][0-9]{0,9}))?$/;
+  /^@isthmus-(one-shot|server|bytes-server)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:#([1-9][0-9]{0,9}))?$/;
 
 /**
  * A name for a server without a path.

@@ -1,6 +1,7 @@
 // What may stand inside a value, besides data: the one table of it.
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { setTravellers, type TravellerKind } from "../message/travellers.ts";
+import { bytesDuplexKind } from "./bytes_duplex.ts";
 import { bytesReceiverKind } from "./bytes_receiver.ts";
 import { bytesSenderKind } from "./bytes_sender.ts";
 import { duplexKind } from "./duplex.ts";
@@ -26,6 +27,7 @@ setTravellers({
   "opaque-sender": opaqueSenderKind,
   "opaque-receiver": opaqueReceiverKind,
   "duplex": duplexKind,
+  "bytes-duplex": bytesDuplexKind,
   "shared-memory": sharedMemoryKind,
   "fd": fdKind,
 });

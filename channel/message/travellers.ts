@@ -20,6 +20,7 @@ export type KindName =
   | "opaque-sender"
   | "opaque-receiver"
   | "duplex"
+  | "bytes-duplex"
   | "shared-memory"
   | "fd";
 

@@ -4,6 +4,7 @@ import { step } from "../../base/step_hook.ts";
 import { environmentVariable } from "../../ffi/process/environment.ts";
 import { IpcDuplex } from "../endpoint/duplex.ts";
 import { connectDuplex } from "../endpoint/handshake.ts";
+import { MANY } from "../endpoint/server_kind.ts";
 import { receiverFrom } from "../endpoint/receiver.ts";
 import { senderFrom } from "../endpoint/sender.ts";
 import { PARENT_VARIABLE, parseParentName } from "./parent_name.ts";
@@ -60,7 +61,7 @@ function connect(): IpcDuplex<unknown, unknown> {
   }
   step("parent-looked-up");
   try {
-    const [port, ring] = connectDuplex(name.server, name.capacity, name.token);
+    const [port, ring] = connectDuplex(name.server, name.capacity, MANY, name.token);
     step("parent-told");
     return new IpcDuplex(senderFrom<unknown>(port), receiverFrom<unknown>(ring));
   } catch (cause) {

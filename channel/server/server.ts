@@ -167,7 +167,7 @@ export class IpcServer<Out, In> implements Disposable, AsyncIterable<IpcDuplex<O
   static connect<Out, In>(name: string, options?: ChannelOptions): IpcDuplex<Out, In> {
     const { capacity, maxMessageBytes } = optionsOf(options, "Cannot connect");
     const limit = messageLimitOf(maxMessageBytes);
-    const [port, ring] = connectDuplex(name, capacity ?? capacityInName(name));
+    const [port, ring] = connectDuplex(name, capacity ?? capacityInName(name), MANY);
     const client = new IpcDuplex(senderFrom<Out>(port), receiverFrom<In>(ring));
     if (limit !== undefined) client.limitMessages(limit);
     return client;
