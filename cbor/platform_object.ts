@@ -3,8 +3,8 @@
 
 /** Where the runtime keeps its classes. Those on the global object are not enumerable; what a program adds there is. */
 function namespaces(): (Record<string, unknown> | undefined)[] {
-  const { Deno, Intl, WebAssembly, Temporal } = globalThis as unknown as Record<string, Record<string, unknown>>;
-  return [Deno, Intl, WebAssembly, Temporal];
+  const all = globalThis as unknown as Record<string, Record<string, unknown> | undefined>;
+  return ["Deno", "Intl", "WebAssembly", "Temporal"].map((name) => all[name]);
 }
 
 /** Classes of the language from which any object may inherit: whether it is one, it has inside. */
