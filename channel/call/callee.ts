@@ -6,8 +6,7 @@ import { discard } from "../message/discard.ts";
 import { ReceivedCall } from "./call.ts";
 import { packFailure, unpackFailure } from "./failure.ts";
 import { CALL_VERSION, END, type Frame, HELLO, isCount, ITEM, RESULT, STREAM, THROW } from "./frame.ts";
-import type { Line } from "./line.ts";
-import { endError, GONE, type LineEnd } from "./line_end.ts";
+import { type CallLine, endError, GONE, type LineEnd } from "./line_end.ts";
 
 /** A function of the program's. */
 type Method = (this: ReceivedCall, ...args: unknown[]) => unknown;
@@ -54,11 +53,11 @@ export function methodsOf(api: object): ReadonlyMap<string, Method> {
 }
 
 export class Callee {
-  readonly #line: Line;
+  readonly #line: CallLine;
   readonly #active = new Map<number, Answering>();
   #exposed: Exposed | undefined;
 
-  constructor(line: Line) {
+  constructor(line: CallLine) {
     this.#line = line;
   }
 

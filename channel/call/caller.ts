@@ -5,8 +5,7 @@ import { PendingWait, type WaitOptions } from "../../base/wait.ts";
 import { discard } from "../message/discard.ts";
 import { CALL, CALL_VERSION, isCount, MORE, STOP, SYNC } from "./frame.ts";
 import { packFailure, unpackFailure } from "./failure.ts";
-import type { Line } from "./line.ts";
-import { endError, type LineEnd } from "./line_end.ts";
+import { type CallLine, endError, type LineEnd } from "./line_end.ts";
 import { type StreamSource, StreamState } from "./stream.ts";
 
 /** A call, from when it is made until its last frame has arrived. */
@@ -75,7 +74,7 @@ const CALL_PROMISE: object = Object.create(Promise.prototype, {
 });
 
 export class Caller {
-  readonly #line: Line;
+  readonly #line: CallLine;
   /** Calls that the other side takes at a time; none until it says so. */
   #window = 0;
   #next = 1;
@@ -87,7 +86,7 @@ export class Caller {
   #syncs = 0;
   #again: { error: unknown; delivered: boolean } | undefined;
 
-  constructor(line: Line) {
+  constructor(line: CallLine) {
     this.#line = line;
   }
 

@@ -44,7 +44,8 @@ const CLASSES: ReadonlyMap<string, ErrorClass> = new Map([
 
 /** The error classes of the runtime: of `Deno.errors`. */
 function runtimeErrors(): [string, ErrorClass][] {
-  const { errors } = (globalThis as { Deno?: { errors?: Record<string, unknown> } }).Deno ?? {};
+  const all = globalThis as unknown as Record<string, { errors?: Record<string, unknown> } | undefined>;
+  const { errors } = all["Deno"] ?? {};
   return Object.entries(errors ?? {})
     .filter((entry): entry is [string, ErrorClass] => typeof entry[1] === "function")
     .map(([name, type]) => [`Deno.errors.${name}`, type]);

@@ -1,5 +1,27 @@
-// How a conversation with calls ends.
+// What both sides of a conversation with calls see of the line between them, and how it ends.
 import { IpcError } from "../../base/error.ts";
+import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
+import type { WaitOptions } from "../../base/wait.ts";
+import type { Frame } from "./frame.ts";
+
+/** The line, as its calling and its answering side use it: see `line.ts`. */
+export interface CallLine {
+  readonly duplex: { readonly peer?: PeerCredentials | undefined };
+  /** Why it is at its end, if it is. */
+  readonly end: LineEnd | undefined;
+  /** One more waits for something to be received; one less does. */
+  hold(): void;
+  letGo(): void;
+  trySend(frame: Frame): boolean;
+  send(frame: Frame, options?: WaitOptions): Promise<void>;
+  post(frame: Frame, sent?: () => void): void;
+  /** Where the next frame will lie, and whether the peer has not received what lies there. */
+  position(): number;
+  isUnread(position: number): boolean;
+  /** The peer has broken the rules. */
+  violated(what: string): void;
+  finish(end: LineEnd): void;
+}
 
 /** Why a line is at its end. */
 export interface LineEnd {

@@ -42,8 +42,12 @@ let refusalsLeft = 0;
 
 /** The sending end of a channel as one descriptor. */
 export class PackedSender {
+  readonly socket: IpcFd;
+
   /** @param socket The sender's socket; it belongs to the one who makes this object. */
-  constructor(readonly socket: IpcFd) {}
+  constructor(socket: IpcFd) {
+    this.socket = socket;
+  }
 
   /**
    * Its three descriptors.

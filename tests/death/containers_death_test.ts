@@ -6,7 +6,7 @@ import type { Self } from "../support/actor.ts";
 import { beforeAtomic, WRITES } from "../support/atomics.ts";
 import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
 import { containerTest } from "../support/containers.ts";
-import { type Message, NAMED, receiveNumbers, sendNumbers, tryToReceive } from "../support/named.ts";
+import { type Message, NAMED, numbered, receiveNumbers, sendNumbers, tryToReceive } from "../support/named.ts";
 import { patience } from "../support/patience.ts";
 import { type Child, CONTAINER, stateOf } from "../support/processes.ts";
 import { bystander, type Numbered, RECEIVE, receiveFrom, SENDERS, victim } from "../support/senders.ts";
@@ -25,9 +25,6 @@ async function stoppedInside(child: Child): Promise<number> {
   while (stateOf(pid) !== "T") await new Promise((resolve) => setTimeout(resolve, 1));
   return pid;
 }
-
-const numbered = (from: string, count: number, first = 0): Message[] =>
-  Array.from({ length: count }, (_, n) => [from, first + n]);
 
 // --- Channels without a name -------------------------------------------------------------------------------------------
 

@@ -10,6 +10,10 @@ export const NAMED: string = import.meta.url;
 /** What the processes send: who, and the how-manieth of its messages. */
 export type Message = [from: string, n: number];
 
+/** So many messages of one sender, in their order. */
+export const numbered = (from: string, count: number, first = 0): Message[] =>
+  Array.from({ length: count }, (_, n) => [from, first + n]);
+
 export interface SendJob {
   readonly path: string;
   readonly from: string;
