@@ -4,6 +4,7 @@
 // 64 bytes takes. Another back end has functions of the same names in files of its own.
 import type { System } from "./contract/system.ts";
 import { BellListener, createDoorbell, hasListener, privateEnd, ringAnyBell } from "./event/doorbell.ts";
+import { createNamedBell, ringByName } from "./event/named_bell.ts";
 import {
   countPlacesTaken,
   isPlaceTaken,
@@ -16,7 +17,9 @@ import { closeAllForeign } from "./file/foreign_fd.ts";
 import { lockHolders } from "./file/lock_holders.ts";
 import { createUnnamed, publish } from "./file/named_file.ts";
 import { unlinkFile } from "./file/unlink.ts";
+import { Futex } from "./memory/futex.ts";
 import { Mapping } from "./memory/mapping.ts";
+import { MemoryFileReader, writeMemoryFile } from "./memory/memory_file.ts";
 import { mutexMark, mutexOwner, RobustMutex } from "./memory/robust_mutex.ts";
 import { checkSealed, sealedMemory } from "./memory/sealed_memory.ts";
 import { memoryOf, punchHole } from "./memory/storage.ts";
@@ -45,14 +48,18 @@ export const linux: System = {
     mapMirrored: Mapping.mirrored,
     giveBack: punchHole,
     used: memoryOf,
+    createFinal: writeMemoryFile,
+    readFinal: (memory, length, admit) => new MemoryFileReader(memory, length, admit),
   },
-  // Pipes.
+  // Pipes and FIFOs.
   doorbells: {
     create: createDoorbell,
     accept: privateEnd,
     ring: ringAnyBell,
     hasListener: (end) => hasListener(end.fd),
     listener: (end) => new BellListener(end),
+    createNamed: createNamedBell,
+    ringByName,
   },
   // SCM_RIGHTS over stream sockets.
   carrier: {
@@ -86,8 +93,13 @@ export const linux: System = {
     countPlacesTaken,
     holders: lockHolders,
   },
-  // pthread's robust, process-shared mutex.
-  mutexes: { mark: mutexMark, at: (memory, offset) => new RobustMutex(memory, offset), ownerOf: mutexOwner },
+  // pthread's robust, process-shared mutex; futexes.
+  mutexes: {
+    mark: mutexMark,
+    at: (memory, offset) => new RobustMutex(memory, offset),
+    ownerOf: mutexOwner,
+    word: (memory, offset) => new Futex(memory, offset),
+  },
   // What glibc calls when a thread ends.
   threadEnds: { guard: guardFd, unguard: unguardFd },
 };

@@ -1,5 +1,6 @@
 // Concept: the doorbell.
 import type { IpcFd } from "../file/fd.ts";
+import type { Trusted } from "../file/trust.ts";
 
 /** The listening end of a doorbell. */
 export interface DoorbellListener {
@@ -36,4 +37,14 @@ export interface Doorbells {
   hasListener(end: IpcFd): boolean;
   /** Listens; the end is the listener's from then on. */
   listener(end: IpcFd): DoorbellListener;
+  /**
+   * Makes a doorbell with a name, in the place of one that a dead listener left: for those who share no handle.
+   *
+   * @param mode Permission bits: who may write may ring.
+   * @param trusted Whose doorbell is used, if another user's cannot be removed.
+   * @returns The listening end; `undefined` where it cannot be had.
+   */
+  createNamed(path: string, mode: number, trusted: Trusted): IpcFd | undefined;
+  /** Rings the doorbell at a path. @returns The ringing end, for the next time; `undefined` if nobody listens. */
+  ringByName(path: string): IpcFd | undefined;
 }

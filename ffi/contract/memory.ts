@@ -16,6 +16,12 @@ export interface MappedMemory {
   unmap(): void;
 }
 
+/** Reads memory that cannot change. */
+export interface FinalReader {
+  /** Goes on until a time on the clock of `performance.now()`. @returns All bytes, or `undefined` if the time was over. */
+  read(memory: number, until: number): Uint8Array<ArrayBuffer> | undefined;
+}
+
 /**
  * Unnamed memory, which processes share that do not trust one another. It comes with a handle, and who has none can do
  * nothing. Nobody can cut it short under another's mapping: that is an error which no program survives.
@@ -42,4 +48,13 @@ export interface FixedMemory {
   giveBack(memory: number, offset: number, length: number): void;
   /** Bytes of the machine's memory that it takes. */
   used(memory: number): number;
+  /** Makes memory that holds some bytes, and that nobody can change any more. */
+  createFinal(label: string, parts: Iterable<Uint8Array>, length: number): IpcFd;
+  /**
+   * Reads memory that a peer made so; in pieces, as it may be large.
+   *
+   * @param admit Throws if so many bytes are too many; asked before any of them is read.
+   * @throws {IpcError} `Incompatible` if it could still change; `Corrupt` if it is of another length.
+   */
+  readFinal(memory: number, length: number, admit: (length: number) => void): FinalReader;
 }

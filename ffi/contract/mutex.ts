@@ -27,6 +27,14 @@ export interface CellMutex {
   close(): void;
 }
 
+/** A word of shared memory that threads sleep at. */
+export interface SleepingWord {
+  /** Sleeps while the word has a value, until woken, or for some milliseconds. Wakes for nothing, too. */
+  sleep(value: number, milliseconds: number): void;
+  /** Wakes one of those who sleep. */
+  wakeOne(): void;
+}
+
 /**
  * A lock for the threads of several processes of one trust domain. The system gives it on when its owner dies, at any
  * instruction, and says so.
@@ -38,4 +46,6 @@ export interface CellMutexes {
   at(memory: MappedMemory, offset: number): CellMutex;
   /** The thread that holds a mutex, by its first word and in its own numbers; `undefined` if none does. */
   ownerOf(word: number): number | undefined;
+  /** A word to sleep at, of four bytes at a multiple of 4: for who waits without a lock. */
+  word(memory: MappedMemory, offset: number): SleepingWord;
 }

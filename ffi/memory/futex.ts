@@ -3,6 +3,7 @@ import { libc, systemError } from "../libc/libc.ts";
 import { EAGAIN, EINTR, ETIMEDOUT, FUTEX_WAIT, FUTEX_WAKE } from "../libc/platform.ts";
 import type { Pointer } from "../runtime/runtime.ts";
 import type { MappedMemory } from "../contract/memory.ts";
+import type { SleepingWord } from "../contract/mutex.ts";
 
 /** The longest sleep, in milliseconds. */
 const LONGEST = 999;
@@ -27,7 +28,7 @@ export function sleepAt(word: Pointer, value: number, milliseconds: number, what
 }
 
 /** One word that threads sleep at. */
-export class Futex {
+export class Futex implements SleepingWord {
   readonly #pointer: Pointer;
 
   /**

@@ -1,18 +1,10 @@
 // Bytes in an unnamed memory file, by plain writes and reads: running out of memory is an error here, not a fault.
 import { IpcError } from "../../base/error.ts";
-import { IpcFd } from "../file/fd.ts";
-import { check, cString, interrupted, libc } from "../libc/libc.ts";
-import { checkSeals } from "./sealed_memory.ts";
+import type { IpcFd } from "../file/fd.ts";
+import { check, interrupted, libc } from "../libc/libc.ts";
+import { checkSeals, newMemoryFile } from "./sealed_memory.ts";
 import { memoryOf } from "./storage.ts";
-import {
-  F_ADD_SEALS,
-  F_SEAL_GROW,
-  F_SEAL_SEAL,
-  F_SEAL_SHRINK,
-  F_SEAL_WRITE,
-  MFD_ALLOW_SEALING,
-  MFD_CLOEXEC,
-} from "../libc/platform.ts";
+import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE } from "../libc/platform.ts";
 
 /** Most bytes that one `write` takes. */
 const CHUNK = 1 << 30;
@@ -30,10 +22,7 @@ const FINAL = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 export function writeMemoryFile(label: string, parts: Iterable<Uint8Array>, length: number): IpcFd {
   const { c, errnoCell } = libc();
   const what = `Cannot put a message of ${length} bytes into a memory file`;
-  const name = cString(label);
-  const fd = new IpcFd(
-    check(c.memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), errnoCell[0]!, "memfd_create", what),
-  );
+  const fd = newMemoryFile(label, what);
   try {
     for (const part of parts) {
       for (let at = 0; at < part.length;) {

@@ -22,6 +22,20 @@ import { fileSize } from "./storage.ts";
 const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
 
 /**
+ * A new unnamed memory file, empty and not sealed.
+ *
+ * @param label Shown in `/proc/PID/maps`.
+ * @param what Begins the message of an error.
+ */
+export function newMemoryFile(label: string, what: string): IpcFd {
+  const { c, errnoCell } = libc();
+  const name = cString(label);
+  return new IpcFd(
+    check(c.memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), errnoCell[0]!, "memfd_create", what),
+  );
+}
+
+/**
  * A new unnamed memory file of the given size, sealed so that nobody can change its size.
  *
  * @param label Shown in `/proc/PID/maps`.
@@ -29,11 +43,8 @@ const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
  */
 export function sealedMemory(label: string, length: number): IpcFd {
   const { c, errnoCell } = libc();
-  const name = cString(label);
   const what = `Cannot create a memory file of ${length} bytes`;
-  const fd = new IpcFd(
-    check(c.memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), errnoCell[0]!, "memfd_create", what),
-  );
+  const fd = newMemoryFile(label, what);
   try {
     check(c.ftruncate(fd.fd, BigInt(length)), errnoCell[0]!, "ftruncate", what);
     check(c.fcntl(fd.fd, F_ADD_SEALS, SEALS), errnoCell[0]!, "fcntl", what);

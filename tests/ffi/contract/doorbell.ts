@@ -1,6 +1,7 @@
 // What a doorbell must do.
 import { assert, assertEquals } from "@std/assert";
 import type { IpcFd } from "../../../mod.ts";
+import { Trusted } from "../../../ffi/file/trust.ts";
 import type { Self } from "../../support/actor.ts";
 import { assertIpcErrorSync, soon } from "../../support/assert_ipc.ts";
 import { patience } from "../../support/patience.ts";
@@ -98,6 +99,25 @@ export function conformance(backend: string): void {
     assert(doorbells.ring(ownRing));
     assertEquals(listener.waitSync(soonEnough()), "rung");
     listener.close(), ownRing.close();
+  });
+
+  test(`${backend}: a doorbell with a name is rung by it while somebody listens`, () => {
+    const folder = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "isthmus-contract-" });
+    const path = `${folder}/bell`;
+    assertEquals(doorbells.ringByName(path), undefined);
+    const listener = doorbells.listener(doorbells.createNamed(path, 0o600, Trusted.user)!);
+    const ring = doorbells.ringByName(path)!;
+    assertEquals(listener.waitSync(soonEnough()), "rung");
+    assert(doorbells.ring(ring));
+    assertEquals(listener.waitSync(soonEnough()), "rung");
+    listener.close();
+    assert(!doorbells.ring(ring));
+    assertEquals(doorbells.ringByName(path), undefined);
+    ring.close();
+    Deno.writeTextFileSync(`${folder}/other`, "not a bell");
+    assertEquals(doorbells.ringByName(`${folder}/other`), undefined);
+    assertEquals(Deno.readTextFileSync(`${folder}/other`), "not a bell");
+    Deno.removeSync(folder, { recursive: true });
   });
 
   processTest(`${backend}: another process rings, and its end by SIGKILL is heard`, async ({ start }) => {

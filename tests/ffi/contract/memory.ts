@@ -76,6 +76,17 @@ export function conformance(backend: string): void {
     mapped.unmap();
   });
 
+  test(`${backend}: memory that is final is read as it was written, and only that`, () => {
+    const parts = [new Uint8Array([1, 2, 3]), new Uint8Array(100_000).fill(4)], length = 100_003;
+    using memory = system.createFinal("test", parts, length);
+    const bytes = system.readFinal(memory.fd, length, () => {}).read(memory.fd, Infinity)!;
+    assertEquals([bytes.length, ...bytes.subarray(0, 5)], [length, 1, 2, 3, 4, 4]);
+    assertIpcErrorSync("Corrupt", () => system.readFinal(memory.fd, length - 1, () => {}));
+    assertIpcErrorSync("Incompatible", () => system.accept(memory.fd));
+    using other = system.create("test", length);
+    assertIpcErrorSync("Incompatible", () => system.readFinal(other.fd, length, () => {}));
+  });
+
   processTest(`${backend}: memory that another process got is the same`, async ({ start }) => {
     using memory = system.create("test", SIZE);
     const mapped = system.map(memory.fd, SIZE);

@@ -9,7 +9,7 @@ import { patience } from "../../support/patience.ts";
 import { processTest, test } from "../../support/test.ts";
 import { backendOf } from "./backends.ts";
 
-const SIZE = 4096, AT = 64, COUNT = 20_000;
+const SIZE = 4096, AT = 64, WORD = 512, COUNT = 20_000;
 
 interface Job {
   backend: string;
@@ -39,6 +39,15 @@ export function countThere(job: Job): void {
   }
 }
 
+/** Sleeps at a word until it has another value. */
+export function sleepThere({ backend, memory }: Job, self: Self): void {
+  const mapped = backendOf(backend).memory.map(memory.fd, SIZE), words = new Int32Array(mapped.buffer);
+  const word = backendOf(backend).mutexes.word(mapped, WORD);
+  Atomics.store(words, WORD / 4, 1);
+  while (Atomics.load(words, WORD / 4) === 1) word.sleep(1, 900);
+  self.say(words[WORD / 4]);
+}
+
 /** Registers the tests for one back end. */
 export function conformance(backend: string): void {
   const { memory: system, mutexes } = backendOf(backend);
@@ -63,6 +72,18 @@ export function conformance(backend: string): void {
     assertIpcErrorSync("Closed", () => mutex.tryLock());
     assertEquals(mutexes.mark(), mutexes.mark());
     mapped.unmap(), memory.close();
+  });
+
+  processTest(`${backend}: who sleeps at a word is woken, and not put to sleep by another value`, async ({ start }) => {
+    const { memory, mapped, mutex, job } = made();
+    const word = mutexes.word(mapped, WORD), words = new Int32Array(mapped.buffer);
+    word.sleep(1, 900); // the word is 0
+    const child = await start(import.meta.url, sleepThere, job());
+    while (Atomics.load(words, WORD / 4) === 0);
+    Atomics.store(words, WORD / 4, 2);
+    word.wakeOne();
+    assertEquals(await child.said(), 2);
+    mutex.close(), mapped.unmap(), memory.close();
   });
 
   processTest(`${backend}: a mutex keeps processes apart`, async ({ start }) => {
