@@ -1,4 +1,5 @@
 // What was thrown, on its way to the caller: the class by its name, and the parts of the error.
+import { runtime } from "../../ffi/runtime/mod.ts";
 import { IpcError, type IpcErrorCode } from "../../base/error.ts";
 
 /** Causes of causes that are sent along. */
@@ -37,19 +38,10 @@ const STANDARD: readonly ErrorClass[] = [
 
 /** The classes that errors may have, by the names that they have here; the most special ones first. */
 const CLASSES: ReadonlyMap<string, ErrorClass> = new Map([
-  ...runtimeErrors(),
+  ...runtime.errorClasses,
   ...STANDARD.map((type): [string, ErrorClass] => [type.name, type]),
   ["Error", Error],
 ]);
-
-/** The error classes of the runtime: of `Deno.errors`. */
-function runtimeErrors(): [string, ErrorClass][] {
-  const all = globalThis as unknown as Record<string, { errors?: Record<string, unknown> } | undefined>;
-  const { errors } = all["Deno"] ?? {};
-  return Object.entries(errors ?? {})
-    .filter((entry): entry is [string, ErrorClass] => typeof entry[1] === "function")
-    .map(([name, type]) => [`Deno.errors.${name}`, type]);
-}
 
 const CODES: ReadonlySet<unknown> = new Set(
   [

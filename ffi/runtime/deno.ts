@@ -176,6 +176,7 @@ export const deno: Runtime = {
   pointerTo: (memory) => Deno.UnsafePointer.of(memory as Uint8Array<ArrayBuffer>) as unknown as Pointer,
   memoryAt: (pointer, length) => Deno.UnsafePointerView.getArrayBuffer(pointer as unknown as DenoPointer, length),
   textAt: (pointer, offset) => Deno.UnsafePointerView.getCString(pointer as unknown as DenoPointer, offset),
+  errorClasses: Object.entries(Deno.errors).map(([name, type]) => [`Deno.errors.${name}`, type]),
   atExit,
   timerAwaited(timer: Timer, value: boolean) {
     if (value) Deno.refTimer(timer as unknown as number);

@@ -99,6 +99,9 @@ export interface Acceptor {
 /** A timer of `setTimeout` or `setInterval`. */
 export type Timer = ReturnType<typeof setTimeout>;
 
+/** A class of errors. */
+export type ErrorClass = new (message?: string, options?: ErrorOptions) => Error;
+
 /** A JavaScript runtime. */
 export interface Runtime {
   /** The operating system and the processor, as the tables of `ffi/libc/platform.ts` are named: "linux-x86_64". */
@@ -133,6 +136,9 @@ export interface Runtime {
   memoryAt(pointer: Pointer, length: number): ArrayBuffer;
   /** The C string at some bytes from a pointer. */
   textAt(pointer: Pointer, offset: number): string;
+
+  /** Classes of errors that the runtime has beside the standard's, by the names that programs know them by. */
+  readonly errorClasses: readonly (readonly [name: string, type: ErrorClass])[];
 
   /** Has something done when this isolate is told of its end, after what the program itself does then. */
   atExit(act: () => void): void;
