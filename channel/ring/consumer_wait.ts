@@ -6,6 +6,7 @@ import { W_BELL } from "./layout.ts";
 import type { Reclaim } from "./reclaim.ts";
 import type { RecordReader } from "./record_reader.ts";
 import { SpinBudget } from "./spin_budget.ts";
+import { spinPause } from "./spin_pause.ts";
 
 /**
  * Bounds of the spin before a blocking wait, in polls of some 40 ns each. The upper one is about three times what it
@@ -194,15 +195,15 @@ export class ConsumerWait {
   /** Polls so many times; returns how many milliseconds that took, 0 for a short time. */
   #spin(commit: number, spins: number): number {
     if (spins === 0) return 0;
-    for (let i = 0; i < PAUSES; i++) pause();
+    for (let i = 0; i < PAUSES; i++) spinPause();
     const unmeasured = Math.min(spins, UNMEASURED_SPINS);
     for (let i = 0; i < unmeasured; i++) {
       if (Atomics.load(this.#words, commit) !== 0) return 0;
-      pause();
+      spinPause();
     }
     if (spins === unmeasured) return 0;
     const began = performance.now();
-    for (let i = unmeasured; i < spins && Atomics.load(this.#words, commit) === 0; i++) pause();
+    for (let i = unmeasured; i < spins && Atomics.load(this.#words, commit) === 0; i++) spinPause();
     return performance.now() - began;
   }
 
@@ -236,6 +237,3 @@ export class ConsumerWait {
     this.#asyncSpins.inVain(performance.now() - this.#armedAt);
   }
 }
-
-/** Lets the other hardware thread of the core run, where there is one. */
-const pause: () => void = (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => {});

@@ -9,6 +9,7 @@ import type { ConsumerLiveness } from "./consumer_liveness.ts";
 import { W_BELL, W_HEAD, W_SPACE } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 import type { ProducerSlots } from "./slots.ts";
+import { spinPause } from "./spin_pause.ts";
 
 /** Polls before a wait for room blocks, of some 50 ns each. */
 const SPINS = 400;
@@ -67,7 +68,7 @@ export class RoomWait {
     const progress = this.#progress ??= new Progress(this.#words), { bell, consumer, shared } = this.#parts;
     for (let i = this.#napped ? SPINS : 0; i < SPINS; i++) {
       if (ready()) return true;
-      pause();
+      spinPause();
     }
     for (;;) {
       this.#napped = this.#nap(progress, ready, deadline);
@@ -186,6 +187,3 @@ class Progress {
     return released > 0 ? blocks / released * time : NaN;
   }
 }
-
-/** Lets the other hardware thread of the core run, where there is one. */
-const pause: () => void = (Atomics as unknown as { pause?: () => void }).pause?.bind(Atomics) ?? (() => {});
