@@ -2,8 +2,9 @@
 import { BellListener } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import { DescriptorQueue, type DescriptorSource, NoDescriptors } from "./carrier.ts";
 import { ConsumerWait } from "./consumer_wait.ts";
+import { DescriptorQueue } from "./descriptor_queue.ts";
+import { type DescriptorSource, NoDescriptors } from "./descriptor_source.ts";
 import { GapRecovery } from "./gap_recovery.ts";
 import { type Handle, openHandle } from "./handle.ts";
 import { BELL_CLOSED, W_BELL, W_CONSUMER, W_TAIL, W_TRIMS } from "./layout.ts";

@@ -2,7 +2,7 @@
 import { IpcError } from "../../base/error.ts";
 import { loadOrdered } from "../../ffi/memory/ordered_load.ts";
 import { memoryOf } from "../../ffi/memory/storage.ts";
-import type { DescriptorSource } from "./carrier.ts";
+import type { DescriptorSource } from "./descriptor_source.ts";
 import { BLOCK_SHIFT, blocksFor, EXTENDED_HEADER, W_COMMIT, W_HEAD, W_READ, W_SPACE, W_TAIL } from "./layout.ts";
 import { type LentRecord, LentRecords } from "./lent_records.ts";
 import type { RingMemory } from "./memory.ts";

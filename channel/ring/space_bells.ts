@@ -1,7 +1,7 @@
 // The bells of producers that wait for room, rung when the consumer has released blocks.
 import { ringAnyBell } from "../../ffi/event/doorbell.ts";
 import { loadOrdered } from "../../ffi/memory/ordered_load.ts";
-import type { DescriptorSource } from "./carrier.ts";
+import type { DescriptorSource } from "./descriptor_source.ts";
 import { W_SPACE } from "./layout.ts";
 
 /** Milliseconds of ringing that count as long, and how many times as long the bells are left alone then. */
