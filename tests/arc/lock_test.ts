@@ -1,6 +1,6 @@
 // The lock of a cell within one process, and what closing does to those who wait for it.
-import { assertEquals, assertRejects } from "@std/assert";
-import { IpcArc, IpcError } from "../../arc/mod.ts";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { IpcArc, IpcError, u32 } from "../../arc/mod.ts";
 import { arcTest, codeOf } from "../support/arc_processes.ts";
 
 arcTest("acquireSync() while this isolate holds the lock is a Deadlock, also by another object", (cell) => {
@@ -81,3 +81,19 @@ arcTest("close() rejects pending waits, releases a guard and ends watches", asyn
   assertEquals(await arc.acquire().catch((error) => error.code), "Closed");
   assertEquals(codeOf(() => guard.value), "Closed");
 });
+
+arcTest(
+  "Cells, guards and atomics are not made by their constructors, but still by the functions that make them",
+  (cell) => {
+    using arc = IpcArc.create(cell, 0, { layout: u32 });
+    const guard = arc.acquireSync();
+    for (const made of [arc, guard, arc.atomic]) {
+      const Class = made.constructor as new () => unknown;
+      assertThrows(() => new Class(), TypeError, "Cannot construct");
+      assertThrows(() => Reflect.construct(Class, [arc, guard]), TypeError, "Cannot construct");
+    }
+    guard.release();
+    using again = arc.acquireSync();
+    assertEquals(again.value, 0);
+  },
+);

@@ -2,7 +2,7 @@
 //
 // Started by `child()` in arc_processes.ts with the function's source and its arguments, as JSON, in one argument.
 import * as arc from "../../arc/mod.ts";
-import * as registry from "../../arc/inspect/registry.ts";
+import * as registry from "../../arc/inspect/mod.ts";
 import { setStepHook } from "../../base/step_hook.ts";
 import { self as line } from "./actor.ts";
 

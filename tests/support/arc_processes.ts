@@ -1,7 +1,7 @@
 // Other processes for the tests of cells, and the check that nothing is left when a test ends.
 import { assertEquals } from "@std/assert";
 import type * as arc from "../../arc/mod.ts";
-import type * as registry from "../../arc/inspect/registry.ts";
+import type * as registry from "../../arc/inspect/mod.ts";
 import { listDirectory } from "../../ffi/file/directory.ts";
 import { fileStatus } from "../../ffi/file/file_status.ts";
 import { libc } from "../../ffi/libc/libc.ts";

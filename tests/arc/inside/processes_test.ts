@@ -1,7 +1,7 @@
 // Several processes: exclusion, races at birth and at the end, and kills at every step.
 import { assert, assertEquals } from "@std/assert";
 import { IpcArc, struct, u32, u64 } from "../../../arc/mod.ts";
-import { cellInfo, collectStaleCells, listCells, removeCell } from "../../../arc/inspect/registry.ts";
+import { cellInfo, collectStaleCells, listCells, removeCell } from "../../../arc/inspect/mod.ts";
 import { fileStatus } from "../../../ffi/file/file_status.ts";
 import { arcTest, child, codeOf, freshName } from "../../support/arc_processes.ts";
 

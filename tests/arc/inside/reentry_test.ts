@@ -2,7 +2,7 @@
 // and locks what the call is at work on: an error at worst, never a crash, and nothing is left locked.
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { array, f64, IpcArc, type IpcArcGuard, IpcError, type Layout, struct, u32 } from "../../../arc/mod.ts";
-import { collectStaleCells } from "../../../arc/inspect/registry.ts";
+import { collectStaleCells } from "../../../arc/inspect/mod.ts";
 import { arcTest, codeOf, mayRun } from "../../support/arc_processes.ts";
 import { patience } from "../../support/patience.ts";
 

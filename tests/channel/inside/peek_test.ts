@@ -14,7 +14,7 @@ import {
   u64,
   u8,
 } from "../../../mod.ts";
-import { CellPeek } from "../../../arc/inspect/peek.ts";
+import { CellPeek } from "../../../arc/inspect/mod.ts";
 import { fingerprint, type Layout } from "../../../arc/layout/layout.ts";
 import { readLayout } from "../../../arc/inspect/layout_text.ts";
 import { openRingFile } from "../../../channel/named/file.ts";

@@ -1,7 +1,7 @@
 // `isthmus set`, run as a process.
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { array, bytes, f64, i64, IpcArc, struct, u32 } from "../../../mod.ts";
-import { cellInfo, removeCell } from "../../../arc/inspect/registry.ts";
+import { cellInfo, removeCell } from "../../../arc/inspect/mod.ts";
 import { FINGERPRINT_LOW } from "../../../arc/segment/header.ts";
 import { isthmus, isthmusReading, killed, Running } from "../../support/isthmus.ts";
 import { processTest } from "../../support/test.ts";

@@ -1,7 +1,7 @@
 // `isthmus watch`, run as a process.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { IpcArc, IpcReceiver, IpcSender, struct, u32 } from "../../../mod.ts";
-import { cellInfo, removeCell } from "../../../arc/inspect/registry.ts";
+import { cellInfo, removeCell } from "../../../arc/inspect/mod.ts";
 import { FINGERPRINT_LOW } from "../../../arc/segment/header.ts";
 import { folderTest } from "../../support/folder.ts";
 import { isthmus, isthmusArguments, killed, Running } from "../../support/isthmus.ts";

@@ -1,7 +1,7 @@
 // Cells between processes in PID namespaces of their own, where every main process has the same number.
 import { assertEquals } from "@std/assert";
 import { IpcArc, u32 } from "../../../arc/mod.ts";
-import { cellInfo } from "../../../arc/inspect/registry.ts";
+import { cellInfo } from "../../../arc/inspect/mod.ts";
 import { soon } from "../../support/assert_ipc.ts";
 import { containerTest } from "../../support/containers.ts";
 import { patience } from "../../support/patience.ts";

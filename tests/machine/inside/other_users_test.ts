@@ -9,7 +9,7 @@ import {
   IpcSender,
   type Trust,
 } from "../../../mod.ts";
-import { cellInfo, collectStaleCells, removeCell } from "../../../arc/inspect/registry.ts";
+import { cellInfo, collectStaleCells, removeCell } from "../../../arc/inspect/mod.ts";
 import { isthmus } from "../../support/isthmus.ts";
 import { patience } from "../../support/patience.ts";
 import { isRoot, OtherUser } from "../../support/users.ts";
