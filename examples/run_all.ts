@@ -58,6 +58,18 @@ const EXAMPLES: Example[] = [
     permissions: [RUN, "--allow-net=127.0.0.1"],
   },
   {
+    file: "job_queue.ts",
+    args: ["--demo"],
+    shows: "a web server and three workers, one of which is killed: no request notices",
+    permissions: [RUN, "--allow-net=127.0.0.1"],
+  },
+  {
+    file: "metrics.ts",
+    args: ["--demo"],
+    shows: "samples of four processes in one place, and none is lost when they are told to end",
+    permissions: [RUN, "--allow-net=127.0.0.1"],
+  },
+  {
     file: "demo.ts",
     shows: "a file through a channel, its progress in a shared cell",
     permissions: [RUN, "--allow-read", "--allow-env=INIT_CWD"],
