@@ -11,8 +11,8 @@ export {
 } from "./named/list.ts";
 export { type Backlog, RingPeek, type WaitingMessage } from "./named/peek.ts";
 export { BLOCK, DEFAULT_CAPACITY, FORMAT_VERSION, MAX_CAPACITY } from "./ring/layout.ts";
-export { isTopicUnused, listHeldTopics, listTopics, topicInfo } from "./broadcast/topic_list.ts";
+export { isTopicUnused, listHeldTopics, listTopics, orphanTopics, topicInfo } from "./broadcast/topic_list.ts";
 export { type KeptMessage, type TopicInfo, TopicPeek } from "./broadcast/topic_peek.ts";
 export { removeTopic } from "./broadcast/topic_file.ts";
-export { topicPath } from "./broadcast/topic_name.ts";
+export { topicName, topicPath } from "./broadcast/topic_name.ts";
 export { DEFAULT_CAPACITY as DEFAULT_TOPIC_CAPACITY, MAX_CAPACITY as MAX_TOPIC_CAPACITY } from "./broadcast/layout.ts";

@@ -5,4 +5,4 @@ export { type CellHeader, CellPeek, DECODED_LIMIT } from "./peek.ts";
 export { type CellInfo, cellInfo, type Collected, collectStaleCells, listCells, removeCell } from "./registry.ts";
 export type { ReadLayout } from "./layout_text.ts";
 export { checkCellName } from "../segment/cell_name.ts";
-export { listLocks, type LockState, lockState, removeUnusedLock } from "../locks/query.ts";
+export { idleLocks, listLocks, type LockState, lockState, removeUnusedLock } from "../locks/query.ts";

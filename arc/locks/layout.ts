@@ -16,7 +16,7 @@
 // lock on byte n        who made request n lives
 // ```
 //
-// Beside it lies a FIFO for each request that waits, `.bell.n`.
+// Beside it lies a FIFO for each request n that waits, `isthmus-lock-bell.NAME.n`.
 
 /** "ISTHLOCK", as two little-endian words. */
 export const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x4b434f4c;

@@ -99,7 +99,7 @@ function hasNews(words: Int32Array): boolean {
 }
 
 /** The bells first, and the name last: whoever opens the name next finishes it. */
-function removeFiles(path: string): number {
+export function removeFiles(path: string): number {
   const bells = bellPath(path, 0).slice(SHARED_FOLDER.length + 1, -1);
   for (const file of listDirectory(SHARED_FOLDER)) {
     if (file.startsWith(bells) && /^\d+$/.test(file.slice(bells.length))) unlinkFile(`${SHARED_FOLDER}/${file}`);

@@ -3,7 +3,10 @@ import { asFound } from "../../base/arguments.ts";
 import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
 
 /** What the files of locks begin with; the rest is the name, with what no file name may have in it as %XX. */
-export const LOCK_PREFIX = "isthmus-lock.";
+const LOCK_PREFIX = "isthmus-lock.";
+
+/** The same of the doorbells beside it, which have the number of the request behind the rest. */
+export const LOCK_BELL_PREFIX = "isthmus-lock-bell.";
 
 /** Most bytes of that rest: with what else is appended it must stay a file name, of at most 255 bytes. */
 const NAME_LIMIT = 200;
@@ -29,7 +32,7 @@ export function lockPath(name: string): string {
 
 /** The name of the lock in a file; `undefined` if it is none. */
 export function lockName(file: string): string | undefined {
-  if (!file.startsWith(LOCK_PREFIX) || /\.bell\.\d+$/.test(file)) return undefined;
+  if (!file.startsWith(LOCK_PREFIX)) return undefined;
   const name = file.slice(LOCK_PREFIX.length).replaceAll(
     /%([0-9a-f]{2})/g,
     (_, code) => String.fromCharCode(parseInt(code, 16)),
@@ -39,5 +42,10 @@ export function lockName(file: string): string | undefined {
 
 /** The doorbell of a request. */
 export function bellPath(path: string, n: number): string {
-  return `${path}.bell.${n}`;
+  return `${SHARED_FOLDER}/${LOCK_BELL_PREFIX}${path.slice(SHARED_FOLDER.length + 1 + LOCK_PREFIX.length)}.${n}`;
+}
+
+/** The file of the lock that a doorbell is for, in the same folder. */
+export function lockFileOfBell(bell: string): string {
+  return LOCK_PREFIX + bell.slice(LOCK_BELL_PREFIX.length, bell.lastIndexOf("."));
 }

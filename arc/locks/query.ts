@@ -1,10 +1,9 @@
 // Who holds and who waits for locks, as their files show, without taking part.
 import { listDirectory } from "../../ffi/file/directory.ts";
-import { isPlaceTaken } from "../../ffi/file/file_lock.ts";
+import { isPlaceTaken, tryLockFile } from "../../ffi/file/file_lock.ts";
 import { openRegularFile, SHARED_FOLDER } from "../../ffi/file/named_file.ts";
 import { readWordsAt } from "../../ffi/file/read_at.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
-import { tryLockFile } from "../../ffi/file/file_lock.ts";
 import {
   HELD,
   LOCK_FILE_SIZE,
@@ -18,8 +17,8 @@ import {
   W_DIED,
   WAITING,
 } from "./layout.ts";
-import { checkLockFile } from "./lock_file.ts";
-import { lockName, lockPath } from "./lock_name.ts";
+import { checkLockFile, removeFiles } from "./lock_file.ts";
+import { LOCK_BELL_PREFIX, lockFileOfBell, lockName, lockPath } from "./lock_name.ts";
 import type { LockMode } from "./lock_request.ts";
 
 /**
@@ -110,5 +109,21 @@ export function removeUnusedLock(name: string): boolean {
   const found = openRegularFile(lockPath(name), "read-write", `Cannot remove the lock "${name}"`);
   if (typeof found === "string") return false;
   using fd = found.fd;
-  return tryLockFile(fd.fd, "alone") && unlinkFile(lockPath(name)) === 0;
+  return tryLockFile(fd.fd, "alone") && removeFiles(lockPath(name)) === 0;
+}
+
+/**
+ * Names of the locks that nobody holds or waits for: what killed processes have left.
+ *
+ * @param remove Whether to remove them, and doorbells that belong to no lock.
+ */
+export function idleLocks(remove: boolean): string[] {
+  const idle = listLocks().filter(({ held, pending }) => held.length + pending.length === 0).map(({ name }) => name);
+  if (!remove) return idle;
+  const removed = idle.filter(removeUnusedLock);
+  // In this order: a bell whose lock is made after the look at the locks is not in the list of bells.
+  const bells = listDirectory(SHARED_FOLDER).filter((file) => file.startsWith(LOCK_BELL_PREFIX));
+  const there = new Set(bells.length === 0 ? [] : listDirectory(SHARED_FOLDER));
+  for (const bell of bells) if (!there.has(lockFileOfBell(bell))) unlinkFile(`${SHARED_FOLDER}/${bell}`);
+  return removed;
 }

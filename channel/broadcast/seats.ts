@@ -4,6 +4,7 @@
 // ```text
 // byte (of PATH.seats)
 //    0  WAITING (4)   not 0 if a subscriber may be asleep: the ticket of the last one that went to sleep
+//    8  magic (8)     "ISTHSEAT"
 //  256  wants         512 of 4 bytes, one for each seat: the ticket of a subscriber that is asleep, 0 if it is not
 //
 // lock on the file    shared: attached, as a publisher or as such a subscriber · alone: may remove the topic
@@ -18,8 +19,9 @@ import { step } from "../../base/step_hook.ts";
 import { BellListener, ringBell } from "../../ffi/event/doorbell.ts";
 import { createNamedBell, ringByName } from "../../ffi/event/named_bell.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import { isPlaceTaken, leavePlace, tryTakePlace } from "../../ffi/file/file_lock.ts";
+import { leavePlace, tryTakePlace } from "../../ffi/file/file_lock.ts";
 import { setLength } from "../../ffi/file/named_file.ts";
+import { readWordsAt } from "../../ffi/file/read_at.ts";
 import { reopen } from "../../ffi/file/open.ts";
 import type { Trusted } from "../../ffi/file/trust.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
@@ -33,7 +35,9 @@ export const SEATS = 512;
 /** Bytes of the file. */
 export const SEATS_SIZE = 4096;
 
-const W_WAITING = 0, W_WANTS = 64;
+const W_WAITING = 0, W_MAGIC = 2, W_WANTS = 64;
+/** "ISTHSEAT", as two little-endian words. */
+const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x54414553;
 /** The byte that the first seat is locked by. */
 const FIRST_LOCK = 2048;
 
@@ -41,6 +45,15 @@ const FIRST_LOCK = 2048;
 export function formatSeats(fd: number, what: string): void {
   setLength(fd, SEATS_SIZE, what);
   allocate(fd, 0, SEATS_SIZE, what);
+  writeWordAt(fd, W_MAGIC * 4, MAGIC_LOW, what);
+  writeWordAt(fd, W_MAGIC * 4 + 4, MAGIC_HIGH, what);
+}
+
+/** Whether a file is one of these. */
+export function areSeats(fd: number, size: number): boolean {
+  if (size < SEATS_SIZE) return false;
+  const words = readWordsAt(fd, 0, W_MAGIC + 2);
+  return words[W_MAGIC] === MAGIC_LOW && words[W_MAGIC + 1] === MAGIC_HIGH;
 }
 
 /** Who may ring the bells of a topic, and lock its seats: who may write to the topic itself. */
@@ -176,11 +189,4 @@ export class Seat {
       leavePlace(this.#seats.fd, FIRST_LOCK + this.#number);
     }
   }
-}
-
-/** The seats that living subscribers have. */
-export function takenSeats(fd: number): number {
-  let taken = 0;
-  for (let seat = 0; seat < SEATS; seat++) if (isPlaceTaken(fd, FIRST_LOCK + seat)) taken++;
-  return taken;
 }

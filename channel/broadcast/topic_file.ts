@@ -26,7 +26,7 @@ import { Mapping } from "../../ffi/memory/mapping.ts";
 import { allocate } from "../../ffi/memory/storage.ts";
 import { DATA_OFFSET, REMOVED, topicSize, W_STATE } from "./layout.ts";
 import { blocksIn, blocksOf, newHeader, TopicMemory } from "./memory.ts";
-import { formatSeats, Ringer, SEATS_SIZE, seatsMode } from "./seats.ts";
+import { areSeats, formatSeats, Ringer, seatsMode } from "./seats.ts";
 import { bellPath, seatsPath, topicName, topicPath } from "./topic_name.ts";
 
 /**
@@ -178,7 +178,7 @@ function mayTakeSeats(path: string, trusted: Trusted, again: boolean): IpcFd | u
   }
   if (typeof found === "string") return found === "nothing" && again ? "again" : undefined;
   const { fd, status } = found;
-  if (status.size < SEATS_SIZE || trusted.refusal(status, at) !== undefined) {
+  if (!areSeats(fd.fd, status.size) || trusted.refusal(status, at) !== undefined) {
     fd.close();
     return undefined;
   }
@@ -268,8 +268,8 @@ function holdSeats(path: string, what: string, trusted: Trusted): IpcFd | undefi
   return undefined;
 }
 
-function checkSeats({ status }: OpenFile, at: string, what: string): void {
-  if (status.size >= SEATS_SIZE) return;
+function checkSeats({ fd, status }: OpenFile, at: string, what: string): void {
+  if (areSeats(fd.fd, status.size)) return;
   throw new IpcError("Incompatible", `${what}: "${at}" is something else; remove it, or use another name`);
 }
 
@@ -316,13 +316,36 @@ function removeFiles(path: string, topic: FileStatus, fd: IpcFd | undefined, sea
   if (fd !== undefined) writeWordAt(fd.fd, W_STATE * 4, REMOVED, `Cannot remove the topic "${path}"`);
   step("topic-removed");
   if (seats === undefined || !isSameFile(seats, seatsPath(path))) return 0;
+  removeBells(path);
+  failed = unlinkFile(seatsPath(path));
+  step("topic-seats-removed");
+  return failed;
+}
+
+function removeBells(path: string): void {
   const folder = folderOf(path), bells = bellPath(path, 0).slice(folder.length, -1);
   for (const found of listDirectory(folder)) {
     if (found.startsWith(bells) && /^\d+$/.test(found.slice(bells.length))) unlinkFile(folder + found);
   }
-  failed = unlinkFile(seatsPath(path));
-  step("topic-seats-removed");
-  return failed;
+}
+
+/**
+ * What is left of a topic whose last process was killed while it made or removed it: seats that nobody has, without a topic.
+ *
+ * @param remove Whether to remove them.
+ * @returns Whether there are any.
+ */
+export function areOrphans(path: string, remove: boolean): boolean {
+  const at = seatsPath(path), found = openRegularFile(at, "read-write", `Cannot look at "${at}"`);
+  if (typeof found === "string") return false;
+  using fd = found.fd;
+  // Whoever makes a topic holds its seats first, and finds out if they are not at their path any more.
+  if (!areSeats(fd.fd, found.status.size) || !tryLockFile(fd.fd, "alone") || fileStatus(path) !== undefined) {
+    return false;
+  }
+  if (!remove) return true;
+  removeBells(path);
+  return unlinkFile(at) === 0;
 }
 
 /**
@@ -344,7 +367,7 @@ export function removeTopic(path: string, force: boolean): boolean {
   if (!force && seats !== undefined && !tryLockFile(seats.fd, "alone")) return false;
   const failed = removeFiles(path, found.status, found.mayWrite ? topic : undefined, opened?.status);
   if (failed !== 0) throw notRemoved(what, "it", found.status.uid, failed);
-  if (force && seats !== undefined && opened?.mayWrite && opened.status.size >= SEATS_SIZE) {
+  if (force && seats !== undefined && opened?.mayWrite && areSeats(seats.fd, opened.status.size)) {
     const ringer = new Ringer(seats, path);
     ringer.ring();
     ringer.close();

@@ -3,6 +3,7 @@ import { listDirectory } from "../../ffi/file/directory.ts";
 import { tryLockFile } from "../../ffi/file/file_lock.ts";
 import { openRegularFile } from "../../ffi/file/named_file.ts";
 import type { OpenFiles } from "../../ffi/file/open_files.ts";
+import { areOrphans } from "./topic_file.ts";
 import { seatsPath } from "./topic_name.ts";
 import { type TopicInfo, TopicPeek } from "./topic_peek.ts";
 
@@ -51,4 +52,23 @@ export function isTopicUnused(path: string): boolean {
   } catch {
     return false; // another user's
   }
+}
+
+/**
+ * Paths of topics of which a process that was killed has left only the seats.
+ *
+ * @param remove Whether to remove them.
+ */
+export function orphanTopics(folder: string, remove: boolean): string[] {
+  const names = new Set(listDirectory(folder)), found: string[] = [];
+  for (const name of names) {
+    if (!name.endsWith(SEATS) || names.has(name.slice(0, -SEATS.length))) continue;
+    const path = `${folder.replace(/\/+$/, "")}/${name.slice(0, -SEATS.length)}`;
+    try {
+      if (areOrphans(path, remove)) found.push(path);
+    } catch {
+      // another user's
+    }
+  }
+  return found;
 }

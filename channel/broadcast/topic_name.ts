@@ -26,6 +26,12 @@ export function topicPath(name: string): string {
   if (length > (isPath ? PATH_LIMIT : NAME_LIMIT)) {
     throw new TypeError(`Cannot use "${name.slice(0, 40)}…", of ${length} bytes, as the name of a topic: ${rule}`);
   }
+  // What lies beside another topic.
+  if (/\.(seats|bell\.\d+)$/.test(name)) {
+    throw new TypeError(
+      `Cannot use ${JSON.stringify(name)} as the name of a topic: ".seats" and ".bell.N" are files beside it`,
+    );
+  }
   // A lone surrogate would become U+FFFD, and two names one file.
   if (length === 0 || name.includes("\0") || !name.isWellFormed() || name.startsWith("@") || name.endsWith("/")) {
     throw new TypeError(`Cannot use ${JSON.stringify(name)} as the name of a topic: ${rule}`);

@@ -1,13 +1,15 @@
 // `isthmus gc`: finds what killed processes left, and removes it.
-import { collectStaleCells, listCells, listLocks, removeUnusedLock } from "../../arc/inspect/mod.ts";
+import { collectStaleCells, idleLocks, listCells } from "../../arc/inspect/mod.ts";
 import {
   isTopicUnused,
   isUnused,
   listNamedChannels,
   listTopics,
   type NamedChannelInfo,
+  orphanTopics,
   removeEmptyRingFile,
   removeTopic,
+  topicName,
 } from "../../channel/inspect.ts";
 import { IpcError } from "../../base/error.ts";
 import { isFolder, SHARED_FOLDER } from "../../ffi/inspect.ts";
@@ -45,10 +47,12 @@ export const gc: Command = {
     const failed: Failed[] = [];
     const cells = remove ? removeCells(failed) : listCells().filter((cell) => cell.stale).map(({ name }) => name);
     const paths = stale.map(({ path }) => path).filter((path) => !remove || removeChannel(path, failed));
-    const topics = listTopics(folder).filter(({ path, attached }) => !attached && isTopicUnused(path))
-      .filter(({ path }) => !remove || removeIdleTopic(path, failed)).map(({ name }) => name);
-    const locks = listLocks().filter(({ held, pending }) => held.length + pending.length === 0).map(({ name }) => name)
-      .filter((name) => !remove || removeUnusedLock(name));
+    const topics = [
+      ...listTopics(folder).filter(({ path, attached }) => !attached && isTopicUnused(path))
+        .filter(({ path }) => !remove || removeIdleTopic(path, failed)).map(({ name }) => name),
+      ...orphanTopics(folder, remove).map(topicName),
+    ];
+    const locks = idleLocks(remove);
     const code = failed.length > 0 ? 1 : 0;
     if (flags["json"]) {
       out.json({

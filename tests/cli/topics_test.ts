@@ -84,6 +84,11 @@ processTest("ls, show, rm and gc know topics", async () => {
   await killed(`const p = isthmus.IpcPublisher.open(${JSON.stringify(topic)}); p.publish(1)`);
   assertStringIncludes((await isthmus("gc")).out, `would remove  topic    ${topic}`);
   assertStringIncludes((await isthmus("gc", "--yes")).out, `removed  topic    ${topic}`);
+  // One that was killed half-way has left the seats alone.
+  await killed(`isthmus.IpcPublisher.open(${JSON.stringify(topic)})`);
+  Deno.removeSync(`/dev/shm/isthmus-topic.${topic}`);
+  assertStringIncludes((await isthmus("gc", "--yes")).out, `removed  topic    ${topic}`);
+  assertEquals([...Deno.readDirSync("/dev/shm")].filter((file) => file.name.includes(topic)), []);
   assertEquals((await isthmus("subscribe", topic)).code, 1);
   assertEquals((await isthmus("subscribe", "")).code, 2);
 });

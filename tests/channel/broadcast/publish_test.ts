@@ -323,7 +323,19 @@ test("Bytes that are no value are told of, once each, and the next message arriv
 
 test("Arguments that are none are told of where they are given", () => {
   const name = topic();
-  for (const bad of ["", "a\0b", "@name", "x".repeat(201), "\ud800", 5 as unknown as string, "/tmp/"]) {
+  for (
+    const bad of [
+      "",
+      "a\0b",
+      "@name",
+      "x".repeat(201),
+      "\ud800",
+      5 as unknown as string,
+      "/tmp/",
+      "a.seats",
+      "/tmp/a.bell.3",
+    ]
+  ) {
     assertThrows(() => IpcPublisher.open(bad), TypeError, "topic");
     assertThrows(() => IpcSubscriber.open(bad), TypeError, "topic");
   }
