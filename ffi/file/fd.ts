@@ -45,7 +45,7 @@ export let watchFd: (owner: IpcFd) => IpcFd;
  * believing that the number is its own. To send such a file, let {@linkcode sendFds} borrow the number, or send an `IpcFd`
  * of it and {@linkcode IpcFd.take} the number back afterwards.
  *
- * @example Sending an open file to whoever holds the receiver
+ * @example Sending an open file to the holder of the receiver
  * ```ts
  * import { channel, IpcFd, UnixSocket } from "@isthmus/ipc";
  * import { assertEquals } from "@std/assert";

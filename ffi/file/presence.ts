@@ -6,7 +6,7 @@
 // ```
 //
 // The number of the thread is there for one case the kernel does not help with: a Worker that was terminated leaves its
-// descriptors, and so its locks, to the process. Whoever comes next in that process closes them.
+// descriptors, and so its locks, to the process. The next attachment in that process closes them.
 import { listDirectory, readTextFile } from "./directory.ts";
 import { countPlacesTaken, tryTakePlace } from "./file_lock.ts";
 import { type FileStatus, fileStatus } from "./file_status.ts";

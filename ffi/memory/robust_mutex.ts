@@ -1,6 +1,6 @@
 // glibc's process-shared, robust mutex in mapped memory.
 //
-// Only for memory shared by processes that trust one another: the mutex holds pointers of glibc's, and whoever edits
+// Only for memory shared by processes that trust one another: the mutex holds pointers of glibc's, and a process that edits
 // them owns the process that locks next.
 //
 // Of the normal type, which never compares the caller's thread number with the owner's: the main process of every

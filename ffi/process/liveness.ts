@@ -39,7 +39,7 @@ export function ownPid(): number {
 
 /**
  * Whether a thread lives. One that only has been stopped lives; a zombie does not. When it cannot be known (another
- * PID namespace, no /proc) the answer is `true`, as a living thread must never be taken for dead.
+ * PID namespace, no /proc) the answer is `true`, as a living thread must never count as dead.
  */
 export function isAlive(thread: ThreadIdentity): boolean {
   const { namespace } = ownThread();

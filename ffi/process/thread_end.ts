@@ -1,5 +1,5 @@
 // Closes what a Worker leaves open when it ends, also by `terminate()`: the kernel does so for processes only, and a peer
-// would wait for a dead Worker for ever.
+// would wait for a dead Worker without end.
 //
 // glibc calls a C function with one pointer for every registration when a thread ends. There is no way to take one back,
 // and the number of a descriptor that was closed before may be another's by then. So what is registered is not the

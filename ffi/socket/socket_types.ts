@@ -11,7 +11,7 @@ import { asFound, optionsOf } from "../../base/arguments.ts";
  *
  * const seen: PeerCredentials[] = [];
  * using server = new IpcServer<string, string>({
- *   allow: (peer) => seen.push(peer) > 0, // whoever may open the name; by default the same user alone
+ *   allow: (peer) => seen.push(peer) > 0, // everyone who may open the name; by default the same user alone
  * });
  * using client = IpcServer.connect<string, string>(server.name);
  * using served = await server.accept();
@@ -83,7 +83,11 @@ export interface UnixSocketOptions {
  * ```
  */
 export interface UnixListenOptions extends UnixSocketOptions {
-  /** How many clients may wait to be accepted; 128 unless told. */
+  /**
+   * How many clients may wait to be accepted.
+   *
+   * @default 128
+   */
   backlog?: number;
 }
 
