@@ -98,7 +98,7 @@ function hasNews(words: Int32Array): boolean {
   return false;
 }
 
-/** The bells first, and the name last: whoever opens the name next finishes it. */
+/** The bells first, and the name last: who opens the name next finishes it. */
 export function removeFiles(path: string): number {
   const bells = bellPath(path, 0).slice(SHARED_FOLDER.length + 1, -1);
   for (const file of listDirectory(SHARED_FOLDER)) {

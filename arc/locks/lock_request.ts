@@ -159,7 +159,7 @@ export class LockRequest extends OpenThing {
     try {
       this.#listen(look);
       this.#timer = setInterval(look, this.#bell === undefined ? LOOK_SOON : LOOK_EVERY);
-      look(); // the bell is there now: whoever ends after this look rings
+      look(); // the bell is there now: who ends after this look rings
       await wait.promise;
     } finally {
       this.#rest();

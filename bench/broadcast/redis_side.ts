@@ -1,7 +1,7 @@
-// Publishes or subscribes by Redis's protocol: role, socket, bytes, milliseconds. Commands go out 64 at a time, and answers
+// Publishes or subscribes by Redis's protocol: role, socket, bytes, milliseconds, commands that go out together. Answers
 // are counted, not parsed, so that Redis is what is measured.
 
-const [role, path, size, milliseconds] = Deno.args as [string, string, string, string];
+const [role, path, size, milliseconds, together] = Deno.args as [string, string, string, string, string];
 const CHANNEL = "bench", END = "END";
 
 const connection = await Deno.connect({ transport: "unix", path });
@@ -21,7 +21,7 @@ async function send(bytes: Uint8Array): Promise<void> {
 }
 
 async function publish(size: number, milliseconds: number): Promise<void> {
-  const batch = size < 4096 ? 64 : 1;
+  const batch = size < 4096 ? Number(together) : 1;
   const bytes = encoder.encode(command("PUBLISH", CHANNEL, "x".repeat(size)).repeat(batch));
   const answers = new Uint8Array(65_536);
   say("ready");

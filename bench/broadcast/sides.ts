@@ -42,37 +42,40 @@ const iceoryx2: BroadcastSide = {
   command: (role, name, size, ms) => [`${TARGET}/release/broadcast-iceoryx2`, role, name, `${size}`, `${ms}`],
 };
 
-const redis: BroadcastSide = {
-  title: "Redis, Unix socket",
-  async prepare() {
-    try {
-      await new Deno.Command("redis-server", { args: ["--version"], stdout: "null" }).output();
-      return undefined;
-    } catch {
-      return "redis-server is not there";
-    }
-  },
-  async serve(name) {
-    const process = new Deno.Command("redis-server", {
-      args: [
-        ...["--port", "0", "--unixsocket", socketOf(name), "--save", "", "--appendonly", "no"],
-        ...["--client-output-buffer-limit", "pubsub 0 0 0"], // nobody is dropped for being slow
-      ],
-      stdout: "null",
-    }).spawn();
-    for (let ready = false; !ready;) {
-      ready = await Deno.stat(socketOf(name)).then(() => true, () => false);
-      if (!ready) await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    return {
-      async [Symbol.asyncDispose]() {
-        process.kill();
-        await process.status;
-      },
-    };
-  },
-  command: (role, name, size, ms) => deno("redis_side.ts", role, socketOf(name), size, ms),
-};
+/** @param batch Commands that go out together. */
+function redis(title: string, batch: number): BroadcastSide {
+  return {
+    title,
+    async prepare() {
+      try {
+        await new Deno.Command("redis-server", { args: ["--version"], stdout: "null" }).output();
+        return undefined;
+      } catch {
+        return "redis-server is not there";
+      }
+    },
+    async serve(name) {
+      const process = new Deno.Command("redis-server", {
+        args: [
+          ...["--port", "0", "--unixsocket", socketOf(name), "--save", "", "--appendonly", "no"],
+          ...["--client-output-buffer-limit", "pubsub 0 0 0"], // nobody is dropped for being slow
+        ],
+        stdout: "null",
+      }).spawn();
+      for (let ready = false; !ready;) {
+        ready = await Deno.stat(socketOf(name)).then(() => true, () => false);
+        if (!ready) await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      return {
+        async [Symbol.asyncDispose]() {
+          process.kill();
+          await process.status;
+        },
+      };
+    },
+    command: (role, name, size, ms) => deno("redis_side.ts", role, socketOf(name), size, ms, batch),
+  };
+}
 
 function socketOf(name: string): string {
   return `/tmp/${name}.redis`;
@@ -84,5 +87,6 @@ export const sides: readonly BroadcastSide[] = [
   isthmus("isthmus, awaited", "await"),
   isthmus("isthmus, in place", "borrow"),
   iceoryx2,
-  redis,
+  redis("Redis, one by one", 1),
+  redis("Redis, 64 at a time", 64),
 ];

@@ -81,7 +81,7 @@ export class Attendance extends OpenThing {
     return this.#open().#file.memory.capacity;
   }
 
-  /** The reader; whoever goes over to another topic has another one. */
+  /** The reader: another one after this has gone over to another topic. */
   get reader(): TopicReader {
     this.#open();
     return this.#reader;

@@ -11,7 +11,7 @@ import type { TopicReader } from "./reader.ts";
  * were read, and before what was read is relied on. After the release the views are empty. What a program writes to a
  * view is seen by nobody else, and gone with the release.
  *
- * (The byte strings of a message of values of up to 1 KiB are copies, as copying so little costs less.)
+ * (Messages of up to 1 KiB are copied, as copying so little costs less: they stay whole, and do not become empty.)
  *
  * @typeParam T The type of the message.
  *

@@ -20,7 +20,7 @@ export function takeBytes(reader: TopicReader): Uint8Array<ArrayBuffer> | typeof
   return reader.intact ? bytes : OVERWRITTEN;
 }
 
-/** In messages of up to this many bytes, byte strings are copied: that is cheaper than making views that can end. */
+/** Messages of up to this many bytes are copied: that is cheaper than making views that can end. */
 const SMALL = 1024;
 
 function viewOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
@@ -45,7 +45,9 @@ export function lendBytes(
   at: Attendance,
   lender: object,
 ): BorrowedPublication<Uint8Array<ArrayBuffer>> | typeof OVERWRITTEN {
-  return lend(reader, at, lender, (bytes) => bytes);
+  if (reader.length > SMALL) return lend(reader, at, lender, (bytes) => bytes);
+  const bytes = takeBytes(reader);
+  return bytes === OVERWRITTEN ? OVERWRITTEN : new BorrowedAsCopy(bytes);
 }
 
 function lend<R>(

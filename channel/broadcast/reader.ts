@@ -30,7 +30,7 @@ export class TopicReader {
   #expected = 0;
   /** Whether messages before the next were missed, so that its number is higher. */
   #skipped = false;
-  /** How often in a row a message was overwritten before it could be read. */
+  /** How often a message was overwritten before it could be read, since this last caught up with the publishers. */
   #overtaken = 0;
   /** Messages that were missed, in all. */
   missed = 0;
@@ -85,7 +85,10 @@ export class TopicReader {
       const position = this.#position;
       if (position > this.#last) {
         this.#last = loadAtMost(this.#words, W_LAST);
-        if (position > this.#last) return false;
+        if (position > this.#last) {
+          this.#overtaken = 0; // it has caught up
+          return false;
+        }
       }
       const at = (position & this.#mask) * BLOCK, h = at >>> 2;
       const dataWords = this.#dataWords;
@@ -134,18 +137,19 @@ export class TopicReader {
   pass(): void {
     this.#position += blocksFor(this.length);
     this.#expected++;
-    this.#overtaken = 0;
   }
 
   /**
-   * The message that {@linkcode next} has found was overwritten: goes on with the oldest one, or, where that has been
-   * overwritten as well before it could be read, a little further ahead each time.
+   * The message that {@linkcode next} has found was overwritten: goes on with the oldest one. If this happens again before
+   * it has caught up, it is too slow for them, and would read just in front of them all the time, half of it in vain: it goes
+   * on further ahead each time, up to half of what is kept.
    */
   overtaken(): void {
     this.#position = loadPosition(this.#words, W_OLDEST);
     this.#last = loadPosition(this.#words, W_LAST);
     this.#skipped = true;
-    const ahead = this.#overtaken++ === 0 ? 0 : (this.#mask + 1) * Math.min(1, 2 ** this.#overtaken / 64);
+    const ahead = this.#overtaken === 0 ? 0 : (this.#mask + 1) * Math.min(1 / 2, 2 ** this.#overtaken / 64);
+    this.#overtaken++;
     this.#walk(this.#position + ahead);
   }
 

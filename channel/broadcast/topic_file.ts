@@ -7,8 +7,8 @@
 // ```
 //
 // Both files are born whole: made without a name, and linked to their paths. All locks are on the one beside the memory,
-// so that who may only read the memory can lock nobody out. Whoever gets that file alone may remove all of them, in an
-// order that leaves it for last: whoever comes meanwhile finds no topic, and makes one beside the same seats.
+// so that who may only read the memory can lock nobody out. Who gets that file alone may remove all of them, in an
+// order that leaves it for last: who comes meanwhile finds no topic, and makes one beside the same seats.
 import { modeOf, optionsOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
@@ -339,7 +339,7 @@ export function areOrphans(path: string, remove: boolean): boolean {
   const at = seatsPath(path), found = openRegularFile(at, "read-write", `Cannot look at "${at}"`);
   if (typeof found === "string") return false;
   using fd = found.fd;
-  // Whoever makes a topic holds its seats first, and finds out if they are not at their path any more.
+  // Who makes a topic holds its seats first, and finds out if they are not at their path any more.
   if (!areSeats(fd.fd, found.status.size) || !tryLockFile(fd.fd, "alone") || fileStatus(path) !== undefined) {
     return false;
   }

@@ -124,7 +124,7 @@ export class TopicWriter {
     position = Math.min(position, start);
     if (position === oldest) return;
     storePosition(words, W_OLDEST, position);
-    fenceAfterStore(); // whoever sees anything of what is written now sees this as well
+    fenceAfterStore(); // who sees anything of what is written now sees this as well
   }
 
   #allocate(first: number, needed: number): void {
