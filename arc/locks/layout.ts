@@ -5,7 +5,7 @@
 //    0  magic (8)        "ISTHLOCK"
 //    8  format version (4)
 //   12  NEXT (4)         ticket of the next request
-//   16  DIED (4)         1: a holder has died, and nobody who got the lock has been told yet
+//   16  DIED (4)         process of a holder that has died, of which nobody who got the lock has been told yet; or 0
 //  256  requests         256 of 16 bytes:
 //         0  state (4)     0 free · 1 about to get its ticket · 2 waits · 3 holds the lock
 //         4  ticket (4)    of two that exclude each other, the lower one comes first

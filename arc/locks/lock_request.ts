@@ -53,8 +53,8 @@ export class LockRequest extends OpenThing {
   #bell: BellListener | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #ended = false;
-  /** Whether somebody that does not live any more kept a place before this one. */
-  ownerDied = false;
+  /** Once it is held: the process of a holder that has died, of which this one is the first to hear; 0 for none. */
+  deadOwner = 0;
 
   /**
    * Joins the queue.
@@ -78,6 +78,7 @@ export class LockRequest extends OpenThing {
     Atomics.store(words, this.#at + R_STATE, CHOOSING);
     step("lock-choosing");
     this.#ticket = Atomics.add(words, W_NEXT, 1);
+    step("lock-ticket");
     Atomics.store(words, this.#at + R_TICKET, this.#ticket);
     Atomics.store(words, this.#at + R_MODE, this.#mode);
     Atomics.store(words, this.#at + R_PID, ownPid());
@@ -103,8 +104,13 @@ export class LockRequest extends OpenThing {
   /** What the last owner of a place has left, which is dead or has left it; the place is taken. */
   #bury(n: number): void {
     const state = requestAt(n) + R_STATE;
-    if (Atomics.load(this.#words, state) === HELD) Atomics.store(this.#words, W_DIED, 1);
+    if (Atomics.load(this.#words, state) === HELD) this.#noteDeath(n);
     Atomics.store(this.#words, state, FREE);
+  }
+
+  /** Has the next holder told of the death of one; any number but 0 says that there was one. */
+  #noteDeath(n: number): void {
+    Atomics.store(this.#words, W_DIED, Atomics.load(this.#words, requestAt(n) + R_PID) || -1);
   }
 
   /**
@@ -126,7 +132,7 @@ export class LockRequest extends OpenThing {
     }
     Atomics.store(this.#words, this.#at + R_STATE, HELD);
     step("lock-held");
-    this.ownerDied = Atomics.exchange(this.#words, W_DIED, 0) !== 0;
+    this.deadOwner = Atomics.exchange(this.#words, W_DIED, 0);
     return true;
   }
 
@@ -228,7 +234,7 @@ export class LockRequest extends OpenThing {
 
   /** The program ends while it holds the lock: to the next one it has died. */
   override letGo(): void {
-    if (Atomics.load(this.#words, this.#at + R_STATE) === HELD) Atomics.store(this.#words, W_DIED, 1);
+    if (Atomics.load(this.#words, this.#at + R_STATE) === HELD) this.#noteDeath(this.#number);
     this.end();
   }
 }

@@ -30,6 +30,8 @@ export interface IpcLock {
    * half done.
    */
   readonly ownerDied: boolean;
+  /** Id of that process, as it numbered itself. */
+  readonly deadOwner?: number;
 }
 
 /**
@@ -159,7 +161,8 @@ async function request(name: string, given: LockRequestOptions | Callback, last?
         return await callback(null);
       }
     } else if (granted !== true) await wanted.wait(wait);
-    return await callback({ name, mode, ownerDied: wanted.ownerDied });
+    const { deadOwner } = wanted;
+    return await callback({ name, mode, ownerDied: deadOwner !== 0, ...(deadOwner > 0 ? { deadOwner } : {}) });
   } finally {
     wanted.end();
   }

@@ -174,13 +174,16 @@ interface HoldJob extends LockRequestOptions {
   readonly name: string;
   /** Where it meets its end, if not by the test. */
   readonly dies?: string;
+  /** Where it stops until it is continued. */
+  readonly stops?: string;
   /** Ends by itself in the callback. */
   readonly exits?: boolean;
 }
 
 /** Says what it got, and holds it until it is told. */
-export async function hold({ name, dies, exits, ...options }: HoldJob, self: Self): Promise<void> {
+export async function hold({ name, dies, stops, exits, ...options }: HoldJob, self: Self): Promise<void> {
   if (dies !== undefined) setStepHook((step) => step === dies && Deno.kill(Deno.pid, "SIGKILL"));
+  if (stops !== undefined) setStepHook((step) => step === stops && Deno.kill(Deno.pid, "SIGSTOP"));
   self.say("began");
   await locks.request(name, options, (lock: IpcLock) => {
     self.say(lock.ownerDied);
@@ -207,14 +210,14 @@ processTest("A holder that is killed gives the lock to the next one, which is to
   const name = lockName();
   const child = await start(import.meta.url, hold, { name });
   assertEquals([await child.said(), await child.said()], ["began", false]);
-  const waiting = locks.request(name, (lock) => lock.ownerDied);
-  const behind = locks.request(name, (lock) => lock.ownerDied);
+  const waiting = locks.request(name, (lock) => [lock.ownerDied, lock.deadOwner]);
+  const behind = locks.request(name, (lock) => [lock.ownerDied, lock.deadOwner]);
   await until(name, { held: ["exclusive"], pending: ["exclusive", "exclusive"] });
   const { held } = await locks.query();
   assertEquals(held.find((lock) => lock.name === name)?.pid, child.pid);
   await child.kill();
-  assertEquals(await soon(waiting), true);
-  assertEquals(await soon(behind), false);
+  assertEquals(await soon(waiting), [true, child.pid]);
+  assertEquals(await soon(behind), [false, undefined]);
   assertEquals(filesOf(name), []);
 });
 
@@ -239,6 +242,7 @@ processTest("A holder that was killed when nobody waited is told of as well", as
 for (
   const [step, died] of [
     ["lock-choosing", false],
+    ["lock-ticket", false],
     ["lock-waiting", false],
     ["lock-held", true],
     ["lock-ended", false],
@@ -259,6 +263,23 @@ for (
     assertEquals(filesOf(name), []);
   });
 }
+
+processTest("One that is stopped with a ticket that nobody sees yet keeps its place", async ({ start }) => {
+  const name = lockName();
+  const child = await start(import.meta.url, hold, { name, stops: "lock-ticket" });
+  assertEquals(await child.said(), "began");
+  await child.stopped();
+  assertEquals(await locks.request(name, { ifAvailable: true }, (lock) => lock), null);
+  let mine = false;
+  const behind = locks.request(name, () => mine = true);
+  await assertIpcError("Timeout", () => locks.request(name, { timeout: 100 }, () => {}));
+  child.signal("SIGCONT");
+  assertEquals(await child.said(), false);
+  assertEquals(mine, false);
+  await child.tell();
+  assertEquals(await soon(behind), true);
+  assertEquals(await child.said(), "ended");
+});
 
 processTest("One that is killed while it waits holds nobody up", async ({ start }) => {
   const name = lockName();

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { IpcBytesPublisher, IpcPublisher, IpcSubscriber } from "../../../mod.ts";
 import { soon } from "../../support/assert_ipc.ts";
+import { patience } from "../../support/patience.ts";
 import { folderTest } from "../../support/folder.ts";
 import {
   ACTORS,
@@ -75,6 +76,7 @@ folderTest("Who sleeps is woken by each of several publishers, message by messag
     ["a", "b"].map((from) => start(ACTORS, publishNumbers, { name, from, count: 50, told: true })),
   );
   for (const child of children) assertEquals(await child.said(), "ready");
+  const began = performance.now();
   for (let n = 0; n < 50; n++) {
     for (const [i, child] of children.entries()) {
       const next = n % 2 === 0 ? subscriber.recv() : undefined;
@@ -84,6 +86,8 @@ folderTest("Who sleeps is woken by each of several publishers, message by messag
       assertEquals(await child.said(), n);
     }
   }
+  // Who is rung by nobody looks after a second: that would be 100 of them.
+  assert(performance.now() - began < patience(40_000));
 });
 
 folderTest("A topic that was removed is followed to the one that takes its place", async (folder) => {
