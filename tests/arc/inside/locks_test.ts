@@ -4,7 +4,9 @@ import { setStepHook } from "../../../base/step_hook.ts";
 import { type IpcLock, type LockRequestOptions, locks } from "../../../mod.ts";
 import type { Self } from "../../support/actor.ts";
 import { assertIpcError, soon } from "../../support/assert_ipc.ts";
+import { folderTest } from "../../support/folder.ts";
 import { patience } from "../../support/patience.ts";
+import { mayContain } from "../../support/processes.ts";
 import { Threads } from "../../support/threads.ts";
 import { processTest, test } from "../../support/test.ts";
 
@@ -315,6 +317,18 @@ processTest(
     assertEquals(filesOf(name), []);
   },
 );
+
+folderTest("A holder in a container, with other process numbers, is found dead as well", async (folder, processes) => {
+  if (!mayContain()) return;
+  const name = lockName();
+  const child = await processes.startContained(import.meta.url, hold, { name }, folder.path);
+  assertEquals([await child.said(), await child.said()], ["began", false]);
+  await assertIpcError("Timeout", () => locks.request(name, { timeout: 200 }, () => {}));
+  const waiting = locks.request(name, (lock) => lock.ownerDied);
+  await child.kill();
+  assertEquals(await soon(waiting), true);
+  assertEquals(filesOf(name), []);
+});
 
 /** Holds a lock without an end. */
 export async function holdOn({ name }: { name: string }): Promise<void> {

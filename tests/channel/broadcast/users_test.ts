@@ -1,6 +1,6 @@
 // Topics of other users, and subscribers that may do no more than read.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { IpcPublisher, IpcSubscriber } from "../../../mod.ts";
+import { IpcBytesPublisher, IpcBytesSubscriber, IpcPublisher, IpcSubscriber } from "../../../mod.ts";
 import { assertIpcErrorSync } from "../../support/assert_ipc.ts";
 import { type Folder, folderTest } from "../../support/folder.ts";
 import { isRoot, OtherUser } from "../../support/users.ts";
@@ -39,6 +39,22 @@ userTest("Another user may subscribe to what it may read, and to nothing else", 
       return [...new Set(lines.map((line) => line.split(" ")[1]))]`),
     ["r--s"],
   );
+  readable.publish(9);
+  using large = IpcBytesPublisher.open(path, { mode: 0o644 });
+  large.publish(new Uint8Array(100_000).fill(3));
+  assertEquals(
+    await ann.do(`kept.subscriber.recvSync();
+      using bytes = isthmus.IpcBytesSubscriber.open("${path}", { from: "oldest" });
+      for (let n = 0; n < 4; n++) bytes.recvSync();
+      using frame = bytes.borrowSync();
+      const sum = frame.value.reduce((sum, byte) => sum + byte, 0);
+      frame.value.fill(9); // a page of its own
+      return [sum, frame.isIntact()]`),
+    [300_000, true],
+  );
+  using own = IpcBytesSubscriber.open(path, { from: "oldest" });
+  for (let n = 0; n < 4; n++) own.recvSync();
+  assertEquals(new Set(own.recvSync()), new Set([3]));
   assertEquals(await ann.do("return kept.subscriber.missed"), 0);
   assertEquals(folder.files(), ["channel", "channel.seats"]); // it has no bell
 });
