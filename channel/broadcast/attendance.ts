@@ -2,14 +2,15 @@
 // rung, and how it goes over to the topic that takes the place of one that was removed.
 import { IpcError } from "../../base/error.ts";
 import { pauseSync } from "../../ffi/event/pause.ts";
-import { isSameFile } from "../../ffi/file/file_status.ts";
+import { backgroundTimer } from "../../ffi/event/background_timer.ts";
+import { isFolder, isSameFile } from "../../ffi/file/file_status.ts";
 import type { Trusted } from "../../ffi/file/trust.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import { SpinBudget } from "../ring/spin_budget.ts";
 import type { LentPublication } from "./borrowed.ts";
 import { type From, TopicReader } from "./reader.ts";
 import { Seat } from "./seats.ts";
-import { leaveTopic, openForSubscribing, type TopicFile } from "./topic_file.ts";
+import { folderOf, leaveTopic, openForSubscribing, type TopicFile } from "./topic_file.ts";
 import { topicPath } from "./topic_name.ts";
 
 /** Looks for a message before a wait sleeps, of some 10 ns each: blocking, and while the event loop waits as well. */
@@ -30,13 +31,17 @@ const LOST_LOOK = 50;
 /** One subscriber at a topic. */
 export class Attendance extends OpenThing {
   readonly name: string;
+  readonly path: string;
   readonly #trusted: Trusted;
-  #file: TopicFile;
-  #reader: TopicReader;
+  /** Both `undefined` until a publisher has made the topic. */
+  #file: TopicFile | undefined;
+  #reader: TopicReader | undefined;
   #seat: Seat | undefined;
   /** Whether there is no seat for it. */
   #standing = false;
   #closed = false;
+  /** Ends the look for a topic that has not been made yet. */
+  #looking: (() => void) | undefined;
   /** Missed in topics that were removed. */
   #missedBefore = 0;
   /** Milliseconds until the next look, of a wait without a seat. */
@@ -46,23 +51,51 @@ export class Attendance extends OpenThing {
   readonly #lent = new Set<LentPublication>();
 
   /**
-   * @throws {IpcError} `NotFound` if there is no such topic, `Incompatible`, `Permission`.
+   * @throws {IpcError} `NotFound` if there is no folder for such a topic, `Incompatible`, `Permission`.
    */
   constructor(name: string, from: From, trusted: Trusted) {
     super();
-    const path = topicPath(name), what = `Cannot subscribe to "${name}"`;
-    const file = openForSubscribing(path, what, trusted);
-    if (file === undefined) {
-      throw new IpcError(
-        "NotFound",
-        `${what}: there is no topic of that name; open a publisher first, which makes it (looked for "${path}")`,
-      );
-    }
     this.name = name;
+    this.path = topicPath(name);
     this.#trusted = trusted;
-    this.#file = file;
-    this.#reader = new TopicReader(file.memory, from);
+    if (!this.#attach(from) && !isFolder(folderOf(this.path))) {
+      throw new IpcError("NotFound", `Cannot subscribe to "${name}": the folder of "${this.path}" does not exist`);
+    }
+    // Of a topic that has not been made yet, everything counts: this looks for it, also while the program waits for nothing.
+    if (this.#file === undefined) this.#looking = backgroundTimer(() => this.#lookForTopic(), LAST_LOOK);
     this.opened();
+  }
+
+  /** Goes to the topic, if there is one by now. */
+  #attach(from: From | "successor"): boolean {
+    const file = openForSubscribing(this.path, `Cannot subscribe to "${this.name}"`, this.#trusted);
+    if (file === undefined) return false;
+    try {
+      this.#reader = new TopicReader(file.memory, from);
+    } catch (error) {
+      leaveTopic(file);
+      throw error;
+    }
+    this.#file = file;
+    this.#looking?.();
+    this.#looking = undefined;
+    return true;
+  }
+
+  #lookForTopic(): void {
+    try {
+      if (this.#file === undefined && !this.#closed) this.#attach("successor");
+    } catch {
+      // Another user's, or something else: the next wait says so.
+    }
+  }
+
+  /** Whether there is a next message; {@linkcode reader} has found it then. */
+  next(): boolean {
+    if (this.#closed) this.#open();
+    const reader = this.#reader;
+    if (reader !== undefined) return reader.next();
+    return this.#attach("successor") && this.#reader!.next();
   }
 
   get closed(): boolean {
@@ -70,21 +103,20 @@ export class Attendance extends OpenThing {
   }
 
   get missed(): number {
-    return this.#missedBefore + this.#reader.missed;
-  }
-
-  get path(): string {
-    return this.#file.path;
+    return this.#missedBefore + (this.#reader?.missed ?? 0);
   }
 
   get capacity(): number {
-    return this.#open().#file.memory.capacity;
+    this.#open();
+    if (this.#file === undefined) this.#attach("successor");
+    const file = this.#file as TopicFile | undefined;
+    if (file !== undefined) return file.memory.capacity;
+    throw new IpcError("NotFound", `Cannot tell the capacity of "${this.name}": no publisher has made it yet`);
   }
 
-  /** The reader: another one after this has gone over to another topic. */
+  /** What {@linkcode next} has found a message with: another one after this has gone over to another topic. */
   get reader(): TopicReader {
-    this.#open();
-    return this.#reader;
+    return this.#reader!;
   }
 
   #open(): this {
@@ -96,7 +128,7 @@ export class Attendance extends OpenThing {
   spin(blocking: boolean): boolean {
     const budget = blocking ? this.#spins : this.#asyncSpins;
     const { polls } = budget, reader = this.#reader;
-    if (polls === 0) return false;
+    if (polls === 0 || reader === undefined) return false;
     const began = performance.now();
     for (let i = 0; i < polls; i++) {
       if (!reader.mayBeWaiting) continue;
@@ -113,7 +145,7 @@ export class Attendance extends OpenThing {
 
   /** Asks to be rung; a message that is there by now must be looked for afterwards. `false` if that cannot be. */
   arm(): boolean {
-    if (this.#reader.memory.removed) return false;
+    if (this.#file === undefined || this.#file.memory.removed) return false;
     const { seats, path, status } = this.#file;
     if (this.#seat === undefined && !this.#standing) {
       this.#seat = seats && Seat.take(seats, path, status.mode, this.#trusted);
@@ -130,7 +162,7 @@ export class Attendance extends OpenThing {
 
   /** Whether a message is there, for certain. */
   get hasMessage(): boolean {
-    return this.#reader.waiting;
+    return this.#reader?.waiting ?? false;
   }
 
   /** Does not want to be rung any more. */
@@ -141,7 +173,7 @@ export class Attendance extends OpenThing {
 
   /** Milliseconds after which a wait should look by itself. */
   get nextLook(): number {
-    if (this.#reader.memory.removed) return LOST_LOOK;
+    if (this.#file?.memory.removed) return LOST_LOOK;
     if (this.#seat !== undefined) return SLOW_LOOK;
     const pause = this.#pause;
     this.#pause = Math.min(2 * pause, LAST_LOOK);
@@ -151,7 +183,7 @@ export class Attendance extends OpenThing {
   /** Blocks until it is rung, or until it should look by itself. The bell is armed, if there is one. */
   sleepSync(deadline: number): void {
     const began = performance.now(), until = Math.min(deadline, began + this.nextLook);
-    if (this.#seat !== undefined && !this.#reader.memory.removed) {
+    if (this.#seat !== undefined && !this.#file?.memory.removed) {
       if (this.#seat.bell.waitSync(until) === "rung") this.#seat.rung();
       this.#seat.disarm();
     } else pauseSync(Math.max(1, Math.ceil(until - began)));
@@ -165,6 +197,7 @@ export class Attendance extends OpenThing {
    */
   follow(): boolean {
     const file = this.#file;
+    if (file === undefined) return this.#attach("successor");
     if (isSameFile(file.status, file.path)) return false;
     const next = openForSubscribing(file.path, `Cannot go on receiving from "${this.name}"`, this.#trusted);
     if (next === undefined) return false;
@@ -176,7 +209,7 @@ export class Attendance extends OpenThing {
       throw error;
     }
     // All of the old one first: nothing more comes to it, unless a publisher goes on without a name.
-    this.#missedBefore += this.#reader.missed;
+    this.#missedBefore += this.#reader!.missed;
     this.#letGoOfTopic();
     this.#file = next;
     this.#reader = reader;
@@ -200,7 +233,7 @@ export class Attendance extends OpenThing {
       this.#seat?.close();
     } finally {
       this.#seat = undefined;
-      leaveTopic(this.#file);
+      if (this.#file !== undefined) leaveTopic(this.#file);
     }
   }
 
@@ -209,6 +242,7 @@ export class Attendance extends OpenThing {
     if (this.#closed) return;
     this.#closed = true;
     this.ended();
+    this.#looking?.();
     this.#letGoOfTopic();
   }
 

@@ -61,14 +61,15 @@ export class IpcSubscriber<out T> implements Disposable, AsyncIterable<T> {
   }
 
   /**
-   * Subscribes to a topic that exists.
+   * Subscribes to a topic. One that no publisher has made yet is looked for every 16 ms, and read from its first message on.
    *
    * @typeParam T What is published; nobody checks.
    * @param name The name that publishers open it by.
    * @param options Where to begin, and whose topic is used.
    * @returns The subscriber.
-   * @throws {IpcError} `NotFound` if there is no such topic; `Incompatible` if the file is something else; `Permission` if
-   * this user may not read it, or if another user has made it, or others may write to it, who are not trusted.
+   * @throws {IpcError} `NotFound` if its folder does not exist; `Incompatible` if the file is something else; `Permission`
+   * if this user may not read it, or if another user has made it, or others may write to it, who are not trusted. Of a topic
+   * that is made later, receiving fails with the last two.
    * @throws {TypeError} If the name can be none, or the options are none.
    */
   static open<T>(name: string, options?: SubscriberOptions): IpcSubscriber<T> {
@@ -96,7 +97,7 @@ export class IpcSubscriber<out T> implements Disposable, AsyncIterable<T> {
   /**
    * Bytes of messages that the topic keeps, at least.
    *
-   * @throws {IpcError} `Closed`.
+   * @throws {IpcError} `Closed`; `NotFound` if no publisher has made the topic yet.
    */
   get capacity(): number {
     return this.#at.capacity;

@@ -57,9 +57,10 @@ export class Subscription {
 
   /** The next message if it is there. */
   now<R>(get: Getter<R>): R | typeof NOTHING {
-    const { reader } = this.#at;
+    const at = this.#at;
     for (let i = 0; i < ATTEMPTS; i++) {
-      if (!reader.next()) return NOTHING;
+      if (!at.next()) return NOTHING;
+      const { reader } = at;
       let found: R | typeof OVERWRITTEN;
       try {
         found = get(reader);
@@ -101,9 +102,9 @@ export class Subscription {
         timeoutOf(options);
         options.signal?.throwIfAborted();
       }
-      const at = this.#at, { reader } = at;
+      const at = this.#at;
       if (this.#waits.length === 0 && !this.#held) {
-        if (reader.next() || (options?.timeout !== 0 && at.spin(false))) {
+        if (at.next() || (options?.timeout !== 0 && at.spin(false))) {
           if (mustGiveWay()) return this.#later(get, options, owner);
           const found = this.now(get);
           if (found !== NOTHING) return Promise.resolve(found as R);
@@ -273,7 +274,7 @@ export class Subscription {
         return at.closed;
       },
       now: () => {
-        if (this.#waits.length > 0 || this.#held || !at.reader.next() || mustGiveWay()) return NOT_NOW;
+        if (this.#waits.length > 0 || this.#held || !at.next() || mustGiveWay()) return NOT_NOW;
         const found = this.now(get);
         return found === NOTHING ? NOT_NOW : found as R;
       },

@@ -285,7 +285,7 @@ function makeSeats(path: string, what: string, mode: number, trusted: Trusted): 
   }
 }
 
-function folderOf(path: string): string {
+export function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/") + 1);
 }
 
