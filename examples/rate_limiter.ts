@@ -50,6 +50,7 @@ export default {
 if (import.meta.main && Deno.args.includes("--demo")) {
   const server = new Deno.Command(Deno.execPath(), {
     args: ["serve", "--parallel", "--port=0", "--host=127.0.0.1", "--allow-ffi", import.meta.filename!],
+    cwd: import.meta.dirname!, // where its configuration is found
     env: { DENO_JOBS: "4" },
     stderr: "piped",
   }).spawn();
@@ -58,7 +59,8 @@ if (import.meta.main && Deno.args.includes("--demo")) {
     said += text;
     if (/:\d+\/ with/.test(said)) break;
   }
-  const address = /http:\/\/\S+/.exec(said)![0];
+  const address = /http:\/\/\S+/.exec(said)?.[0];
+  if (address === undefined) throw new Error(`the server did not start: ${said}`);
   // A connection each, as one stays with its isolate.
   const answers = await Promise.all(Array.from({ length: 300 }, async () => {
     const response = await fetch(address, { headers: { "x-client": "ann", connection: "close" } });
