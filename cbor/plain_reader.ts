@@ -54,7 +54,7 @@ export function copyOf(source: Uint8Array<ArrayBuffer>, from: number, length: nu
 /**
  * Reads one item that fills the bytes from `start` to `stop`.
  *
- * @param byteStrings Called for each byte string; copies unless told.
+ * @param byteStrings Called for each byte string; copies by default.
  * @param marking Arrays inside tag 27 that begin with this text are plain as well: follow it by
  * {@linkcode reviveMarked}.
  * @returns The value, or {@linkcode NOT_PLAIN}.

@@ -2,7 +2,7 @@
 // what comes next is known before it is looked at: one comparison a name, instead of a search or a conversion. (Measured,
 // with the rows of `build.ts`: a frame of eight properties takes 160 ns to write and 200 to read, not 270 and 430.)
 //
-// Whoever writes and whoever reads have one {@linkcode Names} each, for all messages of the isolate. Imports nothing.
+// The writer and the reader have one {@linkcode Names} each, for all messages of the isolate. Imports nothing.
 
 /** Words of a name that is remembered, with its head; longer ones are written and read as any text. */
 export const NAME_WORDS = 8;

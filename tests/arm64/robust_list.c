@@ -1,6 +1,6 @@
 /* A plugin for QEMU's user mode that hands a guest thread's list of robust mutexes to the host's kernel.
  *
- * QEMU answers set_robust_list with ENOSYS, so a mutex whose owner is killed would stay locked for ever. The list looks
+ * QEMU answers set_robust_list with ENOSYS, so a mutex whose owner is killed would stay locked. The list looks
  * the same to every 64-bit kernel of one byte order, and a 64-bit guest's addresses are the host's (QEMU's guest_base is
  * 0): handing over the address is all it takes. QEMU's own threads have robust mutexes of their own nowhere.
  *

@@ -8,7 +8,7 @@ const ROOT = new URL("../..", import.meta.url).pathname;
 processTest("The task that installs the command makes one that runs anywhere, with a second process too", async () => {
   const folder = Deno.makeTempDirSync();
   try {
-    // As the task does, but elsewhere than in the home of whoever runs the tests.
+    // As the task does, but elsewhere than in the home folder of the user.
     const [deno, ...args] = config.tasks["cli:install"].command.split(" ");
     assertEquals(deno, "deno");
     const installed = await run(Deno.execPath(), [...args.slice(0, 2), "--root", folder, ...args.slice(2)], ROOT);

@@ -98,7 +98,7 @@ export async function forgetsSender(_job: { sender: IpcSender<number> }, self: S
   await new Promise((resolve) => setTimeout(resolve, patience(60_000)));
 }
 
-processTest("A sender that another process has forgotten does not hide the end for ever", async ({ start }) => {
+processTest("A sender that another process has forgotten does not hide the end", async ({ start }) => {
   const [sender, receiver] = channel<number>();
   const child = await start(import.meta.url, forgetsSender, { sender }, ["-A", "--v8-flags=--expose-gc"]);
   sender.close();

@@ -102,7 +102,7 @@ function answer(client: { recvSync(): number; sendSync(n: number): void }): numb
   return n;
 }
 
-/** Waits as often as it is told to, and says what came of it. */
+/** Waits as often as it is told to, and says how each wait ended. */
 export async function waiter(job: Job, self: Self): Promise<void> {
   let signals = 0;
   Deno.addSignalListener("SIGWINCH", () => signals++);

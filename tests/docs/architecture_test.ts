@@ -96,6 +96,12 @@ test("The table names no room that does not exist", () => {
   }
 });
 
+test("Every file and folder that the page names exists", () => {
+  const named = [...read(PAGE).matchAll(/`([\w.-]+\/[\w./-]*)`/g)].map((match) => match[1]!);
+  assert(named.length > 50);
+  for (const path of named) Deno.statSync(new URL(path, ROOT));
+});
+
 test("No file imports itself by way of others", () => {
   const imports = new Map(codeFiles().map((path) => [path, importsOf(path, read(path))]));
   const done = new Set<string>(), found: string[] = [];

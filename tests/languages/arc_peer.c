@@ -3,7 +3,7 @@
  *   arc_peer FILE count N       adds 1 to the number in the cell (CBOR, or a POD u32), N times, under the lock
  *   arc_peer FILE hold          takes the lock, says "held", waits for a line, gives the lock back
  *   arc_peer FILE die           takes the lock, begins to write, and kills itself
- *   arc_peer FILE set N         writes the number N (CBOR), and rings whoever watches
+ *   arc_peer FILE set N         writes the number N (CBOR), and rings those who watch
  */
 #define _GNU_SOURCE
 #include <errno.h>

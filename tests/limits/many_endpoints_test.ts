@@ -118,7 +118,7 @@ processTest("Byte endpoints and opaque endpoints work in another process", async
   for (const end of [carrier, bytesThere, byteStringsHere, numbers, textReceiver]) end.close();
 });
 
-test("A sender whose receiver is gone can be cloned and sent; whoever has it gets Disconnected", () => {
+test("A sender whose receiver is gone can be cloned and sent; its new owner gets Disconnected", () => {
   const [carrier, arrivals] = channel<IpcSender<number>>();
   const [sender, receiver] = channel<number>();
   receiver.close();

@@ -17,7 +17,7 @@ export const api = {
   wait(this: Call): Promise<never> {
     return new Promise((_, reject) => this.signal.addEventListener("abort", () => reject(this.signal.reason)));
   },
-  /** Yields for ever. */
+  /** Yields without end. */
   async *ticks() {
     for (let n = 0;; n++) yield n;
   },

@@ -16,7 +16,7 @@ export interface OpenChannel<T> {
   /** What the sender sends by; `retain()` it for another. */
   readonly port: SenderPort;
   readonly memory: RingMemory;
-  /** What senders ring: the write end of a pipe; and its read end, which whoever made the channel may have kept. */
+  /** What senders ring: the write end of a pipe; and its read end, which the maker of the channel may have kept. */
   readonly bell: IpcFd;
   readonly listen: IpcFd;
   /** What senders write packets of descriptors to. */

@@ -9,7 +9,7 @@ const MAIN = new URL("./actor_main.ts", import.meta.url).href;
 /** Arguments of `unshare` for what a container has of its own. */
 export const CONTAINER: readonly string[] = ["--pid", "--fork", "--mount", "--mount-proc", "--net", "--ipc", "--uts"];
 
-/** Whether this process may make namespaces: those of a container unless told. */
+/** Whether this process may make namespaces: those of a container by default. */
 export function mayContain(namespaces = CONTAINER): boolean {
   if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
   try {
@@ -30,7 +30,7 @@ export class Processes {
    * @param module `import.meta.url` of the file that exports the function.
    * @param actor The function.
    * @param job Its argument.
-   * @param flags Flags for Deno, all permissions unless told.
+   * @param flags Flags for Deno, all permissions by default.
    */
   readonly start = async <Job>(
     module: string,

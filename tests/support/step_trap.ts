@@ -8,7 +8,7 @@ export const STEPS = ["recorded", "claimed", "descriptors-sent", "copied", "comm
 /** A moment in the life of a sender. */
 export interface Trap {
   readonly step: typeof STEPS[number];
-  /** The step before it; any one unless told. */
+  /** The step before it; any one by default. */
   readonly after?: typeof STEPS[number];
   /** The how-manieth time that this step is reached, from 1. */
   readonly occurrence: number;

@@ -272,7 +272,7 @@ function word(cell: string, offset: number): number {
   return new DataView(bytes.buffer).getInt32(0, true);
 }
 
-arcTest("A waiter gets the lock from a process that takes it again at once, for ever", async (cell) => {
+arcTest("A waiter gets the lock from a process that takes it again at once, without end", async (cell) => {
   using arc = IpcArc.create(cell, 0);
   await using other = child((io, { IpcArc }, cell) => {
     using arc = IpcArc.load<number>(cell);

@@ -116,7 +116,7 @@ processTest("A packed sender whose receiver is gone says so at its first use", (
   for (const end of [...carrier, sender, packed]) end.close();
 });
 
-processTest("A sender whose receiver was sent away before goes as three descriptors, for ever", () => {
+processTest("A sender whose receiver was sent away before goes as three descriptors from then on", () => {
   const carrier = channel<unknown>();
   const [sender, receiver] = channel<number>();
   const [moved] = through(carrier, receiver);

@@ -81,7 +81,7 @@ folderTest("A look at a channel steps over what a sender has claimed and not fin
   assertEquals([messages.length, unfinished, damage], [2, 3, undefined]);
 });
 
-/** Sends numbers to itself for ever, in a small ring. */
+/** Sends numbers to itself without end, in a small ring. */
 export function talkToItself({ path }: { path: string }, self: Self): void {
   using receiver = IpcReceiver.create<unknown>(path, { capacity: SMALL });
   using sender = IpcSender.open<unknown>(path);

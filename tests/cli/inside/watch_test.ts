@@ -143,7 +143,7 @@ folderTest("isthmus watch prints the backlog of a channel when it changes, and r
   assertEquals((await watch.ended()).code, 0);
 });
 
-folderTest("isthmus watch prints a line for people unless told otherwise", async ({ channel: path }) => {
+folderTest("isthmus watch prints a line for people by default", async ({ channel: path }) => {
   using _receiver = IpcReceiver.create<number>(path);
   await using watch = new Running("watch", path);
   assertMatch((await watch.line())!, new RegExp(`^0 messages, 0 B of 4.2 MB; .*; received by ${Deno.pid} .*nobody$`));
