@@ -1,6 +1,6 @@
 """Talk to Deno programs on the same machine through shared memory.
 
-Cells (:class:`Cell`), a value that programs share under a name, with a lock that survives the death of its owner.
+Channels at a path (:class:`Sender`, :class:`Receiver`), for values and for byte strings. Cells (:class:`Cell`), a value that programs share under a name, with a lock that survives the death of its owner.
 """
 
 from . import layout
@@ -20,6 +20,8 @@ from .errors import (
     TooLarge,
     Unsupported,
 )
+from .receiver import Receiver
+from .sender import Loan, Sender
 
 __version__ = "0.1.0"
 
@@ -33,8 +35,11 @@ __all__ = [
     "Guard",
     "Incompatible",
     "IpcError",
+    "Loan",
     "NotFound",
     "Permission",
+    "Receiver",
+    "Sender",
     "Serialization",
     "Timeout",
     "TooLarge",

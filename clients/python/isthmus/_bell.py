@@ -59,6 +59,22 @@ def fulfil(waiting: "asyncio.Future[None]") -> None:
         waiting.set_result(None)
 
 
+async def wait_async(fd: int, deadline: float) -> None:
+    """As :func:`wait` for data or the end of the other side, by the event loop, without a thread."""
+    loop = asyncio.get_running_loop()
+    waiting: "asyncio.Future[None]" = loop.create_future()
+    again = os.dup(fd)  # an event loop takes each number once, and several tasks may wait
+    loop.add_reader(again, fulfil, waiting)
+    try:
+        left = None if deadline == FOREVER else max(0.0, deadline - time.monotonic())
+        await asyncio.wait_for(waiting, left)
+    except asyncio.TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(again)
+        os.close(again)
+
+
 def open_fifo(path: str) -> Optional[int]:
     """Opens both ends of a FIFO, so that who listens sees no end when a ringer leaves. ``None`` if there is none."""
     try:

@@ -6,7 +6,7 @@ import ctypes
 import fcntl
 import os
 import weakref
-from typing import Type
+from typing import Callable, Optional, Type
 
 from ._system import (
     F_ADD_SEALS,
@@ -77,9 +77,19 @@ class Mapping:
         """A view on part of it."""
         return memoryview(self._array).cast("B")[start:stop]
 
-    def window(self, offset: int, length: int) -> "ctypes.Array[ctypes.c_char]":
-        """An object of its own over part of it: what is made of it keeps it alive, so that its end can be heard of."""
-        return bytes_type(length).from_buffer(self._array, offset)
+    def window(self, offset: int, length: int, ended: Optional[Callable[[], None]] = None) -> memoryview:
+        """A view of its own on part of it.
+
+        :param ended: called when it was released, with every view and array that was made of it.
+        """
+        if length == 0:
+            if ended is not None:
+                ended()
+            return memoryview(b"")
+        array = bytes_type(length).from_buffer(self._array, offset)
+        if ended is not None:
+            weakref.finalize(array, ended).atexit = False
+        return memoryview(array).cast("B")
 
 
 def sealed_memory(label: str, length: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Mapping
 from typing import Any, Callable, List, Optional
 
 import cbor2
@@ -46,17 +47,26 @@ def _tag_hook(revive: Revive) -> Callable[..., Any]:
         form = _FORMAT_OF_TAG.get(tag.tag)
         if form is not None and isinstance(content, bytes):
             return memoryview(content).cast(form)  # type: ignore[call-overload]
-        if tag.tag == 259 and isinstance(content, dict):
-            return content
+        if tag.tag == 259 and isinstance(content, Mapping):
+            return {key: _thaw(item) for key, item in content.items()}
         if tag.tag == _GENERIC and isinstance(content, (list, tuple)) and content:
             if content[0] == MARK:
-                return revive(list(content))
+                return revive(_thaw(content))
             if content[0] == "Date" and len(content) == 2 and isinstance(content[1], (int, float)):
                 moment = datetime.timedelta(milliseconds=content[1])
                 return datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc) + moment
         return tag
 
     return hook
+
+
+def _thaw(value: Any) -> Any:
+    """Some versions of cbor2 make what stands behind a tag immutable, so that it could be a key."""
+    if isinstance(value, tuple):
+        return [_thaw(item) for item in value]
+    if isinstance(value, Mapping) and not isinstance(value, dict):
+        return {key: _thaw(item) for key, item in value.items()}
+    return value
 
 
 def decode(data: bytes, revive: Revive = _no_travellers) -> Any:
@@ -99,7 +109,7 @@ def encode(value: Any, collect: Optional[Collect] = None) -> bytes:
         raise Serialization(f"Cannot encode a value: {error}") from error
 
 
-def _stand_in(found: Any, collect: Optional[Collect]) -> cbor2.CBORTag:
+def _stand_in(found: Any, collect: Optional[Collect]) -> Any:
     written = None if collect is None else collect(found)
     if written is not None:
         return cbor2.CBORTag(_GENERIC, [MARK, *written])
@@ -110,6 +120,8 @@ def _stand_in(found: Any, collect: Optional[Collect]) -> cbor2.CBORTag:
             f"Cannot encode a {type(found).__name__}: send data (numbers, text, bytes, lists, dicts with text keys, "
             "dates, sets, buffers); an endpoint, memory or a descriptor only through a channel that has no name"
         ) from None
+    if view.ndim == 0:
+        return view.tolist()  # a number of numpy's
     form = view.format.lstrip("@<")
     tag = _TAG_OF_FORMAT.get(form)
     if tag is None or view.ndim != 1 or not view.contiguous:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import struct
 import threading
@@ -348,17 +347,8 @@ class Cell(OpenThing):
         if fd < 0:
             await asyncio.sleep(left)
             return
-        loop = asyncio.get_running_loop()
-        waiting = loop.create_future()
-        again = os.dup(fd)  # an event loop takes each number once
-        loop.add_reader(again, _bell.fulfil, waiting)
-        try:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(waiting, left)
-        finally:
-            loop.remove_reader(again)
-            os.close(again)
-            _bell.drain(fd)
+        await _bell.wait_async(fd, until)
+        _bell.drain(fd)
 
     # --- The rest ----------------------------------------------------------------------------------------------------
 

@@ -33,5 +33,35 @@ def cell_die_writing(name):
             guard.value = {"a": n, "b": n, "fill": "x" * (n % 300)}
 
 
+def send_until_killed(path, run):
+    sender = isthmus.Sender(path)
+    say()
+    n = 0
+    while True:
+        sender.send({"run": run, "n": n, "fill": "x" * (n % 3000)})
+        n += 1
+
+
+def receive_until_killed(path, log):
+    """Notes each number before the next is received; the last one may be noted by nobody."""
+    receiver = isthmus.Receiver(path)
+    fd = os.open(log, os.O_WRONLY | os.O_APPEND)
+    say()
+    while True:
+        os.write(fd, b"%d\n" % receiver.recv()["i"])
+
+
+def claim_and_stop(path):
+    """Claims, and does not go on before it is told to."""
+    sender = isthmus.Sender(path)
+    loan = sender.reserve(100)
+    say()
+    hear()
+    loan.view[:] = b"w" * 100
+    loan.commit()
+    say()
+    hear()
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1].replace("-", "_")](*map(json.loads, sys.argv[2:]))

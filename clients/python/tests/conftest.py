@@ -57,7 +57,7 @@ class Peer:
     def close(self):
         self.process.stdin.close()
         try:
-            self.process.wait(0 if self.stuck else PATIENCE)
+            self.process.wait(0 if self.stuck else 10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -100,6 +100,10 @@ def name():
 
 
 @pytest.fixture
-def path(name):
-    """A path for a named channel, in memory."""
-    yield f"/dev/shm/isthmus-test-{name}"
+def path():
+    """A path for a named channel, in memory. The last sender leaves the files for the next receiver; here they go."""
+    found = f"/dev/shm/isthmus-test-{uuid.uuid4()}"
+    yield found
+    for entry in os.listdir("/dev/shm"):
+        if f"/dev/shm/{entry}".startswith(found):
+            os.unlink(f"/dev/shm/{entry}")

@@ -1,7 +1,8 @@
 // What a Deno program does in the tests of the Python package: `peer.ts SCENARIO ARGUMENTS…`, with a line of JSON each way.
 import { cells } from "./peer_cells.ts";
+import { channels } from "./peer_channels.ts";
 import { type Scenario, self } from "./peer_line.ts";
 
-const scenarios: Record<string, Scenario> = { ...cells };
+const scenarios: Record<string, Scenario> = { ...cells, ...channels };
 const [name, ...args] = Deno.args;
 await scenarios[name!]!(self, args.map((argument) => JSON.parse(argument)));

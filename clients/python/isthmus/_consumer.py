@@ -1,0 +1,533 @@
+"""The receiving side of a ring: find the next whole record, release its blocks, and step over what the dead left.
+
+See "A message is received" and "Recovery" in docs/internals.md. Every number from the ring is read once, into a variable,
+and checked there.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+import threading
+import time
+from collections import deque
+from typing import Deque, List, NamedTuple, Optional, Set, Tuple
+
+from . import _bell
+from ._atomics import PLAIN_LOADS
+from ._carrier import MAX_DESCRIPTORS, DescriptorQueue, close_all
+from ._memory import FINAL, check_seals, memory_of
+from ._named import NamedFile
+from ._process import own_identity
+from ._ring import (
+    BELL_CLOSED,
+    BLOCK,
+    CLAIM_BLOCKS,
+    CLAIM_POSITION,
+    EXTENDED_HEADER,
+    HAS_DESCRIPTORS,
+    ID_START,
+    IS_OUT_OF_LINE,
+    MASK32,
+    SLOT_WORDS,
+    SLOTS,
+    W_BELL,
+    W_COMMIT,
+    W_HEAD,
+    W_READ,
+    W_RECEIVER,
+    W_SLOTS,
+    W_SPACE,
+    W_TAIL,
+    W_TRIMS,
+    WARM_BLOCKS,
+    RingMemory,
+    blocks_for,
+    claim_identity,
+    clear_identity,
+    is_identity_alive,
+    signed,
+)
+from ._system import FOREVER
+from .errors import AlreadyExists, Corrupt, IpcError, TooLarge
+
+#: Bounds of what one call does with what a peer may write as fast as it is read.
+_MOST_PADDING, _MOST_GAP, _LIVING_TIME = 1024, 65_536, 0.001
+#: Seconds between two looks at a gap whose owner lives, doubling.
+_FIRST_GAP_LOOK, _LAST_GAP_LOOK = 0.0005, 0.05
+_LARGE, _VERY_LARGE = 1 << 20, 16 << 20
+#: Looks before a wait sleeps, at most; fewer where looking did not pay.
+_MOST_LOOKS = 64
+_HEADER = struct.Struct("=IIIIQ")
+_LONG_RINGING, _RING_PAUSE = 0.0002, 4
+
+
+class Record(NamedTuple):
+    """A whole message at the head."""
+
+    offset: int
+    length: int
+    extended: bool
+    blocks: int
+
+
+class _Lent:
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.returned = False
+
+
+class Disconnection(Exception):
+    """No sender is left, and nothing more to receive."""
+
+
+class Consumer:
+    """One receiver's use of a ring. What it does in steps is done under :attr:`lock`."""
+
+    def __init__(self, memory: RingMemory, bell: int, queue: DescriptorQueue, file: Optional[NamedFile] = None) -> None:
+        """Owns what it is given, also if another receiver has the ring."""
+        self.memory, self.bell, self.queue, self.file = memory, bell, queue, file
+        lock = -1 if file is None else file.lock
+        if not claim_identity(memory, W_RECEIVER, True, lock) and (
+            file is None or not claim_identity(memory, W_RECEIVER, True)
+        ):
+            self.close_descriptors()
+            where = "" if file is None else f' from "{file.path}"'
+            raise AlreadyExists(f"Cannot receive{where}: this channel has a receiver already")
+        self._words, self._load = memory.words, memory.load
+        self._mask = memory.blocks - 1
+        self._published = self._load(W_HEAD)
+        self._head = self._resume()
+        self._known_tail = self._head
+        self._ticket = 0
+        self._looks = _MOST_LOOKS
+        self._gap_position, self._gap_pause, self._gap_at = 0, 0.0, 0.0
+        self._dead: Set[Tuple[int, int, int]] = set()
+        self._unfinished = False
+        self._last_tail: Optional[int] = None
+        self._ring_after = 0.0
+        self.orphans = file is None  # those of an earlier receiver, too
+        self._lent: Deque[_Lent] = deque()
+        self._closed = False
+        self.most_bytes: Optional[int] = None
+        self.lock = threading.Lock()
+        if file is not None:
+            memory.add(W_TRIMS, 1)  # the one before may have died while it gave memory back
+        if 0 < self._load(W_BELL) < 1 << 31:
+            memory.store(W_BELL, 0)  # the flag of an earlier receiver's wait
+
+    def _resume(self) -> int:
+        """Goes on where the last receiver stopped, even if it was killed before it released what it had received."""
+        read, tail = self._load(W_READ), self._load(W_TAIL)
+        received = (read - self._published) & MASK32
+        used = (tail - self._published) & MASK32
+        if received > used or used > self.memory.blocks:
+            return self._published  # damaged: the first look at the tail says so
+        for i in range(received):
+            self._words[W_COMMIT + ((self._published + i) & self._mask)] = 0
+        self.memory.store(W_HEAD, read)
+        self._published = read
+        return read
+
+    # --- Records -----------------------------------------------------------------------------------------------------
+
+    def next(self) -> Optional[Record]:
+        """The record at the head, if it is whole."""
+        for _ in range(_MOST_PADDING):
+            index = self._head & self._mask
+            word = self._load(W_COMMIT + index)
+            if word == 0:
+                return None
+            if word < 1 << 31:
+                return self._locate(index, word - 1, False)
+            size = (1 << 32) - word
+            if size & 1 == 0:
+                return self._locate(index, size >> 1, True)
+            self._require_claimed(size >> 1, index)
+            self._pass(size >> 1, index)
+            self._publish()
+        self._unfinished = True
+        return None
+
+    def _locate(self, index: int, length: int, extended: bool) -> Record:
+        blocks = blocks_for(length)
+        self._require_claimed(blocks, index)
+        record = Record(index << 6, length, extended, blocks)
+        if extended and length < EXTENDED_HEADER:
+            self.release(record)
+            raise _corrupt(f"an extended record of {length} bytes has no room for its header")
+        if length > _LARGE or (self.most_bytes is not None and length > self.most_bytes):
+            try:
+                self.admit(length)
+                if memory_of(self.memory.fd) < length:
+                    raise _corrupt(f"a record claims {length} bytes that nobody wrote")
+            except IpcError:
+                self.release(record)
+                raise
+        return record
+
+    def admit(self, length: int) -> None:
+        """Refuses messages that are larger than the program wants, or than half of the memory that is left."""
+        if self.most_bytes is not None:
+            if length > self.most_bytes:
+                raise TooLarge(f"Cannot receive a message of {length} bytes: at most {self.most_bytes} are allowed here")
+        elif length > _VERY_LARGE:
+            left = available_memory()
+            if left is not None and length > left // 2:
+                raise TooLarge(
+                    f"Cannot receive a message of {length} bytes: the machine has {left} left, and by default a message "
+                    "may take half of that; allow more by max_message_bytes"
+                )
+
+    def _require_claimed(self, blocks: int, index: int) -> None:
+        """A record must lie between head and tail."""
+        if signed(self._head + blocks - self._known_tail) <= 0 and blocks > 0:
+            return
+        self._known_tail = self._load_tail()
+        if blocks > 0 and signed(self._head + blocks - self._known_tail) <= 0:
+            return
+        # One block further, so that the same word is not reported again and again.
+        self._pass(0 if self._head == self._known_tail else 1, index)
+        self._publish()
+        raise _corrupt(f"a record claims {blocks} blocks where senders claimed fewer")
+
+    def release(self, record: Record) -> None:
+        """Releases the record: from here on it is received. Nothing in here throws."""
+        self._pass(record.blocks, record.offset >> 6)
+        self._publish()
+
+    def _pass(self, blocks: int, index: int) -> None:
+        """READ first: if this process dies before it clears the word, whoever comes next does."""
+        self._head = (self._head + blocks) & MASK32
+        if PLAIN_LOADS:
+            self._words[W_READ] = self._head
+            self._words[W_COMMIT + index] = 0
+        else:
+            self.memory.store(W_READ, self._head)
+            self.memory.store(W_COMMIT + index, 0)
+
+    def _publish(self) -> None:
+        lent = self._lent
+        while lent and lent[0].returned:
+            lent.popleft()
+        self._published = lent[0].position if lent else self._head
+        self.memory.store(W_HEAD, self._published)
+        if self._load(W_SPACE) != 0 and time.monotonic() >= self._ring_after:
+            self.memory.store(W_SPACE, 0)
+            began = time.monotonic()
+            self.queue.ring_space_bells()
+            took = time.monotonic() - began
+            self._ring_after = began + took + _RING_PAUSE * took if took > _LONG_RINGING else 0.0
+
+    def _load_tail(self) -> int:
+        tail = self._load(W_TAIL)
+        used = (tail - self._published) & MASK32
+        if used > self.memory.blocks or signed(tail - self._head) < 0:
+            raise _corrupt(f"its positions make no sense ({signed(used)} of {self.memory.blocks} blocks used)")
+        return tail
+
+    # --- Payloads ----------------------------------------------------------------------------------------------------
+
+    def copy(self, record: Record) -> bytes:
+        """The payload of a plain record, in memory of its own."""
+        return bytes(self.memory.data[record.offset : record.offset + record.length])
+
+    def lend(self, record: Record, skip: int = 0) -> memoryview:
+        """Takes the record out of the ring without releasing its blocks: that is done when the view is let go."""
+        if record.length == skip:
+            self.release(record)
+            return memoryview(b"")
+        lent = _Lent(self._head)
+        self._lent.append(lent)
+        self._pass(record.blocks, record.offset >> 6)
+        start = self.memory.offset + record.offset + skip
+        return self.memory.mapping.window(start, record.length - skip, _GiveBack(self, lent)).toreadonly()
+
+    def sweep(self) -> None:
+        """Releases the blocks of what was let go. Called from anywhere, also in the middle of this object's own steps."""
+        if not self.lock.acquire(blocking=False):
+            return  # whoever has it publishes, or the next step does
+        try:
+            if not self._closed:
+                self._publish()
+        finally:
+            self.lock.release()
+
+    @property
+    def has_lent(self) -> bool:
+        """Whether messages are borrowed."""
+        return any(not lent.returned for lent in self._lent)
+
+    def open_extended(self, record: Record) -> Tuple[Optional[bytes], List[int]]:
+        """The body, if it lies outside the ring, and the descriptors of an extended record, which are the caller's."""
+        at = record.offset
+        flags, slot, counter, count, length = _HEADER.unpack(bytes(self.memory.data[at : at + _HEADER.size]))
+        fds: List[int] = []
+        try:
+            if flags & HAS_DESCRIPTORS:
+                if not 1 <= count <= MAX_DESCRIPTORS:
+                    raise _corrupt(f"a message claims {count} descriptors")
+                fds = self.queue.take(slot, counter, count)
+            if not flags & IS_OUT_OF_LINE:
+                if length != record.length - EXTENDED_HEADER:
+                    raise _corrupt(f"a message claims {length} bytes")
+                return None, fds
+            if not fds:
+                raise _corrupt(f"a message claims {length} bytes elsewhere, and sends no memory")
+            return self._read_body(fds[0], length), fds[1:]
+        except BaseException as error:
+            close_all(fds)
+            if not (isinstance(error, IpcError) and error.code == "System") and isinstance(error, Exception):
+                self.release(record)  # damaged, or too large; without room for descriptors it stays for another try
+            raise
+        finally:
+            if flags & IS_OUT_OF_LINE and fds:
+                close_all(fds[:1])
+
+    def _read_body(self, fd: int, length: int) -> bytes:
+        size = check_seals(fd, FINAL, 0, write=False)
+        if size != length:
+            raise _corrupt(f"a message of {length} bytes comes with memory of {size}")
+        self.admit(length)
+        if length > _LARGE and memory_of(fd) < length:
+            raise _corrupt(f"only {memory_of(fd)} of the {length} bytes of a message were ever written")
+        body = bytearray(length)
+        at = 0
+        view = memoryview(body)
+        while at < length:
+            read = os.preadv(fd, [view[at : at + (64 << 20)]], at)
+            if read == 0:
+                raise _corrupt("the memory of a message was cut short")
+            at += read
+        return bytes(body)
+
+    # --- What the dead left ------------------------------------------------------------------------------------------
+
+    def recover(self, all_gone: bool) -> bool:
+        """Steps over claims of dead senders at the head. Exact: only what no living process has noted, and what is still
+        not committed after that was found.
+
+        :returns: whether it is worth looking for a message again.
+        """
+        load, mask = self._load, self._mask
+        most = min((self._load_tail() - self._head) & MASK32, _MOST_GAP)
+        gap = 0
+        while gap < most and load(W_COMMIT + ((self._head + gap) & mask)) == 0:
+            gap += 1
+        if gap == 0:
+            return most > 0
+        skip = gap if all_gone else self._before_living(gap)
+        if skip == 0:
+            return False
+        # Who committed after the first look and then died, or moved on, left its word by now.
+        if any(load(W_COMMIT + ((self._head + i) & mask)) for i in range(skip)):
+            return True
+        self._head = (self._head + skip) & MASK32
+        self.memory.store(W_READ, self._head)
+        self._publish()
+        self.orphans = True
+        return True
+
+    def _before_living(self, gap: int) -> int:
+        """Blocks of the gap before the first that somebody who lives has noted."""
+        if self._gap_position != self._head:
+            self._dead.clear()
+        notes = []
+        for slot in range(W_SLOTS, W_SLOTS + SLOTS * SLOT_WORDS, SLOT_WORDS):
+            tid, blocks = self._load(slot), self._load(slot + CLAIM_BLOCKS)
+            if not 0 < tid < 1 << 31 or not 0 < blocks < 1 << 31:
+                continue  # who is just taking it has claimed nothing yet
+            start = (self._load(slot + CLAIM_POSITION) - self._head) & MASK32
+            if start < gap:
+                notes.append((start, slot, (slot, tid, self._words[slot + ID_START])))
+        until = time.monotonic() + _LIVING_TIME
+        for start, slot, owner in sorted(notes):
+            if owner in self._dead:
+                continue
+            if time.monotonic() >= until or is_identity_alive(self.memory, slot):
+                return start
+            self._dead.add(owner)
+        return gap
+
+    def _look_at_gap(self) -> bool:
+        """Looks at a gap as often as is sensible: less and less. Returns whether it was worth it."""
+        now = time.monotonic()
+        if self._gap_position != self._head or self._gap_pause == 0:
+            self._gap_position, self._gap_pause, self._gap_at = self._head, _FIRST_GAP_LOOK, now
+            self._dead.clear()
+            return False  # most likely its sender is just writing
+        if now - self._gap_at < self._gap_pause:
+            return False
+        self._gap_at = now
+        self._gap_pause = min(self._gap_pause * 2, _LAST_GAP_LOOK)
+        return self.recover(False)
+
+    def _close_orphans(self) -> None:
+        """Closes descriptors of records that never came, once nothing is claimed any more."""
+        if self.orphans and self.queue.read_all() and self._load_tail() == self._head:
+            self.orphans = False
+            self.queue.close_arrived()
+
+    # --- Waiting -----------------------------------------------------------------------------------------------------
+
+    def poll(self) -> Optional[Record]:
+        """Looks for a message without waiting; deals with gaps.
+
+        :raises Disconnection: if none can come any more.
+        """
+        if self._lent and self._lent[0].returned:
+            self._publish()
+        found = self.next()
+        if found is not None or self._unfinished:
+            self._unfinished = False
+            return found
+        if self.file is None:
+            self._close_orphans()
+            if _bell.state(self.bell) & select.POLLHUP:
+                return self._drain_last()
+        if self._load_tail() != self._head and self._look_at_gap():
+            return self.next()
+        self._go_back()
+        return None
+
+    def _drain_last(self) -> Optional[Record]:
+        """No sender is left: what is committed still counts, what is not never will be."""
+        if self._last_tail is None:
+            self._last_tail = self._head  # for the case that it makes no sense, which is said once
+            self._last_tail = self._load_tail()
+        until = time.monotonic() + 0.001
+        while True:
+            if signed(self._last_tail - self._head) <= 0:
+                raise Disconnection
+            found = self.next()
+            if found is not None:
+                return found
+            if not self._unfinished and not self.recover(True):
+                raise Disconnection
+            self._unfinished = False
+            if time.monotonic() >= until:
+                return None
+
+    def arm(self) -> float:
+        """Declares that this receiver waits for its bell. Look once more after it; it ends with :meth:`disarm`.
+
+        :returns: seconds after which to look again in any case, ``inf`` if there is no gap.
+        """
+        if self._lent and self._lent[0].returned:
+            self._publish()
+        self._go_back()
+        if self._ring_after and self._load(W_SPACE) != 0:
+            self._ring_after = 0.0
+            self._publish()
+        self._ticket = self._ticket + 1 & 0x3FFFFFFF or 1
+        self.memory.store(W_BELL, self._ticket)
+        if self.file is None:
+            self._close_orphans()
+        if self._load(W_COMMIT + (self._head & self._mask)) != 0:
+            return _FIRST_GAP_LOOK  # it may be more padding than one look passes over
+        if self._load_tail() == self._head:
+            return 0.05 if self._lent else FOREVER  # what was let go meanwhile is released
+        self._look_at_gap()
+        return self._gap_pause
+
+    def disarm(self) -> None:
+        """Declares that it does not wait any more."""
+        self.memory.store(W_BELL, 0)
+
+    def look(self) -> Optional[Record]:
+        """Looks some times, if that has paid: being woken takes longer."""
+        index = W_COMMIT + (self._head & self._mask)
+        for _ in range(self._looks):
+            if self._load(index) != 0:
+                self._looks = min(_MOST_LOOKS, self._looks * 2)
+                return self.next()
+        return None
+
+    def slept(self, seconds: float) -> None:
+        """A wait went to sleep: looking did not pay, but for a sleep that was very short."""
+        self._looks = max(4, self._looks // 2) if seconds > 0.0001 else min(_MOST_LOOKS, self._looks * 2)
+
+    def _go_back(self) -> None:
+        """An empty ring goes on at its first blocks, which are in the caches, and all the memory it takes."""
+        index = self._head & self._mask
+        if index <= WARM_BLOCKS or self._lent:
+            return
+        until = (self._head + self.memory.blocks - index) & MASK32
+        if self.memory.swap(W_TAIL, self._head, until) == self._head:
+            self._head = self._known_tail = until
+            self.memory.store(W_READ, until)
+            self._publish()
+
+    # --- The end -----------------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of blocks that are claimed and not received."""
+        used = (self._load(W_TAIL) - self._head) & MASK32
+        return min(used, self.memory.blocks) * BLOCK
+
+    def close(self) -> None:
+        """Closes for good. A named ring keeps what was not received; an empty one that nobody uses goes."""
+        with self.lock:
+            if self._closed:
+                return
+            for lent in self._lent:
+                lent.returned = True  # what was borrowed was received
+            if self.file is None:
+                self.memory.store(W_BELL, BELL_CLOSED)
+                clear_identity(self.memory, W_RECEIVER)
+            else:
+                self.detach()
+                # Asked once nobody else is attached: a sender may have come, sent and gone until then.
+                self.file.leave(lambda: self._load(W_TAIL) == self._head)
+            self.close_descriptors()
+
+    def detach(self) -> None:
+        """Lets go of the ring, for a receiver to go on elsewhere with the next message."""
+        self._publish()
+        self.disarm()
+        clear_identity(self.memory, W_RECEIVER, -1 if self.file is None else self.file.lock)
+
+    def undo_detach(self) -> None:
+        """Takes that back."""
+        claim_identity(self.memory, W_RECEIVER, False)
+
+    def close_descriptors(self) -> None:
+        """Closes what is open, and nothing else: also for a child of a fork."""
+        self._closed = True
+        self.memory.close()
+        self.queue.close()
+        if self.file is not None:
+            self.file.leave()
+        else:
+            os.close(self.bell)
+
+
+class _GiveBack:
+    """What is called when a borrowed message is let go."""
+
+    def __init__(self, consumer: Consumer, lent: _Lent) -> None:
+        self._consumer, self._lent = consumer, lent
+
+    def __call__(self) -> None:
+        self._lent.returned = True
+        if os.getpid() == own_identity().tid:
+            self._consumer.sweep()
+
+
+def available_memory() -> Optional[int]:
+    """Bytes that the machine has left; ``None`` if it does not say."""
+    try:
+        with open("/proc/meminfo", "rb") as file:
+            for line in file:
+                if line.startswith(b"MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _corrupt(what: str) -> Corrupt:
+    return Corrupt(f"Cannot receive: the ring is damaged, {what}; a peer misbehaves")
+

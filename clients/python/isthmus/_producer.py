@@ -1,0 +1,442 @@
+"""The sending side of a ring: claim, copy, commit, and wake the receiver. See "A message is sent" in docs/internals.md."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from typing import Callable, Optional, Sequence
+
+from . import _bell
+from ._carrier import send_descriptors, send_space_bell
+from ._memory import FINAL
+from ._named import NamedFile, RingRoom
+from ._process import own_identity
+from ._ring import (
+    BELL_CLOSED,
+    BLOCK,
+    CLAIM_BLOCKS,
+    CLAIM_POSITION,
+    EXTENDED_HEADER,
+    HAS_DESCRIPTORS,
+    ID_NAMESPACE,
+    ID_PID,
+    IS_OUT_OF_LINE,
+    MASK32,
+    SLOT_COUNTER,
+    W_BELL,
+    W_COMMIT,
+    W_HEAD,
+    W_RECEIVER,
+    W_SPACE,
+    W_TAIL,
+    WARM_BLOCKS,
+    RingMemory,
+    SenderSlots,
+    blocks_for,
+    padding_word,
+)
+from ._system import F_ADD_SEALS, close_quietly, thread_ended
+from .errors import Closed, Corrupt, Disconnected, IpcError, Serialization, TooLarge, system_error
+
+#: Seconds between two looks whether the receiver lives.
+_LOOK_INTERVAL = 0.001
+#: From so many bytes on the receiver is woken before the copy, to wake up meanwhile.
+_EARLY_RING = 64 << 10
+#: Seconds of sleep where the receiver has no bell to ring, where one serves all senders, and where it has one's own.
+_BLIND_SLEEP, _SHARED_SLEEP, _LONGEST_SLEEP = 0.005, 0.02, 0.1
+_RELOADS, _MOST_ATTEMPTS = 1000, 10_000
+_FULL = -1
+_HEADER = struct.Struct("=IIIIQ")
+
+
+class Producer:
+    """One sender's use of a ring. Threads take turns."""
+
+    def __init__(
+        self, memory: RingMemory, bell: int, carrier: Optional[socket.socket], file: Optional[NamedFile] = None
+    ) -> None:
+        self.memory, self._bell, self.carrier, self.file = memory, bell, carrier, file
+        self._words, self._load = memory.words, memory.load
+        self._mask = memory.blocks - 1
+        self._slots = SenderSlots(memory, -1 if file is None else file.lock)
+        self._room = None if file is None else RingRoom(memory, file.path)
+        self._slot = self._slots.claim()
+        self._limit = memory.load(W_TAIL)
+        self._looked_at = 0.0
+        self._gone = self._closed = False
+        self._space_bell = -1
+        self.lock = threading.Lock()
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that the ring holds."""
+        return self.memory.blocks * BLOCK
+
+    @property
+    def bell(self) -> int:
+        """The ringing end of the doorbell."""
+        return self._bell
+
+    # --- Messages ----------------------------------------------------------------------------------------------------
+
+    def try_send(self, data: memoryview, fds: Sequence[int] = ()) -> bool:
+        """Sends a message if there is room; the descriptors stay the caller's."""
+        with self.lock:
+            self._require_open()
+            length = data.nbytes
+            if fds or length > self.capacity:
+                return self._try_send_extended(data, fds)
+            blocks = (length + 63) >> 6 or 1
+            index = _FULL
+            word = padding_word(blocks)  # what the claim becomes if anything fails from here on
+            try:
+                index = self._claim(blocks, self._slot)
+                if index == _FULL:
+                    return False
+                self._wake_early(length)
+                start = index << 6
+                self.memory.data[start : start + length] = data
+                word = length + 1
+            finally:
+                self._finish(index, word)
+            return True
+
+    def _finish(self, index: int, word: int) -> None:
+        """Commits a claim, and wakes the receiver once.
+
+        Then the note goes: the load of BELL keeps it behind the commit, also on arm64. If something was thrown between
+        the claim and the knowledge of it, such as KeyboardInterrupt, its blocks are a gap without a living owner now,
+        which the receiver steps over.
+        """
+        bell = 0
+        if index != _FULL:
+            self.memory.store(W_COMMIT + index, word)
+            bell = self._load(W_BELL)
+        self._words[self._slot + CLAIM_BLOCKS] = 0
+        if bell != 0:
+            self._wake(bell)
+
+    def _wake_early(self, length: int) -> None:
+        bell = self._load(W_BELL)
+        if bell == BELL_CLOSED or (bell != 0 and length >= _EARLY_RING):
+            self._wake(bell)
+
+    def _wake(self, ticket: int) -> None:
+        if ticket != BELL_CLOSED and _bell.ring(self._bell):
+            # The byte before the flag, and this wait's flag alone.
+            self.memory.swap(W_BELL, ticket, 0)
+            return
+        self._gone = True
+        raise _disconnected()
+
+    def _try_send_extended(self, data: memoryview, fds: Sequence[int]) -> bool:
+        length = data.nbytes
+        if self.file is not None:
+            raise self._not_by_name(length, len(fds))
+        outside = EXTENDED_HEADER + length > self.capacity
+        inline = EXTENDED_HEADER + (0 if outside else length)
+        index, word = _FULL, padding_word(blocks_for(inline))
+        body = -1
+        try:
+            if outside:
+                body = _write_memory_file(data)
+                fds = [body, *fds]
+            index = self._claim(blocks_for(inline), self._slot)
+            if index == _FULL:
+                return False
+            self._wake_early(0)
+            # Never used again, by whoever owns the slot.
+            counter = self.memory.add(self._slot + SLOT_COUNTER, 1)
+            assert self.carrier is not None
+            if not send_descriptors(self.carrier, self._slot, counter, fds):
+                return False
+            start = index << 6
+            flags = (HAS_DESCRIPTORS if fds else 0) | (IS_OUT_OF_LINE if outside else 0)
+            _HEADER.pack_into(self.memory.data, start, flags, self._slot, counter, len(fds), length)
+            if not outside:
+                start += EXTENDED_HEADER
+                self.memory.data[start : start + length] = data
+            word = -2 * inline & MASK32
+        finally:
+            close_quietly(body) if body >= 0 else None
+            self._finish(index, word)
+        return True
+
+    def _not_by_name(self, length: int, fds: int) -> IpcError:
+        assert self.file is not None
+        path = self.file.path
+        if fds:
+            return Serialization(
+                f'Cannot send an endpoint, memory or a descriptor through "{path}": a named channel carries data only'
+            )
+        return TooLarge(
+            f'Cannot send {length} bytes through "{path}": a message is at most as large as the channel, '
+            f"{self.capacity} bytes; make it with a larger capacity"
+        )
+
+    # --- Claims ------------------------------------------------------------------------------------------------------
+
+    def _claim(self, blocks: int, slot: int) -> int:
+        """Claims blocks; returns the index of the first, or ``_FULL``."""
+        now = time.monotonic()
+        if self._gone or now - self._looked_at >= _LOOK_INTERVAL:
+            self.require_listener()
+            self._limit = self._load(W_TAIL)  # and no older than this, or positions could come round to it
+            self._slots.lock()
+            self._looked_at = now
+        words, most = self._words, self.memory.blocks
+        tail = words[W_TAIL]  # however old: the swap finds out
+        for _ in range(_MOST_ATTEMPTS):
+            room = (self._limit - tail) & MASK32
+            if not blocks <= room <= most:
+                if not self._refresh_limit(blocks):
+                    return _FULL
+                tail = self._load(W_TAIL)
+                continue
+            # The note before the tail: who finds the blocks claimed finds out by whom.
+            words[slot + CLAIM_POSITION] = tail
+            words[slot + CLAIM_BLOCKS] = blocks
+            found = self.memory.swap(W_TAIL, tail, (tail + blocks) & MASK32)
+            if found == tail:
+                return int(tail & self._mask)
+            tail = found
+        words[slot + CLAIM_BLOCKS] = 0  # what was noted is another's claim
+        return _FULL
+
+    def require_listener(self) -> None:
+        """Raises ``Disconnected`` if the receiver is gone for good."""
+        open_ = not self._gone and self._load(W_BELL) != BELL_CLOSED
+        if open_ and self.file is None:
+            open_ = not _bell.state(self._bell) & select.POLLERR and not self._receiver_ended()
+        if not open_:
+            self._gone = True
+            raise _disconnected()
+
+    def _receiver_ended(self) -> bool:
+        """Whether the receiver was in a thread that has ended, such as a Worker of Deno's, whose process goes on."""
+        tid, pid = self._load(W_RECEIVER), self._load(W_RECEIVER + ID_PID)
+        namespace = own_identity().namespace
+        if not 0 < tid < 1 << 31 or not 0 < pid < 1 << 31 or namespace == 0:
+            return False
+        if self._words[W_RECEIVER + ID_NAMESPACE] != namespace:
+            return False
+        return thread_ended(pid, tid) and self._load(W_RECEIVER) == tid
+
+    def _refresh_limit(self, blocks: int) -> bool:
+        """Learns how far the receiver got. ``False`` if so many blocks do not fit."""
+        capacity = self.memory.blocks
+        for _ in range(_RELOADS):
+            head = self._load(W_HEAD)
+            tail = self._load(W_TAIL)
+            used = (tail - head) & MASK32
+            if used <= capacity:
+                break
+        else:
+            raise Corrupt(f"Cannot send: the ring's positions make no sense ({used} of {capacity} blocks used)")
+        index = tail & self._mask
+        # Back to the first blocks, which are in the caches, if half of the ring is free there.
+        if index > WARM_BLOCKS and index - used >= max(capacity // 2, blocks) and self._skip_rest(tail):
+            ahead = capacity if self._room is None else capacity - index  # of a file: or allocated first
+            self._limit = ((head if self._room is None else tail) + ahead) & MASK32
+            return True
+        free = capacity - used
+        window = min(free, max(blocks, WARM_BLOCKS))
+        self._limit = (tail + window) & MASK32
+        if free < blocks:
+            self._words[self._slot + CLAIM_BLOCKS] = 0  # what an attempt may have noted is another's claim now
+            return False
+        if self._room is not None:
+            try:
+                self._limit = (tail + self._room.allocate(tail & self._mask, window, blocks)) & MASK32
+            except OSError as error:
+                self._limit = tail
+                if error.errno == errno.ENOSPC and index - used >= blocks:
+                    self._skip_rest(tail)  # the blocks at the beginning are free, and allocated already
+                    return True
+                self._words[self._slot + CLAIM_BLOCKS] = 0
+                raise self._room.full(blocks, error) from error
+        return True
+
+    def _skip_rest(self, tail: int) -> bool:
+        """Claims what is left up to the end of the ring, as padding. ``False`` if another was faster."""
+        index = tail & self._mask
+        rest = self.memory.blocks - index
+        self._words[self._slot + CLAIM_POSITION] = tail
+        self._words[self._slot + CLAIM_BLOCKS] = rest
+        if self.memory.swap(W_TAIL, tail, (tail + rest) & MASK32) == tail:
+            self.memory.store(W_COMMIT + index, padding_word(rest))
+            self._load(W_BELL)
+            self._words[self._slot + CLAIM_BLOCKS] = 0
+            return True
+        self._words[self._slot + CLAIM_BLOCKS] = 0
+        return False
+
+    # --- Waiting for room ----------------------------------------------------------------------------------------------
+
+    def wait_for_room(self, attempt: Callable[[], bool], deadline: float) -> bool:
+        """Sleeps and attempts until it succeeds; ``False`` if the time is over."""
+        while not attempt():
+            armed = self.arm_space_bell()
+            if attempt():
+                return True
+            now = time.monotonic()
+            if now >= deadline:
+                return False
+            until = min(deadline, now + self.pause(armed))
+            if armed:
+                self.after_sleep(_bell.wait(self._space_bell, until))
+            else:
+                time.sleep(until - now)
+            with self.lock:
+                self._require_open()
+                self.require_listener()
+        return True
+
+    def pause(self, armed: bool) -> float:
+        """Seconds to sleep at most."""
+        if not armed:
+            return _BLIND_SLEEP
+        return _LONGEST_SLEEP if self.file is None else _SHARED_SLEEP
+
+    @property
+    def space_bell(self) -> int:
+        """What the receiver rings, once armed."""
+        return self._space_bell
+
+    def after_sleep(self, events: int) -> None:
+        """Takes what was rung; after a hang-up, the next wait gives another bell."""
+        if events & select.POLLHUP and self.file is None:
+            close_quietly(self._space_bell)
+            self._space_bell = -1
+        elif events:
+            _bell.drain(self._space_bell)
+
+    def arm_space_bell(self) -> bool:
+        """Asks the receiver to ring when there is room. Look once more after it. ``False`` if it cannot be asked."""
+        with self.lock:
+            self._require_open()
+            if self._space_bell < 0 and self.file is not None:
+                self._space_bell = os.dup(self.file.room)
+            elif self._space_bell < 0:
+                listen, ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                assert self.carrier is not None
+                sent = False
+                try:
+                    os.fchmod(listen, 0o666)
+                    sent = send_space_bell(self.carrier, ring)
+                finally:
+                    os.close(ring)
+                    if not sent:
+                        os.close(listen)
+                if not sent:
+                    return False
+                self._space_bell = listen
+            self._slots.lock()
+            self.memory.store(W_SPACE, 1)
+            # What fills the ring may be a claim of the dead, which a receiver that sleeps has to step over.
+            bell = self._load(W_BELL)
+            if bell != 0:
+                self._wake(bell)
+            return True
+
+    # --- Loans -------------------------------------------------------------------------------------------------------
+
+    def try_reserve(self, length: int) -> Optional["Claim"]:
+        """Claims room for a message that is written in place, by a slot of its own."""
+        if length > self.capacity:
+            raise TooLarge(f"Cannot reserve {length} bytes: the channel holds {self.capacity}; send them instead")
+        with self.lock:
+            self._require_open()
+            slot = self._slots.borrow()
+            index = _FULL
+            blocks = blocks_for(length)
+            try:
+                index = self._claim(blocks, slot)
+                if index != _FULL and self._load(W_BELL) == BELL_CLOSED:
+                    self._wake(BELL_CLOSED)
+                if index != _FULL:
+                    return Claim(self, slot, index, blocks, length)
+            except BaseException:
+                if index != _FULL:
+                    self.memory.store(W_COMMIT + index, padding_word(blocks))
+                self._slots.give_back(slot)
+                raise
+            self._slots.give_back(slot)
+            return None
+
+    def end_claim(self, claim: "Claim", length: Optional[int]) -> None:
+        """Commits a claim that was open, or makes padding of it."""
+        with self.lock:
+            if self._closed:
+                return
+            used = claim.blocks if length is None else blocks_for(length)
+            if used < claim.blocks:
+                rest = claim.blocks - used
+                self.memory.store(W_COMMIT + (claim.index + used & self._mask), padding_word(rest))
+            word = padding_word(used) if length is None else length + 1
+            self.memory.store(W_COMMIT + claim.index, word)
+            bell = self._load(W_BELL)
+            self._slots.give_back(claim.slot)
+            if bell not in (0, BELL_CLOSED):
+                self._wake(bell)
+
+    # --- The end -----------------------------------------------------------------------------------------------------
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise Closed("Cannot send: this sender was closed")
+
+    def close(self) -> None:
+        """Gives up the slots and closes everything."""
+        with self.lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._slots.close()
+            self.close_descriptors()
+
+    def close_descriptors(self) -> None:
+        """Closes what is open, and nothing else: also for a child of a fork."""
+        self._closed = True
+        if self._space_bell >= 0:
+            close_quietly(self._space_bell)
+        self.memory.close()
+        if self.file is not None:
+            self.file.leave()
+        else:
+            close_quietly(self._bell)
+            assert self.carrier is not None
+            self.carrier.close()
+
+
+class Claim:
+    """Blocks that are claimed, and the program writes to."""
+
+    def __init__(self, producer: Producer, slot: int, index: int, blocks: int, length: int) -> None:
+        self.slot, self.index, self.blocks = slot, index, blocks
+        memory = producer.memory
+        self.view = memory.mapping.window(memory.offset + index * BLOCK, length)
+
+
+def _write_memory_file(data: memoryview) -> int:
+    fd = os.memfd_create("isthmus-message", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        at = 0
+        while at < data.nbytes:
+            at += os.write(fd, data[at : at + (1 << 30)])
+        fcntl.fcntl(fd, F_ADD_SEALS, FINAL)
+    except OSError as error:
+        os.close(fd)
+        raise system_error(f"Cannot put a message of {data.nbytes} bytes into a memory file", error) from error
+    return fd
+
+
+def _disconnected() -> IpcError:
+    return Disconnected("Cannot send: the receiver is gone")
+

@@ -1,0 +1,435 @@
+"""The receiving end of a channel."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+import threading
+import time
+from typing import Any, AsyncIterator, Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar
+
+from . import _bell
+from ._carrier import Arrived, DescriptorQueue, close_all, private_end
+from ._consumer import Consumer, Disconnection, Record
+from ._named import open_named
+from ._process import OpenThing
+from ._ring import EXTENDED_HEADER, RingMemory
+from ._system import FOREVER, deadline_of, timed_out
+from ._travellers import Attachments, Received, early_of, register
+from ._trust import Trust
+from ._values import decode
+from .errors import Closed, Corrupt, Disconnected, IpcError, Serialization
+
+T = TypeVar("T")
+Take = Callable[[Consumer, Record], T]
+_WHAT = "Cannot receive: nothing was sent"
+#: Messages that a task receives before the event loop has a turn.
+_TURN = 32
+
+
+class Receiver(OpenThing):
+    """Receives from the channel at a path, which is made if there is none. A channel has one receiver at a time.
+
+    Values by :meth:`recv`, iteration and ``async for``; byte strings by :meth:`recv_bytes` and :meth:`borrow`. One that
+    is started again, after it was closed or killed, goes on with the next message.
+
+    :param path: of the channel's file; best in ``/dev/shm``.
+    :param capacity: bytes that can wait, if it is made here; 4 MiB by default, rounded up to a power of two.
+    :param mode: permission bits, if it is made here.
+    :param trust: whose channel is used besides this user's and root's.
+    :param max_message_bytes: longer messages are :class:`~isthmus.errors.TooLarge`.
+    :raises AlreadyExists: if it has a receiver.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        capacity: Optional[int] = None,
+        mode: int = 0o600,
+        trust: Trust = "user",
+        max_message_bytes: Optional[int] = None,
+    ) -> None:
+        file = open_named(path, capacity, mode, trust)
+        self._start(Consumer(file.memory, file.bell, DescriptorQueue(None, file.room), file), [], [], "receiver")
+        self._limit(max_message_bytes)
+
+    def _start(
+        self, consumer: Optional[Consumer], handle: Sequence[int], early: Sequence[Arrived], kind: str
+    ) -> "Receiver":
+        self._consumer = consumer
+        self._handle, self._early = list(handle), list(early)
+        self._kind = kind
+        self._closed = False
+        #: One wait at a time.
+        self._waiting = threading.Lock()
+        self._tasks: Optional[asyncio.Lock] = None
+        self._opened()
+        return self
+
+    @classmethod
+    def create(cls, path: str, **options: Any) -> "Receiver":
+        """The same as ``Receiver(path)``, by the name that it has in TypeScript."""
+        return cls(path, **options)
+
+    @classmethod
+    def _of(
+        cls,
+        consumer: Optional[Consumer],
+        handle: Sequence[int] = (),
+        early: Sequence[Arrived] = (),
+        kind: str = "receiver",
+    ) -> "Receiver":
+        return cls.__new__(cls)._start(consumer, handle, early, kind)
+
+    def _ring(self) -> Consumer:
+        if self._closed:
+            raise Closed("Cannot receive: this receiver was closed or sent away")
+        if self._consumer is None:
+            handle, self._handle = self._handle, []
+            try:
+                self._consumer = _attach(handle)
+                self._consumer.queue.adopt(self._early)
+                self._early = []
+            except BaseException:
+                self._closed = True
+                self._ended()
+                for item in self._early:
+                    close_all(item.fds)
+                raise
+        return self._consumer
+
+    def _limit(self, most: Optional[int]) -> None:
+        if most is not None:
+            if not isinstance(most, int) or most < 0:
+                raise TypeError(f"Cannot limit messages to {most!r} bytes: give a number of bytes")
+            self._ring().most_bytes = most
+
+    # --- Receiving ---------------------------------------------------------------------------------------------------
+
+    def recv(self, timeout: Optional[float] = None) -> Any:
+        """The next value; waits for it.
+
+        :param timeout: seconds; by default as long as it takes.
+        :raises Disconnected: if every sender is gone and all was received. A named channel has no such end.
+        :raises Timeout: if the time was over.
+        :raises Serialization: if a message cannot be decoded; the next call gets the next one.
+        """
+        return self._receive(_value, timeout)
+
+    def try_recv(self, default: Any = None) -> Any:
+        """The next value if there is one, else the default."""
+        return self._try(_value, default)
+
+    def recv_bytes(self, timeout: Optional[float] = None) -> bytes:
+        """The next message as bytes, a copy."""
+        return self._receive(_bytes, timeout)
+
+    def try_recv_bytes(self) -> Optional[bytes]:
+        """The next message as bytes if there is one."""
+        found: Optional[bytes] = self._try(_bytes, None)
+        return found
+
+    def borrow(self, timeout: Optional[float] = None) -> memoryview:
+        """The next message as a view on the channel's memory, without a copy; ``numpy.frombuffer()`` takes it as it is.
+
+        The blocks are the senders' again when the view, and all that was made of it, is gone: leave it by ``with``, or
+        call ``release()``, or let it go. Meanwhile others can be received, and borrowed.
+        """
+        return self._receive(_borrow, timeout)
+
+    async def recv_async(self, timeout: Optional[float] = None) -> Any:
+        """As :meth:`recv`, without holding up the event loop, and without a thread."""
+        return await self._receive_async(_value, timeout)
+
+    async def recv_bytes_async(self, timeout: Optional[float] = None) -> bytes:
+        """As :meth:`recv_bytes`, without holding up the event loop."""
+        return await self._receive_async(_bytes, timeout)
+
+    async def borrow_async(self, timeout: Optional[float] = None) -> memoryview:
+        """As :meth:`borrow`, without holding up the event loop."""
+        return await self._receive_async(_borrow, timeout)
+
+    def _try(self, take: "Take[T]", default: Any) -> Any:
+        ring = self._ring()
+        with ring.lock:
+            self._ring()
+            record = self._poll(ring)
+            return default if record is None else take(ring, record)
+
+    @staticmethod
+    def _poll(ring: Consumer) -> Optional[Record]:
+        try:
+            return ring.poll()
+        except Disconnection:
+            raise Disconnected("Cannot receive: every sender is gone, and all that they sent was received") from None
+
+    def _receive(self, take: "Take[T]", timeout: Optional[float]) -> T:
+        deadline = deadline_of(timeout)
+        ring = self._ring()
+        if not self._waiting.acquire(timeout=-1 if deadline == FOREVER else max(0.0, deadline - time.monotonic())):
+            raise timed_out(_WHAT, timeout)
+        try:
+            while True:
+                with ring.lock:
+                    self._ring()  # still open?
+                    record = ring.next() or ring.look()
+                    if record is None:
+                        pause = ring.arm()
+                        record = ring.next()
+                        if record is not None:
+                            ring.disarm()
+                    if record is not None:
+                        return take(ring, record)
+                began = time.monotonic()
+                try:
+                    events = _bell.wait(ring.bell, min(deadline, began + pause))
+                finally:
+                    with ring.lock:
+                        if not self._closed:
+                            ring.disarm()
+                if events & select.POLLIN:
+                    _bell.drain(ring.bell)
+                now = time.monotonic()
+                ring.slept(now - began)
+                # The end of the senders, a gap to look at, or the end of the time, also after a bell without a message.
+                if not events & select.POLLIN or events & select.POLLHUP or now >= deadline:
+                    with ring.lock:
+                        self._ring()
+                        record = self._poll(ring)
+                        if record is not None:
+                            return take(ring, record)
+                    if now >= deadline:
+                        raise timed_out(_WHAT, timeout)
+        finally:
+            self._waiting.release()
+
+    async def _receive_async(self, take: "Take[T]", timeout: Optional[float]) -> T:
+        deadline = deadline_of(timeout)
+        if self._tasks is None:
+            self._tasks = asyncio.Lock()
+        async with self._tasks:
+            ring = self._ring()
+            if not self._waiting.acquire(blocking=False):
+                raise IpcError("Cannot await a message: a thread is waiting for one at this receiver")
+            try:
+                while True:
+                    with ring.lock:
+                        self._ring()
+                        record = self._poll(ring)
+                        if record is None:
+                            pause = ring.arm()
+                            record = ring.next()
+                            if record is not None:
+                                ring.disarm()
+                        if record is not None:
+                            return take(ring, record)
+                    now = time.monotonic()
+                    if now >= deadline:
+                        ring.disarm()
+                        raise timed_out(_WHAT, timeout)
+                    try:
+                        await _bell.wait_async(ring.bell, min(deadline, now + pause))
+                    finally:
+                        if not self._closed:
+                            with ring.lock:
+                                ring.disarm()
+                            if _bell.wait(ring.bell, 0.0) & select.POLLIN:
+                                _bell.drain(ring.bell)
+            finally:
+                self._waiting.release()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Values until every sender is gone, or this receiver is closed."""
+        return self.values()
+
+    def values(self, timeout: Optional[float] = None) -> Iterator[Any]:
+        """The same, with a time-out for each value."""
+        while not self._closed:
+            try:
+                value = self.recv(timeout)
+            except Disconnected:
+                return
+            yield value
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        count = 0
+        while not self._closed:
+            try:
+                value = await self.recv_async()
+            except Disconnected:
+                return
+            except Closed:
+                if self._closed:
+                    return
+                raise
+            yield value
+            count += 1
+            if count % _TURN == 0:
+                await asyncio.sleep(0)
+
+    # --- The rest ----------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Optional[str]:
+        """The path of a named channel."""
+        file = None if self._consumer is None else self._consumer.file
+        return None if file is None else file.path
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or sent away."""
+        return self._closed
+
+    def close(self) -> None:
+        """Closes it. Senders learn of it; a named channel keeps what was not received for the next receiver, and goes
+        if all was received and nobody is attached. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        self._ended()
+        if self._consumer is not None:
+            self._consumer.close()
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        close_all(self._handle)
+        for item in self._early:
+            close_all(item.fds)
+        self._handle, self._early = [], []
+
+    def _after_fork(self) -> None:
+        self._closed = True
+        if self._consumer is not None:
+            self._consumer.close_descriptors()
+        self._close_unused()
+
+    def _pack(self, attachments: Attachments) -> Tuple[str, int, List[Any]]:
+        """Into a message: it moves, once that is sent."""
+        ring = self._ring()
+        if ring.queue.socket is None:
+            raise Serialization("Cannot send the receiver of a named channel: close it, and create it there by its path")
+        if ring.has_lent:
+            raise Serialization("Cannot send a receiver with borrowed messages: let them go first")
+        first = attachments.add([ring.memory.fd, ring.bell, ring.queue.socket.fileno()])
+        early = ring.queue.surrender()
+        for item in early:
+            attachments.add(item.fds)
+        ring.detach()
+        self._closed = True
+
+        def sent() -> None:
+            self._ended()
+            ring.close_descriptors()
+            for item in early:
+                close_all(item.fds)
+
+        def kept() -> None:
+            ring.undo_detach()
+            ring.queue.adopt(early)
+            self._closed = False
+
+        attachments.moves(sent, kept)
+        details = [
+            [item.slot, item.counter, len(item.fds)] + ([] if item.bundled is None else [item.bundled]) for item in early
+        ]
+        return self._kind, first, details
+
+    def __enter__(self) -> "Receiver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Receiver{f' {self.path!r}' if self.path else ''}{' closed' if self._closed else ''}>"
+
+
+def _value(ring: Consumer, record: Record) -> Any:
+    if not record.extended:
+        data = ring.copy(record)
+        ring.release(record)
+        return decode(data)
+    body, fds = ring.open_extended(record)
+    if body is None:
+        body = ring.copy(record)[EXTENDED_HEADER:]
+    ring.release(record)
+    received = Received(fds)
+    decoded = False
+    try:
+        value = decode(body, received.revive)
+        decoded = True
+        return value
+    finally:
+        received.finish(decoded)
+
+
+def _bytes(ring: Consumer, record: Record) -> bytes:
+    if not record.extended:
+        data = ring.copy(record)
+        ring.release(record)
+        return data
+    body, fds = ring.open_extended(record)
+    if body is None:
+        body = ring.copy(record)[EXTENDED_HEADER:]
+    ring.release(record)
+    close_all(fds)
+    return body
+
+
+def _borrow(ring: Consumer, record: Record) -> memoryview:
+    if not record.extended:
+        return ring.lend(record)
+    body, fds = ring.open_extended(record)
+    close_all(fds)
+    if body is None:
+        return ring.lend(record, EXTENDED_HEADER)
+    ring.release(record)
+    return memoryview(body)
+
+
+def _attach(handle: List[int]) -> Consumer:
+    """The receiving side of a ring that came from a peer; owns its descriptors, also if it fails."""
+    queue: Optional[DescriptorQueue] = None
+    memory: Optional[RingMemory] = None
+    rest = list(handle)
+    try:
+        source = socket.socket(fileno=rest.pop())
+        queue = DescriptorQueue(source)
+        if source.family != socket.AF_UNIX:
+            raise Corrupt("Cannot use the end of a channel that a peer sent: it comes without its socket")
+        memory = RingMemory.attach(rest[0])
+        rest.pop(0)
+        bell = private_end(rest.pop(), os.O_RDONLY)
+    except BaseException:
+        close_all(rest)
+        if memory is not None:
+            memory.close()
+        if queue is not None:
+            queue.close()
+        raise
+    return Consumer(memory, bell, queue)
+
+
+def _unpack(kind: str) -> Callable[[Received, int, List[Any]], Receiver]:
+    def unpack(received: Received, first: int, details: List[Any]) -> Receiver:
+        handle = received.claim(first, 3)
+        early: List[Arrived] = []
+        try:
+            early = [Arrived(*item) for item in early_of(received, first + 3, details)]
+        except BaseException:
+            close_all(handle)
+            raise
+        return Receiver._of(None, handle, early, kind)
+
+    return unpack
+
+
+for _kind in ("receiver", "bytes-receiver", "opaque-receiver"):
+    register(_kind, _unpack(_kind))

@@ -1,0 +1,328 @@
+"""The sending end of a channel."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+from . import _bell
+from ._carrier import close_all, private_end, unpack_sender
+from ._named import open_named
+from ._process import OpenThing
+from ._producer import Claim, Producer
+from ._ring import RingMemory
+from ._system import deadline_of, reopen, timed_out
+from ._travellers import Attachments, Received, register
+from ._trust import Trust
+from ._values import encode
+from .errors import Closed, IpcError, Serialization
+from .shared import as_bytes
+
+_WHAT = "Cannot send: the receiver has made no room"
+
+
+class Sender(OpenThing):
+    """Sends through the channel at a path, which is made if there is none, and whose receiver may come later.
+
+    Values by :meth:`send`, byte strings by :meth:`send_bytes`: use one of them with a receiver that expects it
+    (``IpcReceiver`` or ``IpcBytesReceiver`` in Deno). Threads may share a sender.
+
+    :param path: of the channel's file; best in ``/dev/shm``.
+    :param capacity: bytes that can wait, if it is made here; 4 MiB by default, rounded up to a power of two.
+    :param mode: permission bits, if it is made here.
+    :param trust: whose channel is used besides this user's and root's.
+    """
+
+    def __init__(
+        self, path: str, *, capacity: Optional[int] = None, mode: int = 0o600, trust: Trust = "user"
+    ) -> None:
+        file = open_named(path, capacity, mode, trust)
+        try:
+            producer = Producer(file.memory, file.bell, None, file)
+        except BaseException:
+            file.memory.close()
+            file.leave()
+            raise
+        self._start(producer, [], "sender")
+
+    def _start(self, producer: Optional[Producer], handle: Sequence[int], kind: str) -> "Sender":
+        self._producer = producer
+        #: What it starts from, at its first use: three descriptors, or one if it is packed.
+        self._handle = list(handle)
+        self._kind = kind
+        self._closed = False
+        self._opened()
+        return self
+
+    @classmethod
+    def open(cls, path: str, **options: Any) -> "Sender":
+        """The same as ``Sender(path)``, by the name that it has in TypeScript."""
+        return cls(path, **options)
+
+    @classmethod
+    def _of(cls, producer: Optional[Producer], handle: Sequence[int] = (), kind: str = "sender") -> "Sender":
+        return cls.__new__(cls)._start(producer, handle, kind)
+
+    def _ring(self) -> Producer:
+        if self._closed:
+            raise Closed("Cannot send: this sender was closed")
+        if self._producer is None:
+            handle, self._handle = self._handle, []
+            try:
+                self._producer = _attach(handle)
+            except BaseException:
+                self._closed = True
+                self._ended()
+                raise
+        return self._producer
+
+    # --- Sending -----------------------------------------------------------------------------------------------------
+
+    def send(self, value: Any, timeout: Optional[float] = None) -> None:
+        """Sends a value; waits for room.
+
+        :param timeout: seconds; by default as long as it takes.
+        :raises Disconnected: if the receiver is gone.
+        :raises Timeout: if the time was over: nothing was sent.
+        :raises Serialization: if the value cannot be encoded.
+        """
+        self._send_value(value, lambda attempt: self._wait(attempt, timeout))
+
+    def try_send(self, value: Any) -> bool:
+        """Sends a value if there is room now."""
+        return self._send_value(value, lambda attempt: attempt())
+
+    def send_bytes(self, data: Any, timeout: Optional[float] = None) -> None:
+        """Sends bytes, or what another contiguous buffer holds (a numpy array); waits for room."""
+        view = as_bytes(data)
+        ring = self._ring()
+        if not ring.try_send(view):
+            self._wait(lambda: ring.try_send(view), timeout)
+
+    def try_send_bytes(self, data: Any) -> bool:
+        """Sends bytes if there is room now."""
+        return self._ring().try_send(as_bytes(data))
+
+    async def send_async(self, value: Any, timeout: Optional[float] = None) -> None:
+        """As :meth:`send`, without holding up the event loop."""
+        ring = self._ring()
+        attachments = Attachments()
+        sent = False
+        try:
+            view = memoryview(encode(value, attachments.collect))
+            sent = await self._wait_async(lambda: ring.try_send(view, attachments.fds), timeout)
+        finally:
+            attachments.finish(sent)
+
+    async def send_bytes_async(self, data: Any, timeout: Optional[float] = None) -> None:
+        """As :meth:`send_bytes`, without holding up the event loop."""
+        view, ring = as_bytes(data), self._ring()
+        await self._wait_async(lambda: ring.try_send(view), timeout)
+
+    def _send_value(self, value: Any, send: Callable[[Callable[[], bool]], bool]) -> bool:
+        ring = self._ring()
+        attachments = Attachments()
+        sent = False
+        try:
+            view = memoryview(encode(value, attachments.collect))
+            sent = send(lambda: ring.try_send(view, attachments.fds))
+            return sent
+        finally:
+            attachments.finish(sent)
+
+    def _wait(self, attempt: Callable[[], bool], timeout: Optional[float]) -> bool:
+        deadline = deadline_of(timeout)
+        if not self._ring().wait_for_room(attempt, deadline):
+            raise timed_out(_WHAT, timeout)
+        return True
+
+    async def _wait_async(self, attempt: Callable[[], bool], timeout: Optional[float]) -> bool:
+        deadline = deadline_of(timeout)
+        ring = self._ring()
+        while not attempt():
+            armed = ring.arm_space_bell()
+            if attempt():
+                break
+            now = time.monotonic()
+            if now >= deadline:
+                raise timed_out(_WHAT, timeout)
+            # By the clock as well, and more often: other tasks of this thread may have heard the bell.
+            until = min(deadline, now + min(ring.pause(armed), 0.005))
+            await _bell.wait_async(ring.space_bell if armed else ring.bell, until)
+            if armed:
+                ring.after_sleep(_bell.wait(ring.space_bell, 0.0))
+            with ring.lock:
+                ring.require_listener()
+        return True
+
+    # --- Loans -------------------------------------------------------------------------------------------------------
+
+    def reserve(self, length: int, timeout: Optional[float] = None) -> "Loan":
+        """Memory of the channel itself, to write a byte message in place: :meth:`Loan.commit` sends it.
+
+        >>> # with sender.reserve(frame.nbytes) as loan:
+        >>> #     numpy.frombuffer(loan.view, frame.dtype)[:] = frame.ravel()
+        >>> #     loan.commit()
+        """
+        if not isinstance(length, int) or length < 0:
+            raise TypeError(f"Cannot reserve {length!r} bytes: give a number of bytes")
+        ring = self._ring()
+        found: List[Claim] = []
+
+        def attempt() -> bool:
+            claim = ring.try_reserve(length)
+            if claim is not None:
+                found.append(claim)
+            return claim is not None
+
+        self._wait(attempt, timeout)
+        return Loan(ring, found[0])
+
+    # --- The rest ----------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Optional[str]:
+        """The path of a named channel."""
+        file = None if self._producer is None else self._producer.file
+        return None if file is None else file.path
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that the channel holds."""
+        return self._ring().capacity
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Closes it. What was sent still arrives. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        self._ended()
+        if self._producer is not None:
+            self._producer.close()
+        close_all(self._handle)
+
+    def _after_fork(self) -> None:
+        self._closed = True
+        if self._producer is not None:
+            self._producer.close_descriptors()
+        close_all(self._handle)
+
+    def _pack(self, attachments: Attachments) -> Tuple[str, int, List[Any]]:
+        """Into a message: cloned by it."""
+        if self._producer is None and self._handle:
+            return self._kind, attachments.add(self._handle), [1] if len(self._handle) == 1 else []
+        ring = self._ring()
+        if ring.file is not None or ring.carrier is None:
+            raise Serialization(f'Cannot send an end of the named channel "{self.path}": send its path, and open it there')
+        # Another open file for the bell: who gets it could make this one block.
+        bell = reopen(ring.bell, os.O_WRONLY)
+        first = attachments.add([ring.memory.fd])
+        attachments.add_own(os.dup(ring.bell) if bell is None else bell)
+        attachments.add([ring.carrier.fileno()])
+        return self._kind, first, []
+
+    def __enter__(self) -> "Sender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Sender{f' {self.path!r}' if self.path else ''}{' closed' if self._closed else ''}>"
+
+
+def _attach(handle: List[int]) -> Producer:
+    """The sending side of a ring that came from a peer; owns its descriptors, also if it fails."""
+    carrier: Optional[socket.socket] = None
+    memory: Optional[RingMemory] = None
+    rest = list(handle)
+    try:
+        carrier = socket.socket(fileno=rest.pop())
+        if carrier.family != socket.AF_UNIX:
+            raise IpcError("Cannot use the end of a channel that a peer sent: it comes without its socket")
+        if not rest:
+            rest = list(unpack_sender(carrier))
+        memory = RingMemory.attach(rest[0])
+        rest.pop(0)
+        bell = private_end(rest.pop(), os.O_WRONLY)
+        rest.append(bell)
+        return Producer(memory, bell, carrier)
+    except BaseException:
+        close_all(rest)
+        if memory is not None:
+            memory.close()
+        if carrier is not None:
+            carrier.close()
+        raise
+
+
+class Loan:
+    """Memory of a channel, to write one message into. Leaving ``with`` without :meth:`commit` sends nothing."""
+
+    def __init__(self, ring: Producer, claim: Claim) -> None:
+        self._ring: Optional[Producer] = ring
+        self._claim = claim
+        self._length = claim.view.nbytes
+
+    @property
+    def view(self) -> memoryview:
+        """The memory, to be written to until it is committed. What is made of it must not be written to afterwards."""
+        if self._ring is None:
+            raise Closed("Cannot use a loan: it was committed, or given up")
+        return self._claim.view
+
+    def commit(self, length: Optional[int] = None) -> None:
+        """Sends what was written: all of it, or so many bytes."""
+        length = self._length if length is None else length
+        if not isinstance(length, int) or not 0 <= length <= self._length:
+            raise ValueError(f"Cannot commit {length!r} bytes of a loan of {self._length}")
+        if self._ring is None:
+            raise Closed("Cannot commit a loan: it was committed, or given up")
+        self._end(length)
+
+    def _end(self, length: Optional[int]) -> None:
+        ring, self._ring = self._ring, None
+        assert ring is not None
+        try:
+            self._claim.view.release()
+        except BufferError:
+            pass  # an array was made of it
+        ring.end_claim(self._claim, length)
+
+    def close(self) -> None:
+        """Gives it up, unless it was committed."""
+        if self._ring is not None:
+            self._end(None)
+
+    def __enter__(self) -> "Loan":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_ring", None) is not None:
+            self.close()
+
+
+def _unpack(kind: str) -> Callable[[Received, int, List[Any]], Sender]:
+    def unpack(received: Received, first: int, details: List[Any]) -> Sender:
+        return Sender._of(None, received.claim(first, 1 if details[:1] == [1] else 3), kind)
+
+    return unpack
+
+
+for _kind in ("sender", "bytes-sender", "opaque-sender"):
+    register(_kind, _unpack(_kind))
+
