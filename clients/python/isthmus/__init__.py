@@ -1,10 +1,15 @@
 """Talk to Deno programs on the same machine through shared memory.
 
-Channels at a path (:class:`Sender`, :class:`Receiver`), for values and for byte strings. Cells (:class:`Cell`), a value that programs share under a name, with a lock that survives the death of its owner.
+Channels at a path (:class:`Sender`, :class:`Receiver`), for values and for byte strings. Conversations over a server's name
+(:func:`connect`, :class:`Server`) and with the program that started this one (:func:`parent`), in which descriptors
+(:class:`Fd`), memory (:class:`SharedMemory`) and ends of channels (:func:`channel`) travel. Cells (:class:`Cell`), a value that programs share under a name, with a lock that survives the death of its owner.
 """
 
 from . import layout
-from .cell import Cell, Guard, Watch
+from ._guard import Guard, Watch
+from .cell import Cell
+from .channel import channel
+from .duplex import Duplex, Peer, duplex
 from .errors import (
     AlreadyExists,
     Closed,
@@ -22,6 +27,8 @@ from .errors import (
 )
 from .receiver import Receiver
 from .sender import Loan, Sender
+from .server import Server, connect, parent
+from .shared import Fd, SharedMemory
 
 __version__ = "0.1.0"
 
@@ -32,18 +39,27 @@ __all__ = [
     "Corrupt",
     "Deadlock",
     "Disconnected",
+    "Duplex",
+    "Fd",
     "Guard",
     "Incompatible",
     "IpcError",
     "Loan",
     "NotFound",
+    "Peer",
     "Permission",
     "Receiver",
     "Sender",
     "Serialization",
+    "Server",
+    "SharedMemory",
     "Timeout",
     "TooLarge",
     "Unsupported",
     "Watch",
+    "channel",
+    "connect",
+    "duplex",
     "layout",
+    "parent",
 ]

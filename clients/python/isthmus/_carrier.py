@@ -128,6 +128,20 @@ def private_end(fd: int, flags: int) -> int:
     raise Corrupt(f"Cannot use the doorbell that a peer sent: {problem}")
 
 
+def carrier_from(fd: int) -> socket.socket:
+    """The descriptor socket of an end that a peer sent; closed if it is something else."""
+    try:
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            found = socket.socket(fileno=fd)
+            if found.family == socket.AF_UNIX:
+                return found
+            found.detach()
+    except OSError:
+        pass
+    close_quietly(fd)
+    raise Corrupt("Cannot use the end of a channel that a peer sent: it comes without its socket")
+
+
 def unpack_sender(carrier: socket.socket) -> Tuple[int, int]:
     """Ring and doorbell of a packed sender, copied out of the queue of its socket."""
     try:

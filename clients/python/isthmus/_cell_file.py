@@ -34,7 +34,9 @@ def cell_path(name: str) -> str:
     """The file of a cell."""
     encoded = name.encode("utf-8", "surrogatepass") if isinstance(name, str) else b""
     if not 0 < len(encoded) <= 200 or "/" in name or "\0" in name or encoded.decode("utf-8", "replace") != name:
-        raise TypeError(f'Cannot use {name!r} as a name: the name of a cell is text of 1 to 200 bytes without "/" and NUL')
+        raise TypeError(
+            f'Cannot use {name!r} as a name: the name of a cell is text of 1 to 200 bytes without "/" and NUL'
+        )
     return f"{FOLDER}/isthmus.{name}"
 
 
@@ -57,7 +59,9 @@ class Header:
         if magic != MAGIC:
             raise Incompatible(f"{what}: its file is of another kind, not a cell; use another name, or remove it")
         if version != VERSION:
-            raise Incompatible(f"{what}: it has format {version}, and this version of the package knows format {VERSION}")
+            raise Incompatible(
+                f"{what}: it has format {version}, and this version of the package knows format {VERSION}"
+            )
         if word(164) != MUTEX_MARK:
             raise Incompatible(
                 f"{what}: its lock is that of another C library or processor (mark {word(164)}, and here it is "
@@ -169,7 +173,9 @@ def open_cell(name: str, what: str, trusted: Trusted) -> Optional[CellFile]:
             if not stat.S_ISREG(status.st_mode):
                 raise Incompatible(f"{what}: {path} is not a regular file, so no cell; use another name")
             if os.pread(fd, 8, 0) != MAGIC:
-                raise Incompatible(f"{what}: {path} is a file of another kind, not a cell; use another name, or remove it")
+                raise Incompatible(
+                    f"{what}: {path} is a file of another kind, not a cell; use another name, or remove it"
+                )
             trusted.check(status, what, path)
             if try_lock_file(fd, alone=True):
                 _remove(name, fd)

@@ -12,64 +12,48 @@ import struct
 import threading
 import time
 from collections import deque
-from typing import Deque, List, NamedTuple, Optional, Set, Tuple
+from typing import Deque, List, Optional, Tuple
 
 from . import _bell
 from ._atomics import PLAIN_LOADS
 from ._carrier import MAX_DESCRIPTORS, DescriptorQueue, close_all
-from ._memory import FINAL, check_seals, memory_of
+from ._living_claims import LivingClaims
+from ._memory import memory_of
 from ._named import NamedFile
 from ._process import own_identity
+from ._record import LARGE, Record, admit, corrupt, read_body
 from ._ring import (
     BELL_CLOSED,
     BLOCK,
-    CLAIM_BLOCKS,
-    CLAIM_POSITION,
     EXTENDED_HEADER,
     HAS_DESCRIPTORS,
-    ID_START,
     IS_OUT_OF_LINE,
     MASK32,
-    SLOT_WORDS,
-    SLOTS,
     W_BELL,
     W_COMMIT,
     W_HEAD,
     W_READ,
     W_RECEIVER,
-    W_SLOTS,
     W_SPACE,
     W_TAIL,
     W_TRIMS,
     WARM_BLOCKS,
     RingMemory,
-    blocks_for,
     claim_identity,
     clear_identity,
-    is_identity_alive,
     signed,
 )
 from ._system import FOREVER
-from .errors import AlreadyExists, Corrupt, IpcError, TooLarge
+from .errors import AlreadyExists, IpcError
 
 #: Bounds of what one call does with what a peer may write as fast as it is read.
-_MOST_PADDING, _MOST_GAP, _LIVING_TIME = 1024, 65_536, 0.001
+_MOST_PADDING, _MOST_GAP = 1024, 65_536
 #: Seconds between two looks at a gap whose owner lives, doubling.
 _FIRST_GAP_LOOK, _LAST_GAP_LOOK = 0.0005, 0.05
-_LARGE, _VERY_LARGE = 1 << 20, 16 << 20
 #: Looks before a wait sleeps, at most; fewer where looking did not pay.
 _MOST_LOOKS = 64
 _HEADER = struct.Struct("=IIIIQ")
 _LONG_RINGING, _RING_PAUSE = 0.0002, 4
-
-
-class Record(NamedTuple):
-    """A whole message at the head."""
-
-    offset: int
-    length: int
-    extended: bool
-    blocks: int
 
 
 class _Lent:
@@ -103,7 +87,7 @@ class Consumer:
         self._ticket = 0
         self._looks = _MOST_LOOKS
         self._gap_position, self._gap_pause, self._gap_at = 0, 0.0, 0.0
-        self._dead: Set[Tuple[int, int, int]] = set()
+        self._living = LivingClaims(memory)
         self._unfinished = False
         self._last_tail: Optional[int] = None
         self._ring_after = 0.0
@@ -151,17 +135,18 @@ class Consumer:
         return None
 
     def _locate(self, index: int, length: int, extended: bool) -> Record:
-        blocks = blocks_for(length)
-        self._require_claimed(blocks, index)
+        blocks = (length + 63) >> 6 or 1
+        if (self._known_tail - self._head - blocks) & MASK32 >= 1 << 31:
+            self._require_claimed(blocks, index)
         record = Record(index << 6, length, extended, blocks)
         if extended and length < EXTENDED_HEADER:
             self.release(record)
-            raise _corrupt(f"an extended record of {length} bytes has no room for its header")
-        if length > _LARGE or (self.most_bytes is not None and length > self.most_bytes):
+            raise corrupt(f"an extended record of {length} bytes has no room for its header")
+        if length > LARGE or (self.most_bytes is not None and length > self.most_bytes):
             try:
                 self.admit(length)
                 if memory_of(self.memory.fd) < length:
-                    raise _corrupt(f"a record claims {length} bytes that nobody wrote")
+                    raise corrupt(f"a record claims {length} bytes that nobody wrote")
             except IpcError:
                 self.release(record)
                 raise
@@ -169,16 +154,7 @@ class Consumer:
 
     def admit(self, length: int) -> None:
         """Refuses messages that are larger than the program wants, or than half of the memory that is left."""
-        if self.most_bytes is not None:
-            if length > self.most_bytes:
-                raise TooLarge(f"Cannot receive a message of {length} bytes: at most {self.most_bytes} are allowed here")
-        elif length > _VERY_LARGE:
-            left = available_memory()
-            if left is not None and length > left // 2:
-                raise TooLarge(
-                    f"Cannot receive a message of {length} bytes: the machine has {left} left, and by default a message "
-                    "may take half of that; allow more by max_message_bytes"
-                )
+        admit(length, self.most_bytes)
 
     def _require_claimed(self, blocks: int, index: int) -> None:
         """A record must lie between head and tail."""
@@ -190,7 +166,7 @@ class Consumer:
         # One block further, so that the same word is not reported again and again.
         self._pass(0 if self._head == self._known_tail else 1, index)
         self._publish()
-        raise _corrupt(f"a record claims {blocks} blocks where senders claimed fewer")
+        raise corrupt(f"a record claims {blocks} blocks where senders claimed fewer")
 
     def release(self, record: Record) -> None:
         """Releases the record: from here on it is received. Nothing in here throws."""
@@ -224,7 +200,7 @@ class Consumer:
         tail = self._load(W_TAIL)
         used = (tail - self._published) & MASK32
         if used > self.memory.blocks or signed(tail - self._head) < 0:
-            raise _corrupt(f"its positions make no sense ({signed(used)} of {self.memory.blocks} blocks used)")
+            raise corrupt(f"its positions make no sense ({signed(used)} of {self.memory.blocks} blocks used)")
         return tail
 
     # --- Payloads ----------------------------------------------------------------------------------------------------
@@ -267,15 +243,15 @@ class Consumer:
         try:
             if flags & HAS_DESCRIPTORS:
                 if not 1 <= count <= MAX_DESCRIPTORS:
-                    raise _corrupt(f"a message claims {count} descriptors")
+                    raise corrupt(f"a message claims {count} descriptors")
                 fds = self.queue.take(slot, counter, count)
             if not flags & IS_OUT_OF_LINE:
                 if length != record.length - EXTENDED_HEADER:
-                    raise _corrupt(f"a message claims {length} bytes")
+                    raise corrupt(f"a message claims {length} bytes")
                 return None, fds
             if not fds:
-                raise _corrupt(f"a message claims {length} bytes elsewhere, and sends no memory")
-            return self._read_body(fds[0], length), fds[1:]
+                raise corrupt(f"a message claims {length} bytes elsewhere, and sends no memory")
+            return read_body(fds[0], length, self.admit), fds[1:]
         except BaseException as error:
             close_all(fds)
             if not (isinstance(error, IpcError) and error.code == "System") and isinstance(error, Exception):
@@ -284,23 +260,6 @@ class Consumer:
         finally:
             if flags & IS_OUT_OF_LINE and fds:
                 close_all(fds[:1])
-
-    def _read_body(self, fd: int, length: int) -> bytes:
-        size = check_seals(fd, FINAL, 0, write=False)
-        if size != length:
-            raise _corrupt(f"a message of {length} bytes comes with memory of {size}")
-        self.admit(length)
-        if length > _LARGE and memory_of(fd) < length:
-            raise _corrupt(f"only {memory_of(fd)} of the {length} bytes of a message were ever written")
-        body = bytearray(length)
-        at = 0
-        view = memoryview(body)
-        while at < length:
-            read = os.preadv(fd, [view[at : at + (64 << 20)]], at)
-            if read == 0:
-                raise _corrupt("the memory of a message was cut short")
-            at += read
-        return bytes(body)
 
     # --- What the dead left ------------------------------------------------------------------------------------------
 
@@ -317,7 +276,7 @@ class Consumer:
             gap += 1
         if gap == 0:
             return most > 0
-        skip = gap if all_gone else self._before_living(gap)
+        skip = gap if all_gone else self._living.before(self._head, gap)
         if skip == 0:
             return False
         # Who committed after the first look and then died, or moved on, left its word by now.
@@ -329,33 +288,11 @@ class Consumer:
         self.orphans = True
         return True
 
-    def _before_living(self, gap: int) -> int:
-        """Blocks of the gap before the first that somebody who lives has noted."""
-        if self._gap_position != self._head:
-            self._dead.clear()
-        notes = []
-        for slot in range(W_SLOTS, W_SLOTS + SLOTS * SLOT_WORDS, SLOT_WORDS):
-            tid, blocks = self._load(slot), self._load(slot + CLAIM_BLOCKS)
-            if not 0 < tid < 1 << 31 or not 0 < blocks < 1 << 31:
-                continue  # who is just taking it has claimed nothing yet
-            start = (self._load(slot + CLAIM_POSITION) - self._head) & MASK32
-            if start < gap:
-                notes.append((start, slot, (slot, tid, self._words[slot + ID_START])))
-        until = time.monotonic() + _LIVING_TIME
-        for start, slot, owner in sorted(notes):
-            if owner in self._dead:
-                continue
-            if time.monotonic() >= until or is_identity_alive(self.memory, slot):
-                return start
-            self._dead.add(owner)
-        return gap
-
     def _look_at_gap(self) -> bool:
         """Looks at a gap as often as is sensible: less and less. Returns whether it was worth it."""
         now = time.monotonic()
         if self._gap_position != self._head or self._gap_pause == 0:
             self._gap_position, self._gap_pause, self._gap_at = self._head, _FIRST_GAP_LOOK, now
-            self._dead.clear()
             return False  # most likely its sender is just writing
         if now - self._gap_at < self._gap_pause:
             return False
@@ -514,20 +451,3 @@ class _GiveBack:
         self._lent.returned = True
         if os.getpid() == own_identity().tid:
             self._consumer.sweep()
-
-
-def available_memory() -> Optional[int]:
-    """Bytes that the machine has left; ``None`` if it does not say."""
-    try:
-        with open("/proc/meminfo", "rb") as file:
-            for line in file:
-                if line.startswith(b"MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return None
-
-
-def _corrupt(what: str) -> Corrupt:
-    return Corrupt(f"Cannot receive: the ring is damaged, {what}; a peer misbehaves")
-

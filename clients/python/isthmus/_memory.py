@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import mmap as _mmap
 import os
 import weakref
 from typing import Callable, Optional, Type
@@ -16,7 +17,6 @@ from ._system import (
     MAP_NORESERVE,
     MAP_PRIVATE,
     MAP_SHARED,
-    PROT_NONE,
     PROT_READ,
     PROT_WRITE,
     SEAL_FUTURE_WRITE,
@@ -25,9 +25,8 @@ from ._system import (
     SEAL_SHRINK,
     SEAL_WRITE,
     mmap,
-    munmap,
 )
-from .errors import Incompatible, IpcError, system_error
+from .errors import Incompatible, system_error
 
 #: Nobody can cut the file short under a mapping of it, or seal it further.
 SEALS = SEAL_SEAL | SEAL_SHRINK | SEAL_GROW
@@ -46,36 +45,38 @@ def bytes_type(length: int) -> "Type[ctypes.Array[ctypes.c_char]]":
 
 
 class Mapping:
-    """A mapping. It goes when neither this object nor any view on it is left."""
+    """A mapping. It goes when neither this object nor any view on it is left.
 
-    def __init__(self, address: int, length: int) -> None:
-        self.address = address
+    It lies over memory of an ``mmap`` object, which unmaps all of it when it is freed: not when it is finalized, as
+    the garbage collector does in any order, so that what uses the memory in its own end still finds it.
+    """
+
+    def __init__(self, length: int) -> None:
         self.length = length
-        self._array = bytes_type(length).from_address(address)
-        weakref.finalize(self._array, munmap, address, length).atexit = False
+        self._memory = _mmap.mmap(-1, length, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+
+    def _lay(self, offset: int, length: int, fd: int, start: int) -> None:
+        mmap(self.address + offset, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, start)
 
     @classmethod
     def shared(cls, fd: int, length: int) -> "Mapping":
         """All of a file."""
-        return cls(mmap(None, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), length)
+        mapping = cls(length)
+        mapping._lay(0, length, fd, 0)
+        return mapping
 
     @classmethod
     def mirrored(cls, fd: int, head: int, data: int) -> "Mapping":
         """The head of a file, and twice in a row the data behind it."""
-        length = head + 2 * data
-        base = mmap(None, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-        try:
-            flags = MAP_SHARED | MAP_FIXED
-            mmap(base, head + data, PROT_READ | PROT_WRITE, flags, fd, 0)
-            mmap(base + head + data, data, PROT_READ | PROT_WRITE, flags, fd, head)
-        except IpcError:
-            munmap(base, length)
-            raise
-        return cls(base, length)
+        mapping = cls(head + 2 * data)
+        mapping._lay(0, head + data, fd, 0)
+        mapping._lay(head + data, data, fd, head)
+        return mapping
 
     def view(self, start: int = 0, stop: "int | None" = None) -> memoryview:
         """A view on part of it."""
-        return memoryview(self._array).cast("B")[start:stop]
+        return memoryview(self._memory)[start:stop]
 
     def window(self, offset: int, length: int, ended: Optional[Callable[[], None]] = None) -> memoryview:
         """A view of its own on part of it.
@@ -86,7 +87,7 @@ class Mapping:
             if ended is not None:
                 ended()
             return memoryview(b"")
-        array = bytes_type(length).from_buffer(self._array, offset)
+        array = bytes_type(length).from_buffer(self._memory, offset)
         if ended is not None:
             weakref.finalize(array, ended).atexit = False
         return memoryview(array).cast("B")
@@ -124,5 +125,3 @@ def check_seals(fd: int, seals: int = SEALS, without: int = SEAL_WRITE | SEAL_FU
 def memory_of(fd: int) -> int:
     """Bytes of memory that a file takes."""
     return os.fstat(fd).st_blocks * 512
-
-

@@ -38,7 +38,9 @@ libc.syscall.restype = ctypes.c_long
 def require_glibc() -> None:
     """Cells hold the C library's own mutex: one of another library would keep nobody apart."""
     if platform.libc_ver()[0] != "glibc":
-        raise Unsupported("Cannot use cells with this C library: they hold a mutex of glibc's, and this Python has another")
+        raise Unsupported(
+            "Cannot use cells with this C library: they hold a mutex of glibc's, and this Python has another"
+        )
 
 
 class RobustMutex:
@@ -75,7 +77,8 @@ class RobustMutex:
             return "owner-died"
         if result == errno.ENOTRECOVERABLE:
             raise Corrupt(
-                "Cannot lock: the last owner died, and the next one did not repair the data; remove the cell", errno=result
+                "Cannot lock: the last owner died, and the next one did not repair the data; remove the cell",
+                errno=result,
             )
         raise IpcError(f"Cannot lock a mutex: {os.strerror(result)}", errno=result)
 
@@ -119,4 +122,6 @@ class RobustMutex:
         """Gives the lock back."""
         result = quick.pthread_mutex_unlock(ctypes.c_void_p(self.address))
         if result != 0:
-            raise IpcError(f"Cannot unlock a mutex: {os.strerror(result)}; the thread that locked it must", errno=result)
+            raise IpcError(
+                f"Cannot unlock a mutex: {os.strerror(result)}; the thread that locked it must", errno=result
+            )

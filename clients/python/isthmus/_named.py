@@ -8,8 +8,8 @@ import stat
 import time
 from typing import Callable, List, Optional
 
-from ._ring import BLOCK, HEADER_BYTES, W_TRIMS, RingMemory, capacity_of, data_offset, ring_size, write_header
 from ._memory import Mapping
+from ._ring import BLOCK, HEADER_BYTES, W_TRIMS, RingMemory, capacity_of, data_offset, ring_size, write_header
 from ._system import allocate, close_quietly, publish, try_lock_file
 from ._trust import Trust, Trusted
 from .errors import Incompatible, IpcError, NotFound, system_error
@@ -66,9 +66,13 @@ def open_named(path: str, capacity: Optional[int], mode: int, trust: Trust) -> N
     """Attaches to the ring at a path; makes it if there is none."""
     path = os.fspath(path)
     if not isinstance(path, str) or not path or "\0" in path or path.endswith("/") or len(os.fsencode(path)) > 4088:
-        raise TypeError(f"Cannot use {path!r} as the path of a channel: it is text of 1 to 4088 bytes that names a file")
+        raise TypeError(
+            f"Cannot use {path!r} as the path of a channel: it is text of 1 to 4088 bytes that names a file"
+        )
     if path.startswith("@"):
-        raise TypeError(f'Cannot use {path!r} as the path of a channel: names with "@" are those of servers; use connect()')
+        raise TypeError(
+            f'Cannot use {path!r} as the path of a channel: names with "@" are those of servers; use connect()'
+        )
     what, blocks, trusted = f'Cannot open the channel "{path}"', capacity_of(capacity) // BLOCK, Trusted(trust, mode)
     for _ in range(_ATTEMPTS):
         found = _attach(path, what, trusted)
@@ -100,7 +104,7 @@ def _attach(path: str, what: str, trusted: Trusted) -> Optional[NamedFile]:
 
     try:
         lock = open_(path)
-        for look in range(_ATTEMPTS):
+        for _look in range(_ATTEMPTS):
             if try_lock_file(lock, alone=False) or not _is_at(path, lock):
                 break
             time.sleep(0.001)  # somebody removes it, in microseconds

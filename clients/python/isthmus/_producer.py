@@ -13,6 +13,7 @@ import time
 from typing import Callable, Optional, Sequence
 
 from . import _bell
+from ._atomics import atomics
 from ._carrier import send_descriptors, send_space_bell
 from ._memory import FINAL
 from ._named import NamedFile, RingRoom
@@ -64,6 +65,8 @@ class Producer:
         self.memory, self._bell, self.carrier, self.file = memory, bell, carrier, file
         self._words, self._load = memory.words, memory.load
         self._mask = memory.blocks - 1
+        #: Addresses of TAIL and of the first commit word.
+        self._tail, self._commits = memory.base + 4 * W_TAIL, memory.base + 4 * W_COMMIT
         self._slots = SenderSlots(memory, -1 if file is None else file.lock)
         self._room = None if file is None else RingRoom(memory, file.path)
         self._slot = self._slots.claim()
@@ -90,7 +93,7 @@ class Producer:
         with self.lock:
             self._require_open()
             length = data.nbytes
-            if fds or length > self.capacity:
+            if fds or length > self.memory.blocks << 6:
                 return self._try_send_extended(data, fds)
             blocks = (length + 63) >> 6 or 1
             index = _FULL
@@ -116,7 +119,7 @@ class Producer:
         """
         bell = 0
         if index != _FULL:
-            self.memory.store(W_COMMIT + index, word)
+            atomics.store32(self._commits + 4 * index, word)
             bell = self._load(W_BELL)
         self._words[self._slot + CLAIM_BLOCKS] = 0
         if bell != 0:
@@ -202,7 +205,7 @@ class Producer:
             # The note before the tail: who finds the blocks claimed finds out by whom.
             words[slot + CLAIM_POSITION] = tail
             words[slot + CLAIM_BLOCKS] = blocks
-            found = self.memory.swap(W_TAIL, tail, (tail + blocks) & MASK32)
+            found = atomics.compare_exchange32(self._tail, tail, (tail + blocks) & MASK32)
             if found == tail:
                 return int(tail & self._mask)
             tail = found
@@ -439,4 +442,3 @@ def _write_memory_file(data: memoryview) -> int:
 
 def _disconnected() -> IpcError:
     return Disconnected("Cannot send: the receiver is gone")
-

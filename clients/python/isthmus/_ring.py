@@ -139,7 +139,9 @@ class RingMemory:
         if magic != _MAGIC:
             raise error(f"{what}: its memory does not begin as a ring does")
         if version != FORMAT_VERSION:
-            raise Incompatible(f"{what} of format {version}: this version of the package speaks format {FORMAT_VERSION}")
+            raise Incompatible(
+                f"{what} of format {version}: this version of the package speaks format {FORMAT_VERSION}"
+            )
         if claimed != blocks:
             raise error(f"{what}: its header says {claimed} blocks, its size says {blocks}")
         memory = cls(fd, blocks)

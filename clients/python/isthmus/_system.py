@@ -33,12 +33,11 @@ SEAL_SEAL, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE, SEAL_FUTURE_WRITE = 1, 2, 4, 8, 1
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE = 1, 2
 _AT_FDCWD, _AT_SYMLINK_FOLLOW = -100, 0x400
 
-PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
+PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_NORESERVE = 1, 2, 0x10, 0x20, 0x4000
 
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
-quick.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 libc.mkfifo.argtypes = [ctypes.c_char_p, ctypes.c_uint]
 quick.tgkill.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]
@@ -51,11 +50,6 @@ def mmap(address: Optional[int], length: int, prot: int, flags: int, fd: int, of
         number = ctypes.get_errno()
         raise system_error(f"Cannot map {length} bytes", OSError(number, os.strerror(number)))
     return int(found)
-
-
-def munmap(address: int, length: int) -> None:
-    """Unmaps memory."""
-    quick.munmap(address, length)
 
 
 def allocate(fd: int, offset: int, length: int) -> None:

@@ -99,7 +99,11 @@ def early_of(received: Received, first: int, details: List[Any]) -> List[Tuple[i
     """Descriptors that a receiver had read ahead of their messages when it was sent."""
     found: List[Tuple[int, int, List[int], Optional[int]]] = []
     for item in details:
-        if not isinstance(item, (list, tuple)) or len(item) not in (3, 4) or any(type(part) is not int for part in item):
+        if (
+            not isinstance(item, (list, tuple))
+            or len(item) not in (3, 4)
+            or any(type(part) is not int for part in item)
+        ):
             break
         slot, counter, count, *bundled = item
         if not 0 <= count <= 1 << 16:

@@ -7,14 +7,14 @@ import os
 import struct
 import threading
 import time
-import warnings
-from typing import Any, AsyncIterator, Callable, Dict, Iterator, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import _bell
 from ._atomics import atomics
 from ._cell_atomic import AtomicCell
-from ._cell_bells import WANTS_CHANGE, WANTS_LOCK, Bells
+from ._cell_bells import WANTS_LOCK, Bells
 from ._cell_file import KIND_CBOR, MAX_CAPACITY, MUTEX_OFFSET, CellFile, Header, create_cell, open_cell
+from ._guard import Guard, Watch
 from ._memory import Mapping
 from ._mutex import RobustMutex
 from ._process import OpenThing, own_identity
@@ -134,7 +134,9 @@ class Cell(OpenThing):
         if not 0 < capacity <= MAX_CAPACITY:
             raise ValueError(f"Cannot make a cell with the capacity {capacity}: give 1 to {MAX_CAPACITY} bytes")
         if len(data) > capacity:
-            raise TooLarge(f'Cannot create the cell "{name}": its value has {len(data)} bytes, its capacity is {capacity}')
+            raise TooLarge(
+                f'Cannot create the cell "{name}": its value has {len(data)} bytes, its capacity is {capacity}'
+            )
         made = create_cell(name, shape, capacity, data, mode, Trusted(trust, mode))
         if made is None:
             return None
@@ -198,7 +200,9 @@ class Cell(OpenThing):
             if (self._word(_COUNTER) - (before & ~1)) & 0xFFFFFFFF > 2:
                 continue  # a writer has come round to this place
             if copy is None:
-                raise Corrupt(f'Cannot read the cell "{self.name}": its value claims {length} of {self._capacity} bytes')
+                raise Corrupt(
+                    f'Cannot read the cell "{self.name}": its value claims {length} of {self._capacity} bytes'
+                )
             return before, copy
 
     def _scalar(self) -> bytes:
@@ -312,7 +316,9 @@ class Cell(OpenThing):
 
     def _unlock(self) -> None:
         if self._holder != threading.get_native_id():
-            raise IpcError(f'Cannot unlock the cell "{self.name}": another thread has locked it; that one must unlock it')
+            raise IpcError(
+                f'Cannot unlock the cell "{self.name}": another thread has locked it; that one must unlock it'
+            )
         self._holder = None  # before: from then on another thread may have it
         _held.pop(self._key, None)
         self._mutex.unlock()
@@ -408,123 +414,3 @@ class Cell(OpenThing):
 
     def __repr__(self) -> str:
         return f"<Cell {self.name!r}{' closed' if self.closed else ''}>"
-
-
-class Guard:
-    """The lock of a cell, as long as this thread has it."""
-
-    def __init__(self, cell: Cell, owner_died: bool) -> None:
-        self._cell: Optional[Cell] = cell
-        #: Whether the one who had it before died, or did not finish its write. The value is the last whole one.
-        self.owner_died = owner_died
-        self._value: Any = None
-        self._known = False
-        self._set = False
-        self._before = b""
-
-    def _held_cell(self) -> Cell:
-        if self._cell is None or self._cell.closed:
-            raise Closed("Cannot use a guard: its lock was given back")
-        return self._cell
-
-    @property
-    def value(self) -> Any:
-        """The value. What is changed in it, or set, is stored when the lock is given back."""
-        cell = self._held_cell()
-        if not self._known:
-            self._value = cell._decode(cell.read_bytes())
-            self._before = cell._encode(self._value)
-            self._known = True
-        return self._value
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        self._held_cell()._encode(value)  # what cannot be stored is an error here
-        self._value, self._known, self._set = value, True, True
-
-    def release(self) -> None:
-        """Stores what was changed, and gives the lock back."""
-        cell = self._held_cell()
-        try:
-            if self._known:
-                data = cell._encode(self._value)
-                if data != (cell.read_bytes() if self._set else self._before):
-                    cell._write(data)
-        finally:
-            self._cell = None
-            cell._unlock()
-
-    def abandon(self) -> None:
-        """Gives the lock back without the changes."""
-        cell = self._held_cell()
-        self._cell = None
-        cell._unlock()
-
-    def __enter__(self) -> "Guard":
-        return self
-
-    def __del__(self) -> None:
-        cell = getattr(self, "_cell", None)
-        if cell is not None and cell._holder == threading.get_native_id() and not cell.closed:
-            warnings.warn(f"A guard of {cell!r} was forgotten: its lock was given back", ResourceWarning, source=self)
-            self.abandon()
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self._cell is not None and not self._cell.closed:
-            # What a block changed before it failed is not stored.
-            self.release() if kind is None else self.abandon()
-
-
-class Watch:
-    """The changes of a cell; see :meth:`Cell.watch`."""
-
-    def __init__(self, cell: Cell, timeout: Optional[float]) -> None:
-        self._cell, self._timeout = cell, timeout
-        self._counter, self._last = cell._look()
-
-    def _change(self) -> Union[Tuple[Any], Tuple[()]]:
-        counter, data = self._cell._look()
-        if counter >> 1 == self._counter >> 1:
-            return ()
-        self._counter = counter
-        if data == self._last:
-            return ()
-        self._last = data
-        return (self._cell._decode(data),)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        cell, deadline = self._cell, deadline_of(self._timeout)
-        while not cell.closed:
-            cell._arm(WANTS_CHANGE)  # the bell first, then the value: a change after the look rings
-            found = self._change()
-            if found:
-                cell._bells.disarm(WANTS_CHANGE)
-                return found[0]
-            now = time.monotonic()
-            if now >= deadline:
-                raise timed_out(f'Cannot watch the cell "{cell.name}"', self._timeout)
-            until = min(deadline, now + cell._pause())
-            if cell._bells.fd >= 0:
-                if _bell.wait(cell._bells.fd, until):
-                    _bell.drain(cell._bells.fd)
-            else:
-                time.sleep(max(0.0, until - now))
-        raise StopIteration
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        cell = self._cell
-        while not cell.closed:
-            cell._arm(WANTS_CHANGE)
-            found = self._change()
-            if found:
-                return found[0]
-            await cell._rung(time.monotonic() + cell._pause())
-        raise StopAsyncIteration
-
-

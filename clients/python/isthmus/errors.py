@@ -92,7 +92,12 @@ class Unsupported(IpcError):
 def system_error(what: str, error: OSError) -> IpcError:
     """An error of a system call as an :class:`IpcError`, with what was tried."""
     number = error.errno
-    kinds = {_errno.ENOENT: NotFound, _errno.EACCES: Permission, _errno.EPERM: Permission, _errno.ECONNREFUSED: NotFound}
+    kinds = {
+        _errno.ENOENT: NotFound,
+        _errno.EACCES: Permission,
+        _errno.EPERM: Permission,
+        _errno.ECONNREFUSED: NotFound,
+    }
     kind = kinds.get(number, IpcError) if number is not None else IpcError
     text = os.strerror(number) if number is not None else str(error)
     return kind(f"{what}: {text}", errno=number)

@@ -127,7 +127,7 @@ class _Struct(Layout):
         return {name: layout.unpack(source, at + offset) for name, layout, offset in self.fields}
 
 
-_TOKEN = re.compile(r'([a-z]+\d*)|\[(\d{1,10})\]|(\{)')
+_TOKEN = re.compile(r"([a-z]+\d*)|\[(\d{1,10})\]|(\{)")
 _NAME = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 

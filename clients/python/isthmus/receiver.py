@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-import socket
 import threading
 import time
 from typing import Any, AsyncIterator, Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 from . import _bell
-from ._carrier import Arrived, DescriptorQueue, close_all, private_end
-from ._consumer import Consumer, Disconnection, Record
+from ._carrier import Arrived, DescriptorQueue, carrier_from, close_all, private_end
+from ._consumer import Consumer, Disconnection
 from ._named import open_named
 from ._process import OpenThing
+from ._record import Record
 from ._ring import EXTENDED_HEADER, RingMemory
 from ._system import FOREVER, deadline_of, timed_out
 from ._travellers import Attachments, Received, early_of, register
 from ._trust import Trust
 from ._values import decode
-from .errors import Closed, Corrupt, Disconnected, IpcError, Serialization
+from .errors import Closed, Disconnected, IpcError, Serialization
 
 T = TypeVar("T")
 Take = Callable[[Consumer, Record], T]
@@ -310,7 +310,9 @@ class Receiver(OpenThing):
         """Into a message: it moves, once that is sent."""
         ring = self._ring()
         if ring.queue.socket is None:
-            raise Serialization("Cannot send the receiver of a named channel: close it, and create it there by its path")
+            raise Serialization(
+                "Cannot send the receiver of a named channel: close it, and create it there by its path"
+            )
         if ring.has_lent:
             raise Serialization("Cannot send a receiver with borrowed messages: let them go first")
         first = attachments.add([ring.memory.fd, ring.bell, ring.queue.socket.fileno()])
@@ -333,7 +335,8 @@ class Receiver(OpenThing):
 
         attachments.moves(sent, kept)
         details = [
-            [item.slot, item.counter, len(item.fds)] + ([] if item.bundled is None else [item.bundled]) for item in early
+            [item.slot, item.counter, len(item.fds)] + ([] if item.bundled is None else [item.bundled])
+            for item in early
         ]
         return self._kind, first, details
 
@@ -400,10 +403,7 @@ def _attach(handle: List[int]) -> Consumer:
     memory: Optional[RingMemory] = None
     rest = list(handle)
     try:
-        source = socket.socket(fileno=rest.pop())
-        queue = DescriptorQueue(source)
-        if source.family != socket.AF_UNIX:
-            raise Corrupt("Cannot use the end of a channel that a peer sent: it comes without its socket")
+        queue = DescriptorQueue(carrier_from(rest.pop()))
         memory = RingMemory.attach(rest[0])
         rest.pop(0)
         bell = private_end(rest.pop(), os.O_RDONLY)

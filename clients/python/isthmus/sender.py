@@ -8,7 +8,7 @@ import time
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from . import _bell
-from ._carrier import close_all, private_end, unpack_sender
+from ._carrier import carrier_from, close_all, private_end, unpack_sender
 from ._named import open_named
 from ._process import OpenThing
 from ._producer import Claim, Producer
@@ -17,7 +17,7 @@ from ._system import deadline_of, reopen, timed_out
 from ._travellers import Attachments, Received, register
 from ._trust import Trust
 from ._values import encode
-from .errors import Closed, IpcError, Serialization
+from .errors import Closed, Serialization
 from .shared import as_bytes
 
 _WHAT = "Cannot send: the receiver has made no room"
@@ -35,9 +35,7 @@ class Sender(OpenThing):
     :param trust: whose channel is used besides this user's and root's.
     """
 
-    def __init__(
-        self, path: str, *, capacity: Optional[int] = None, mode: int = 0o600, trust: Trust = "user"
-    ) -> None:
+    def __init__(self, path: str, *, capacity: Optional[int] = None, mode: int = 0o600, trust: Trust = "user") -> None:
         file = open_named(path, capacity, mode, trust)
         try:
             producer = Producer(file.memory, file.bell, None, file)
@@ -60,6 +58,13 @@ class Sender(OpenThing):
     def open(cls, path: str, **options: Any) -> "Sender":
         """The same as ``Sender(path)``, by the name that it has in TypeScript."""
         return cls(path, **options)
+
+    @staticmethod
+    def connect(name: str) -> "Sender":
+        """Connects to a server that takes one client, ``IpcOneShotServer`` in Deno. Does not wait for it to accept."""
+        from .server import connect_one_shot
+
+        return connect_one_shot(name)
 
     @classmethod
     def _of(cls, producer: Optional[Producer], handle: Sequence[int] = (), kind: str = "sender") -> "Sender":
@@ -220,7 +225,9 @@ class Sender(OpenThing):
             return self._kind, attachments.add(self._handle), [1] if len(self._handle) == 1 else []
         ring = self._ring()
         if ring.file is not None or ring.carrier is None:
-            raise Serialization(f'Cannot send an end of the named channel "{self.path}": send its path, and open it there')
+            raise Serialization(
+                f'Cannot send an end of the named channel "{self.path}": send its path, and open it there'
+            )
         # Another open file for the bell: who gets it could make this one block.
         bell = reopen(ring.bell, os.O_WRONLY)
         first = attachments.add([ring.memory.fd])
@@ -248,9 +255,7 @@ def _attach(handle: List[int]) -> Producer:
     memory: Optional[RingMemory] = None
     rest = list(handle)
     try:
-        carrier = socket.socket(fileno=rest.pop())
-        if carrier.family != socket.AF_UNIX:
-            raise IpcError("Cannot use the end of a channel that a peer sent: it comes without its socket")
+        carrier = carrier_from(rest.pop())
         if not rest:
             rest = list(unpack_sender(carrier))
         memory = RingMemory.attach(rest[0])
@@ -325,4 +330,3 @@ def _unpack(kind: str) -> Callable[[Received, int, List[Any]], Sender]:
 
 for _kind in ("sender", "bytes-sender", "opaque-sender"):
     register(_kind, _unpack(_kind))
-

@@ -133,10 +133,14 @@ class SharedMemory:
 
 def as_bytes(data: object) -> memoryview:
     """Bytes of a program's, whatever buffer they are in."""
+    if type(data) is bytes:
+        return memoryview(data)  # as nearly always
     try:
         view = memoryview(data)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"Cannot send {type(data).__name__} as bytes: give bytes, or another contiguous buffer") from None
+        raise TypeError(
+            f"Cannot send {type(data).__name__} as bytes: give bytes, or another contiguous buffer"
+        ) from None
     if view.nbytes == 0:
         return memoryview(b"")
     if not view.c_contiguous:

@@ -63,5 +63,26 @@ def claim_and_stop(path):
     hear()
 
 
+def answer_parent():
+    with isthmus.parent() as line:
+        assert isthmus.parent() is line
+        for value in line:
+            if value == "end":
+                break
+            line.send({"sum": sum(value), "capacity": line.sender.capacity})
+
+
+def connect_until_killed(name):
+    line = isthmus.connect(name)
+    say()
+    n = 0
+    while True:
+        reader, writer = os.pipe()
+        with isthmus.Fd(reader) as fd:
+            line.send({"n": n, "fd": fd, "fill": "x" * (n % 2000)})
+        os.close(writer)
+        n += 1
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1].replace("-", "_")](*map(json.loads, sys.argv[2:]))

@@ -71,8 +71,8 @@ def peers(name):
 
     class Peers:
         @staticmethod
-        def deno(scenario, *arguments):
-            program = ["deno", "run", "--quiet", "--allow-ffi", "--no-prompt", str(HERE / "peer.ts"), scenario]
+        def deno(scenario, *arguments, flags=()):
+            program = ["deno", "run", "--quiet", "--allow-ffi", *flags, "--no-prompt", str(HERE / "peer.ts"), scenario]
             started.append(Peer([*program, *map(json.dumps, arguments)]))
             return started[-1]
 

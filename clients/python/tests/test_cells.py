@@ -7,10 +7,21 @@ import threading
 import time
 
 import pytest
-
-from isthmus import AlreadyExists, Cell, Closed, Corrupt, Deadlock, Incompatible, NotFound, Serialization, Timeout, TooLarge
-from isthmus.layout import array, struct
 from conftest import PATIENCE
+
+from isthmus import (
+    AlreadyExists,
+    Cell,
+    Closed,
+    Corrupt,
+    Deadlock,
+    Incompatible,
+    NotFound,
+    Serialization,
+    Timeout,
+    TooLarge,
+)
+from isthmus.layout import array, struct
 
 
 def test_a_value_that_deno_made_is_read_and_changed(peers, name):
@@ -190,7 +201,7 @@ def test_deno_watches_what_python_changes(peers, name):
         peer = peers.deno("cell-watch", name, 50)
         peer.hear()
         for value in range(1, 51):
-            cell.update(lambda _: value)
+            cell.update(lambda _, value=value: value)
         assert peer.hear() == 50
         peer.end()
 

@@ -9,10 +9,10 @@ import threading
 import time
 
 import pytest
+from conftest import PATIENCE
 
 import isthmus
 from isthmus import AlreadyExists, Closed, Incompatible, Receiver, Sender, Serialization, Timeout, TooLarge
-from conftest import PATIENCE
 
 SIZES = [0, 1, 63, 64, 65, 1000, 4096, 65535, 65536, 1_000_000, 7]
 
@@ -104,7 +104,6 @@ def test_numpy_takes_what_is_borrowed_without_a_copy(path):
         found = numpy.frombuffer(view, "float32").reshape(100, 1000)
         assert (found == frame).all() and not found.flags.owndata and not found.flags.writeable
         part = found[3:]
-        view.release if False else None
         del view, found
         sender.send_bytes(b"next")
         assert receiver.recv_bytes() == b"next"
@@ -125,7 +124,7 @@ def test_numpy_takes_what_is_borrowed_without_a_copy(path):
 
 def test_borrowed_messages_are_released_in_any_order(path):
     with Receiver(path, capacity=65536) as receiver, Sender(path) as sender:
-        for round_ in range(20):
+        for _round in range(20):
             for n in range(5):
                 sender.send_bytes(pattern(n, 10_000))
             views = [receiver.borrow() for _ in range(5)]
@@ -191,6 +190,7 @@ def test_a_full_ring_makes_deno_wait_for_python(peers, path):
 
 def test_threads_share_a_sender(path):
     with Receiver(path, capacity=65536) as receiver, Sender(path) as sender:
+
         def work(run):
             for n in range(500):
                 sender.send([run, n])
@@ -326,6 +326,7 @@ def test_asyncio_receives_by_the_doorbell(peers, path):
             peer.say()
             peer.end()
             with Sender(path) as sender:
+
                 async def many():
                     for i in range(3000):
                         await sender.send_async({"i": i, "fill": "x" * 100}, PATIENCE)
@@ -354,7 +355,14 @@ def test_a_wait_is_cancelled_without_a_loss(path):
 
 def test_a_message_that_is_no_cbor_is_one_error(path):
     with Receiver(path) as receiver, Sender(path) as sender:
-        for junk in (b"", b"\x81", b"\x1c", b"\x9a\xff\xff\xff\xff", b"\x81" * 20_000, b"\xd8\x1b\x83\x67isthmus\x62fd\x00"):
+        for junk in (
+            b"",
+            b"\x81",
+            b"\x1c",
+            b"\x9a\xff\xff\xff\xff",
+            b"\x81" * 20_000,
+            b"\xd8\x1b\x83\x67isthmus\x62fd\x00",
+        ):
             sender.send_bytes(junk)
         sender.send("good")
         for _ in range(6):
