@@ -4,7 +4,6 @@
 //   deno run --allow-ffi --allow-run --allow-net examples/job_queue.ts 8080
 //   curl 'http://127.0.0.1:8080/?below=100000'
 import { expose, type IpcChild, IpcError, parent, type Remote, remote, spawn } from "@isthmus/ipc";
-
 const WORKERS = 3, TIME_LIMIT = 5000;
 
 const jobs = {
@@ -41,7 +40,11 @@ async function primes(below: number): Promise<Response> {
   const deadline = performance.now() + TIME_LIMIT;
   for (;;) {
     const [worker] = [...workers].filter(({ child }) => !child.closed).sort((a, b) => a.jobs - b.jobs);
-    if (worker === undefined) return new Response("No worker is there now\n", { status: 503 });
+    if (worker === undefined) { // all have died: new ones are being started
+      if (performance.now() > deadline) return new Response("No worker is there\n", { status: 503 });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      continue;
+    }
     worker.jobs++;
     try {
       return Response.json(await worker.api.with({ timeout: Math.max(1, deadline - performance.now()) }).primes(below));
@@ -60,9 +63,8 @@ async function primes(below: number): Promise<Response> {
 if (Deno.args[0] === "worker") await expose(parent(), jobs, { concurrency: 1 });
 else {
   await Promise.all(Array.from({ length: WORKERS }, startWorker));
-  const server = Deno.serve({ hostname: "127.0.0.1", port: Number(Deno.args[0]) || 0 }, (request) => {
-    return primes(Number(new URL(request.url).searchParams.get("below") ?? 1000));
-  });
+  const answer = ({ url }: Request) => primes(Number(new URL(url).searchParams.get("below") ?? 1000));
+  const server = Deno.serve({ hostname: "127.0.0.1", port: Number(Deno.args[0]) || 0 }, answer);
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => server.shutdown());
   if (Deno.args[0] === "--demo") {
     const ask = async (below: number) => (await fetch(`http://127.0.0.1:${server.addr.port}/?below=${below}`)).json();

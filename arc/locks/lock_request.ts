@@ -38,7 +38,19 @@ const LOOK_EVERY = 75;
 /** The same behind one that is about to get its ticket, or without a bell. */
 const LOOK_SOON = 5;
 
-/** How a lock is held. */
+/**
+ * How a lock is held: by one alone, or together with others that share it.
+ *
+ * @example Many may read, one may write
+ * ```ts
+ * import { type LockMode, locks } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const modeOf = (writes: boolean): LockMode => writes ? "exclusive" : "shared";
+ * const mode = await locks.request("doc-table", { mode: modeOf(false) }, (lock) => lock.mode);
+ * assertEquals(mode, "shared");
+ * ```
+ */
 export type LockMode = "exclusive" | "shared";
 
 /** A request that counts in all processes. */

@@ -70,6 +70,15 @@ export interface LockRequestOptions {
  * A lock is held until the callback's promise is settled, and given to the next one then, also if the holder dies, is
  * killed, or ends without having given it back; the next one is told by {@linkcode IpcLock.ownerDied}. A request in the
  * callback for a lock that it excludes waits for itself: give it a time-out.
+ *
+ * @example A function that takes them, so that a test can give it others
+ * ```ts
+ * import { type IpcLocks, locks } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const deploy = (by: IpcLocks) => by.request("doc-deploy", () => "deployed");
+ * assertEquals(await deploy(locks), "deployed");
+ * ```
  */
 export interface IpcLocks {
   /**

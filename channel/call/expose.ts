@@ -29,7 +29,7 @@ import { CLOSED_HERE, endError } from "./line_end.ts";
  */
 export interface ExposeOptions {
   /**
-   * Calls that are under way at a time. Further ones wait at the caller, who knows that they were not begun.
+   * The number of calls that are under way at a time. Further ones wait at the caller, who knows that they were not begun.
    *
    * @default 1024
    */

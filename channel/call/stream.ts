@@ -29,7 +29,7 @@ export class StreamState<T> {
   #started = false;
   #reader: WeakRef<RemoteStream<T>> | undefined;
   /** The same, while somebody waits: it must not be collected then. */
-  #waiter: RemoteStream<T> | undefined;
+  readonly #waiting = new Set<RemoteStream<T>>();
 
   constructor(source: StreamSource) {
     this.#source = source;
@@ -109,7 +109,7 @@ export class StreamState<T> {
 
   #release(): void {
     this.#source.letGo();
-    if (this.#waits.length === 0) this.#waiter = undefined;
+    if (this.#waits.length === 0) this.#waiting.clear();
   }
 
   #refill(): void {
@@ -129,7 +129,7 @@ export class StreamState<T> {
       this.#settle(wait);
     } else {
       this.#waits.push(wait);
-      this.#waiter = reader;
+      this.#waiting.add(reader);
       this.#source.hold();
     }
     return wait.promise;

@@ -76,7 +76,8 @@ processTest("examples/rate_limiter.ts: four isolates let in exactly as many as o
 });
 
 for (const name of ["events.ts", "rate_limiter.ts"]) {
-  Deno.test(`examples/${name} has less than 80 lines`, () => {
+  const ignore = Deno.permissions.querySync({ name: "read" }).state !== "granted";
+  Deno.test(`examples/${name} has less than 80 lines`, { ignore }, () => {
     assert(Deno.readTextFileSync(example(name)).split("\n").length <= 80);
   });
 }

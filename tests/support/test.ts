@@ -29,6 +29,20 @@ export function test(name: string, body: () => void | Promise<void>, leaves?: st
   });
 }
 
+/** What a test may need that looks at files, links and users by Deno's own means. */
+const mayLook = mayUse && (["read", "write", "sys", "run", "env"] as const)
+  .every((name) => Deno.permissions.querySync({ name }).state === "granted");
+
+/** A test within this process that looks at files and users itself; ignored, with a word, without `--allow-all`. */
+export function lookingTest(name: string, body: () => void | Promise<void>): void {
+  if (!mayLook) console.log(`Ignored, as it needs --allow-all: ${name}`);
+  register(name, async () => {
+    const leftovers = await Leftovers.watch();
+    await bounded(body());
+    await leftovers.expectNone();
+  }, !mayLook);
+}
+
 /**
  * A test that starts processes or Workers; ignored, with a word about it, where that is not permitted.
  *

@@ -8,7 +8,7 @@ import { folderTest } from "../../support/folder.ts";
 import { patience } from "../../support/patience.ts";
 import { mayContain } from "../../support/processes.ts";
 import { Threads } from "../../support/threads.ts";
-import { processTest, test } from "../../support/test.ts";
+import { lookingTest, processTest } from "../../support/test.ts";
 
 function lockName(): string {
   return `test-${crypto.randomUUID()}`;
@@ -40,7 +40,7 @@ async function until(name: string, state: { held: string[]; pending: string[] })
   assertEquals(await stateOf(name), state);
 }
 
-test("The callback runs while the lock is held, and its outcome is the request's", async () => {
+lookingTest("The callback runs while the lock is held, and its outcome is the request's", async () => {
   const name = lockName();
   const seen: unknown = await locks.request(name, (lock) => lock);
   assertEquals(seen, { name, mode: "exclusive", ownerDied: false });
@@ -58,7 +58,7 @@ test("The callback runs while the lock is held, and its outcome is the request's
   assertEquals(filesOf(name), []);
 });
 
-test("Requests are granted one at a time, in their order", async () => {
+lookingTest("Requests are granted one at a time, in their order", async () => {
   const name = lockName();
   const order: number[] = [];
   let inside = 0;
@@ -73,63 +73,69 @@ test("Requests are granted one at a time, in their order", async () => {
   assertEquals(filesOf(name), []);
 });
 
-test("Those that share a lock hold it together; one that does not comes in its turn, and those behind it wait", async () => {
-  const name = lockName();
-  const readers = gate(), writer = gate();
-  const order: string[] = [];
-  const take = (what: string, options: LockRequestOptions, end: Promise<void>) =>
-    locks.request(name, options, async () => {
-      order.push(what);
-      await end;
-    });
-  const first = take("r1", { mode: "shared" }, readers.promise),
-    second = take("r2", { mode: "shared" }, readers.promise);
-  const third = take("w", {}, writer.promise);
-  const fourth = take("r3", { mode: "shared" }, readers.promise);
-  await until(name, { held: ["shared", "shared"], pending: ["exclusive", "shared"] });
-  assertEquals(order, ["r1", "r2"]);
-  readers.resolve();
-  await Promise.all([first, second]);
-  while (order.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
-  await until(name, { held: ["exclusive"], pending: ["shared"] });
-  writer.resolve();
-  await soon(Promise.all([third, fourth]));
-  assertEquals(order, ["r1", "r2", "w", "r3"]);
-  assertEquals(filesOf(name), []);
-});
+lookingTest(
+  "Those that share a lock hold it together; one that does not comes in its turn, and those behind it wait",
+  async () => {
+    const name = lockName();
+    const readers = gate(), writer = gate();
+    const order: string[] = [];
+    const take = (what: string, options: LockRequestOptions, end: Promise<void>) =>
+      locks.request(name, options, async () => {
+        order.push(what);
+        await end;
+      });
+    const first = take("r1", { mode: "shared" }, readers.promise),
+      second = take("r2", { mode: "shared" }, readers.promise);
+    const third = take("w", {}, writer.promise);
+    const fourth = take("r3", { mode: "shared" }, readers.promise);
+    await until(name, { held: ["shared", "shared"], pending: ["exclusive", "shared"] });
+    assertEquals(order, ["r1", "r2"]);
+    readers.resolve();
+    await Promise.all([first, second]);
+    while (order.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(name, { held: ["exclusive"], pending: ["shared"] });
+    writer.resolve();
+    await soon(Promise.all([third, fourth]));
+    assertEquals(order, ["r1", "r2", "w", "r3"]);
+    assertEquals(filesOf(name), []);
+  },
+);
 
-test("A request that must not wait gets null; one whose time is over, or whose signal says so, leaves the queue", async () => {
-  const name = lockName();
-  const held = gate();
-  const holder = locks.request(name, () => held.promise);
-  assertEquals(await locks.request(name, { ifAvailable: true }, (lock) => lock), null);
-  assertEquals(await locks.request(name, { ifAvailable: true, mode: "shared" }, (lock) => lock), null);
-  await assertIpcError("Timeout", () => locks.request(name, { timeout: 0 }, () => {}));
-  await assertIpcError("Timeout", () => locks.request(name, { timeout: 10 }, () => {}));
-  const abort = new AbortController();
-  const aborted = locks.request(name, { signal: abort.signal }, () => "never");
-  const behind = locks.request(name, () => "behind");
-  abort.abort(new Error("enough"));
-  await assertRejects(() => aborted, Error, "enough");
-  await assertRejects(() => locks.request(name, { signal: abort.signal }, () => {}), Error, "enough");
-  held.resolve();
-  await holder;
-  assertEquals(await soon(behind), "behind");
-  // Once it is held, a signal ends nothing.
-  const late = new AbortController();
-  assertEquals(
-    await locks.request(name, { signal: late.signal }, async () => {
-      late.abort();
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      return "done";
-    }),
-    "done",
-  );
-  assertEquals(await locks.request(name, { ifAvailable: true }, (lock) => lock?.mode), "exclusive");
-  assertEquals(filesOf(name), []);
-});
+lookingTest(
+  "A request that must not wait gets null; one whose time is over, or whose signal says so, leaves the queue",
+  async () => {
+    const name = lockName();
+    const held = gate();
+    const holder = locks.request(name, () => held.promise);
+    assertEquals(await locks.request(name, { ifAvailable: true }, (lock) => lock), null);
+    assertEquals(await locks.request(name, { ifAvailable: true, mode: "shared" }, (lock) => lock), null);
+    await assertIpcError("Timeout", () => locks.request(name, { timeout: 0 }, () => {}));
+    await assertIpcError("Timeout", () => locks.request(name, { timeout: 10 }, () => {}));
+    const abort = new AbortController();
+    const aborted = locks.request(name, { signal: abort.signal }, () => "never");
+    const behind = locks.request(name, () => "behind");
+    abort.abort(new Error("enough"));
+    await assertRejects(() => aborted, Error, "enough");
+    await assertRejects(() => locks.request(name, { signal: abort.signal }, () => {}), Error, "enough");
+    held.resolve();
+    await holder;
+    assertEquals(await soon(behind), "behind");
+    // Once it is held, a signal ends nothing.
+    const late = new AbortController();
+    assertEquals(
+      await locks.request(name, { signal: late.signal }, async () => {
+        late.abort();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return "done";
+      }),
+      "done",
+    );
+    assertEquals(await locks.request(name, { ifAvailable: true }, (lock) => lock?.mode), "exclusive");
+    assertEquals(filesOf(name), []);
+  },
+);
 
-test("Any text is a name, and what is none is told of", async () => {
+lookingTest("Any text is a name, and what is none is told of", async () => {
   const id = crypto.randomUUID();
   for (const name of [`a/b ${id}`, `ä%2f\0${id}`, `${id}.bell.1`, `-${id}`, `../${id}`]) {
     const seen = await locks.request(name, async (lock) => [lock.name, await stateOf(name)]);
@@ -149,7 +155,7 @@ test("Any text is a name, and what is none is told of", async () => {
   assertEquals(filesOf(id), []);
 });
 
-test("Something else that has the name is left alone", async () => {
+lookingTest("Something else that has the name is left alone", async () => {
   const name = lockName();
   const path = `/dev/shm/isthmus-lock.${name}`;
   Deno.writeTextFileSync(path, "precious", { mode: 0o600 });

@@ -3,7 +3,7 @@ import { IpcChild, IpcDuplex, parent, spawn, type SpawnOptions, UnixSocket } fro
 import { assertIpcError, assertIpcErrorSync, soon } from "../../support/assert_ipc.ts";
 import { patience } from "../../support/patience.ts";
 import { SPAWNED } from "../../support/spawned.ts";
-import { processTest, test } from "../../support/test.ts";
+import { lookingTest, processTest, test } from "../../support/test.ts";
 
 /** Starts the program of `spawned.ts`. */
 function start<Out, In>(way: string[], options: SpawnOptions = {}): Promise<IpcChild<Out, In>> {
@@ -200,7 +200,7 @@ processTest("A child whose parent does not wait any more is told", async ({ spaw
   assertStringIncludes(await odd.text(), "holds something else");
 });
 
-test("What cannot be started says why", async () => {
+lookingTest("What cannot be started says why", async () => {
   await assertIpcError("NotFound", () => spawn("no-such-program-at-all"));
   const folder = await assertIpcError("NotFound", () => spawn("true", { cwd: "/no/such/folder" }));
   assertStringIncludes(folder.message, "/no/such/folder");

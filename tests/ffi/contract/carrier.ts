@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { CarriedMessage } from "../../../ffi/contract/carrier.ts";
 import { assertIpcErrorSync } from "../../support/assert_ipc.ts";
 import { descriptorsOf } from "../../support/leftovers.ts";
-import { test } from "../../support/test.ts";
+import { lookingTest, test } from "../../support/test.ts";
 import { backendOf } from "./backends.ts";
 
 const DATA = new Uint8Array([1, 2, 3]);
@@ -60,7 +60,7 @@ export function conformance(backend: string): void {
     there.close();
   });
 
-  test(`${backend}: a look leaves the message and its handles where they are`, () => {
+  lookingTest(`${backend}: a look leaves the message and its handles where they are`, () => {
     const [here, there] = carrier.pair();
     carrier.send(here.fd, DATA, [here.fd]);
     const before = descriptorsOf("self").length;
@@ -84,7 +84,7 @@ export function conformance(backend: string): void {
     here.close(), there.close();
   });
 
-  test(`${backend}: more handles than expected are an error, and none of them stays open`, () => {
+  lookingTest(`${backend}: more handles than expected are an error, and none of them stays open`, () => {
     const [here, there] = carrier.pair();
     const before = descriptorsOf("self").length;
     for (const [sent, expected] of [[1, 0], [3, 2], [100, 1]] as const) {

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ThreadIdentity } from "../../../ffi/process/liveness.ts";
 import type { Self } from "../../support/actor.ts";
-import { processTest, test } from "../../support/test.ts";
+import { lookingTest, processTest, test } from "../../support/test.ts";
 import { backendOf } from "./backends.ts";
 
 /** Says who it is, and whether it takes another for alive. */
@@ -16,7 +16,7 @@ export function introduce({ backend, other }: { backend: string; other: ThreadId
 export function conformance(backend: string): void {
   const { identities } = backendOf(backend);
 
-  test(`${backend}: this thread lives, and is the same each time`, () => {
+  lookingTest(`${backend}: this thread lives, and is the same each time`, () => {
     const own = identities.own();
     assertEquals(identities.own(), own);
     assert(own.tid > 0);

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Self } from "../../support/actor.ts";
 import { assertIpcErrorSync, soon } from "../../support/assert_ipc.ts";
-import { processTest, test } from "../../support/test.ts";
+import { lookingTest, processTest, test } from "../../support/test.ts";
 import { backendOf } from "./backends.ts";
 
 /** Listens at a name until it is killed. */
@@ -20,7 +20,7 @@ export function connectThere({ backend, name }: { backend: string; name: string 
 }
 
 function folderTest(name: string, body: (folder: string) => void): void {
-  test(name, () => {
+  lookingTest(name, () => {
     const folder = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "isthmus-contract-" });
     try {
       body(folder);
