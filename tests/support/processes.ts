@@ -179,7 +179,13 @@ export class Child {
 
   /** Sends a signal. */
   signal(signal: Deno.Signal): void {
-    if (!this.#ended) this.#process.kill(signal);
+    if (this.#ended) return;
+    try {
+      this.#process.kill(signal);
+    } catch (error) {
+      // Deno knows of the end before it tells it.
+      if (!(error instanceof TypeError && /already terminated/.test(error.message))) throw error;
+    }
   }
 
   /** Kills it at once, and waits until it is gone. */
