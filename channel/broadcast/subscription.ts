@@ -85,14 +85,7 @@ export class Subscription {
 
   /** What is wrong with a message. Of a topic with too many of them, that is the end. */
   #counted(error: unknown): unknown {
-    const itsFault = error instanceof IpcError && (error.code === "Serialization" || error.code === "Corrupt");
-    if (!itsFault || (this.#errors ??= new ErrorBudget()).spend()) return error;
-    this.close();
-    return new IpcError(
-      "Corrupt",
-      "Cannot receive: thousands of messages cannot be decoded; this subscriber was closed",
-      { cause: error },
-    );
+    return (this.#errors ??= new ErrorBudget()).judge(error, () => this.close(), "subscriber");
   }
 
   /** Waits for the next message. */

@@ -1,6 +1,5 @@
 // What receivers of values and of bytes are made of: every way to wait for a message, with a decoder for what is found.
 import { asFound, integerOf } from "../../base/arguments.ts";
-import { IpcError } from "../../base/error.ts";
 import { afterOthers, mustGiveWay } from "../../base/event_loop.ts";
 import { iterate, type IterationOptions, NOT_NOW } from "../../base/iteration.ts";
 import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
@@ -105,14 +104,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
 
   /** What is wrong with a message. Of a channel with too many of them, that is the end. */
   #counted(error: unknown): unknown {
-    const itsFault = error instanceof IpcError && (error.code === "Serialization" || error.code === "Corrupt");
-    if (!itsFault || (this.#errors ??= new ErrorBudget()).spend()) return error;
-    this.close();
-    return new IpcError(
-      "Corrupt",
-      "Cannot receive: thousands of messages cannot be decoded; this receiver was closed",
-      { cause: error },
-    );
+    return (this.#errors ??= new ErrorBudget()).judge(error, () => this.close(), "receiver");
   }
 
   recv(options: WaitOptions | undefined): Promise<T> {
