@@ -1,4 +1,5 @@
 // What is measured.
+import { cargoBuild } from "../harness/cargo.ts";
 
 /** One way to publish and subscribe. */
 export interface BroadcastSide {
@@ -26,19 +27,7 @@ function isthmus(title: string, way: string): BroadcastSide {
 
 const iceoryx2: BroadcastSide = {
   title: "iceoryx2",
-  async prepare() {
-    try {
-      const { success, stderr } = await new Deno.Command("cargo", {
-        args: ["build", "--release", "--locked", "--quiet", "--target-dir", TARGET],
-        cwd: ICEORYX,
-        stdout: "null",
-        stderr: "piped",
-      }).output();
-      return success ? undefined : `cargo: ${new TextDecoder().decode(stderr)}`;
-    } catch {
-      return "cargo is not there";
-    }
-  },
+  prepare: () => cargoBuild(ICEORYX, TARGET),
   command: (role, name, size, ms) => [`${TARGET}/release/broadcast-iceoryx2`, role, name, `${size}`, `${ms}`],
 };
 

@@ -1,4 +1,5 @@
 // ipc-channel and ipmpsc, at the versions of bench/peers/rust/Cargo.toml.
+import { cargoBuild } from "../harness/cargo.ts";
 import type { Side, Workload } from "../harness/workload.ts";
 
 const FOLDER = new URL("../peers/rust", import.meta.url).pathname;
@@ -6,26 +7,12 @@ const TARGET = new URL("../peers/target", import.meta.url).pathname;
 
 let built: Promise<string | undefined> | undefined;
 
-async function build(): Promise<string | undefined> {
-  try {
-    const { success, stderr } = await new Deno.Command("cargo", {
-      args: ["build", "--release", "--locked", "--quiet", "--target-dir", TARGET],
-      cwd: FOLDER,
-      stdout: "null",
-      stderr: "piped",
-    }).output();
-    return success ? undefined : `cargo: ${new TextDecoder().decode(stderr)}`;
-  } catch {
-    return "cargo is not there";
-  }
-}
-
 function side(id: string, title: string, takes: (workload: Workload) => boolean): Side {
   return {
     id,
     title,
     takes,
-    prepare: () => built ??= build(),
+    prepare: () => built ??= cargoBuild(FOLDER, TARGET),
     command({ kind, payload, size, senders, warmUp, measure, name }) {
       const numbers = [size, senders, warmUp, measure].map(String);
       return [`${TARGET}/release/peers`, id, kind, payload, ...numbers, name ?? ""];
