@@ -1,4 +1,4 @@
-// What README.md says is there, is there: its two programs run as they are written, and the files, tasks, flags and names
+// What README.md says is there, is there: its programs with a name run as they are written, and the files, tasks, flags and names
 // that it mentions exist. Its other programs are run by `deno test --doc`.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isthmus } from "../support/isthmus.ts";
@@ -86,12 +86,17 @@ processTest(
   "The first two programs of the page print 42, by the command and with the permissions that it names",
   async () => {
     const files = programs();
-    assertEquals([...files.keys()], ["parent.ts", "child.ts"]);
+    assertEquals([...files.keys()], ["parent.ts", "child.ts", "calculator.ts", "caller.ts"]);
     assertStringIncludes(files.get("child.ts")!, "console.log", "it is the child that prints");
     const { code, out, err } = await run("parent.ts", files);
     assertEquals({ code, out }, { code: 0, out: "42\n" }, err);
   },
 );
+
+processTest("The program that starts another and calls it prints 3, by the command that the page names", async () => {
+  const { code, out, err } = await run("caller.ts", programs());
+  assertEquals({ code, out }, { code: 0, out: "3\n" }, err);
+});
 
 processTest("A child of the first program that fails to start ends the parent's wait, which says so", async () => {
   const files = programs().set("child.ts", 'throw new Error("not today");');
