@@ -19,7 +19,7 @@ export function createCell<T>(name: string, value: T, settings: Settings<T>): At
   return made === undefined ? undefined : attach(made.file, settings, made.mapping);
 }
 
-/** Attaches to a living cell; `undefined` if there is none of that name. */
+/** Attaches to a living cell; `undefined` if no cell has that name. */
 export function loadCell<T>(name: string, settings: Settings<T>): Attachment | undefined {
   cellPath(name);
   const file = openSegment(name, `Cannot load the cell "${name}"`, settings.trusted);

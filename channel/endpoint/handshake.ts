@@ -100,7 +100,7 @@ export const HELLO_FDS = MOST_CHANNELS * HANDLE_FDS + 1;
  * @param kind What kind of server this is.
  * @param token What must follow the greeting, of a length that is a multiple of 4.
  * @returns The ends, or `undefined` if the client has not sent them yet.
- * @throws {IpcError} `Disconnected` if the client is gone, `Incompatible` or `Corrupt` if it is none of ours; `System`
+ * @throws {IpcError} `Disconnected` if the client is gone, `Incompatible` or `Corrupt` if it is not one of ours; `System`
  * if this process has no room for its descriptors: nothing is lost then, see `isTableFull`.
  */
 export function receiveHello(

@@ -6,7 +6,7 @@
 // PATH.room   rung by the receiver for senders that wait for room
 // ```
 //
-// The file is born whole: made without a name, and linked to its path when it is a ring. Whoever is attached holds a
+// The file is born whole: made without a name, and linked to its path when it is a ring. Every process that is attached holds a
 // shared lock on it, which the kernel drops when it dies; the one who gets it alone may remove the files. They are removed
 // in an order that leaves the path for last, so that nobody attaches to a ring that has lost its bells.
 import { modeOf, optionsOf } from "../../base/arguments.ts";

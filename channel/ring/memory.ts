@@ -113,7 +113,7 @@ export class RingMemory {
         memory.#mapping.unmap();
         throw problem;
       }
-      // Whoever looks at this from now on holds locks, see slots.ts.
+      // All who look at this from now on hold locks, see slots.ts.
       if (memory.words[W_NAMESPACE] !== ownThread().namespace) Atomics.store(memory.words, W_NAMESPACE, 0);
       return memory;
     }

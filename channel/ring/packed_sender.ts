@@ -4,7 +4,7 @@
 //
 // Only the receiver's end of the socket can put something into that queue, so it is done by an isolate that has both
 // ends: the one that made the channel, from the second time on that the sender is sent. The first time three descriptors
-// are cheaper. Whoever gets a packed sender sends it on as it is.
+// are cheaper. Who gets a packed sender sends it on as it is.
 //
 // The price: what lies in a queue counts as "in flight", of which Linux lets a user have as many as a process may have
 // descriptors, in all processes together. So an isolate packs only so many senders at a time.

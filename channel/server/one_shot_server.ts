@@ -135,7 +135,7 @@ export class IpcOneShotServer<T> implements Disposable {
    * @param options How long to wait at most, for both together, and a signal that ends the wait; the client is not lost by either.
    * @returns The receiver, and the first message.
    * @throws {IpcError} `Timeout`; `Disconnected` if the client goes away before its first message; `Incompatible` if it
-   * came by {@linkcode IpcServer.connect}, after which the server takes another; `Corrupt` if it is none of this package;
+   * came by {@linkcode IpcServer.connect}, after which the server takes another; `Corrupt` if it is not of this package;
    * `Closed`; `Deadlock` if an accept is waiting already; `System` if this process has no descriptor left for the client:
    * close some and accept again, the client goes on waiting.
    */

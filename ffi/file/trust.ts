@@ -46,7 +46,7 @@ export class Trusted {
    * @param trust The option.
    * @param mode The permission bits that a new file would get.
    * @param what What the options are for: "Cannot use a cell".
-   * @throws {TypeError} If the option is none of those.
+   * @throws {TypeError} If the option is something else.
    */
   constructor(trust: Trust | undefined, mode: number, what: string) {
     const rule = '"user", "anyone", or an object with users or group';

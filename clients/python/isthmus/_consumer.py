@@ -174,7 +174,7 @@ class Consumer:
         self._publish()
 
     def _pass(self, blocks: int, index: int) -> None:
-        """READ first: if this process dies before it clears the word, whoever comes next does."""
+        """READ first: if this process dies before it clears the word, the next receiver does."""
         self._head = (self._head + blocks) & MASK32
         if PLAIN_LOADS:
             self._words[W_READ] = self._head
@@ -223,7 +223,7 @@ class Consumer:
     def sweep(self) -> None:
         """Releases the blocks of what was let go. Called from anywhere, also in the middle of this object's own steps."""
         if not self.lock.acquire(blocking=False):
-            return  # whoever has it publishes, or the next step does
+            return  # its owner publishes, or the next step does
         try:
             if not self._closed:
                 self._publish()

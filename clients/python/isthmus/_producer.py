@@ -154,7 +154,7 @@ class Producer:
             if index == _FULL:
                 return False
             self._wake_early(0)
-            # Never used again, by whoever owns the slot.
+            # Never used again, by the next owner of the slot.
             counter = self.memory.add(self._slot + SLOT_COUNTER, 1)
             assert self.carrier is not None
             if not send_descriptors(self.carrier, self._slot, counter, fds):
