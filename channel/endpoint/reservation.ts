@@ -36,7 +36,7 @@ export interface Loan extends Disposable {
    *
    * @param length Bytes of the message, from the beginning; all that were reserved by default.
    * @throws {RangeError} If it is longer than what was reserved.
-   * @throws {IpcError} `Closed` if it was committed or given up before.
+   * @throws {IpcError} `Closed` if it was committed or given up before; `Disconnected` if the receiver is gone.
    */
   commit(length?: number): void;
 }
@@ -74,8 +74,11 @@ class OpenReservation extends OpenThing {
   /** Sends the first bytes. */
   commit(length: number): void {
     if (!this.#end()) return;
-    this.#reservation.commit(length);
-    this.#port.release(this.#owner);
+    try {
+      this.#reservation.commit(length);
+    } finally {
+      this.#port.release(this.#owner);
+    }
   }
 
   /** `false` if it has ended before. */

@@ -30,7 +30,9 @@ export class ConsumerLiveness {
   }
 
   /**
-   * Checks at bearable cost, 2 µs, that it was not killed, if the last check was not just now.
+   * Checks at bearable cost, 2 µs, that it was not killed, if the last check was not just now. One that sleeps will be rung
+   * for, and that tells as well whether it lives: a process that has ended listens no more. Of a Worker that was terminated
+   * the process still does.
    *
    * @returns Whether it was checked.
    * @throws {IpcError} `Disconnected` if it is gone.
@@ -39,9 +41,15 @@ export class ConsumerLiveness {
     if (this.gone) throw this.ended();
     const now = performance.now();
     if (now - this.#checkedAt < CHECK_INTERVAL) return false;
-    if (!hasListener(this.#bellFd) || this.#threadEnded()) throw this.ended();
+    if (!this.#sleeps && (!hasListener(this.#bellFd) || this.#threadEnded())) throw this.ended();
     this.#checkedAt = now;
     return true;
+  }
+
+  /** Whether it waits for its bell, in the main thread of its process. */
+  get #sleeps(): boolean {
+    const words = this.#words;
+    return words[W_BELL]! > 0 && words[W_CONSUMER + ID_TID] === words[W_CONSUMER + ID_PID];
   }
 
   /** The same now. */

@@ -166,7 +166,7 @@ export class ConsumerWait {
     if (records.hasGap) this.#letProducerCommit();
     records.spaceBells.ringPostponed();
     this.#ticket = (this.#ticket + 1) & 0x3fff_ffff || 1;
-    // pair: claim/BELL. BELL is stored, then TAIL loaded, for a gap; a producer moves TAIL, then loads BELL.
+    // TAIL, for a gap, after that: a claim is seen here, or rung for when it is committed.
     // pair: commit/BELL. BELL is stored, then the commit word loaded; a producer stores the word, then loads BELL.
     Atomics.store(this.#words, W_BELL, this.#ticket);
     this.#gap.closeOrphans();
@@ -177,8 +177,8 @@ export class ConsumerWait {
   }
 
   /**
-   * The producer that has just claimed, and woken this consumer by that, may be waiting for this very processor: it commits
-   * as soon as it runs. Without this it would have to wake the consumer again.
+   * The producer that has claimed may be waiting for this very processor: it commits as soon as it runs. Without this it would
+   * have to wake the consumer again.
    */
   #letProducerCommit(): void {
     for (let i = 0; i < YIELDS && !this.#records.ready; i++) yieldProcessor();

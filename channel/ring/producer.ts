@@ -20,6 +20,9 @@ import { RoomWait } from "./room_wait.ts";
 import type { SenderHandle } from "./sender_handle.ts";
 import { ProducerSlots } from "./slots.ts";
 
+/** Bytes from which on a copy takes as long as waking the consumer. */
+const EARLY = 65_536;
+
 const NO_FDS: readonly number[] = [];
 
 /** Where a producer comes from, beside what every ring has. */
@@ -128,6 +131,7 @@ export class RingProducer extends RecordWriter {
     if (fds !== undefined || length > this.capacity) return this.#trySendExtended(message, fds ?? NO_FDS);
     const index = this.tryClaim(blocksFor(length));
     if (index === FULL) return false;
+    if (length >= EARLY) this.ringEarly();
     try {
       message.copyTo(this.memory.data, this.memory.dataLongs, index << BLOCK_SHIFT);
     } catch (error) {
@@ -135,7 +139,7 @@ export class RingProducer extends RecordWriter {
       throw error;
     }
     step("copied");
-    this.commit(index, length + 1);
+    if (!this.commit(index, length + 1)) throw this.#consumer.ended();
     return true;
   }
 

@@ -142,16 +142,28 @@ export class RecordWriter {
       tail = found;
     }
     step("claimed");
-    // pair: claim/BELL. TAIL is moved, then BELL loaded; the consumer stores BELL, then loads TAIL, for a gap. Woken at the
-    // claim, not only at the commit: if this process dies in between, the consumer must be awake to find the gap, and if it
-    // lives, the wake-up runs while the payload is copied.
-    const bell = loadOrdered(words, W_BELL);
-    if (bell !== 0) this.#wake(bell, tail & this.#mask, blocks);
+    // Not rung here: a consumer that is woken by a claim finds nothing, and on a busy machine takes the processor from the
+    // copy. If this process dies before it has rung, the gap is found with the next event.
+    if (words[W_BELL] === BELL_CLOSED) {
+      Atomics.store(words, W_COMMIT + (tail & this.#mask), paddingWord(blocks));
+      throw this.#consumer.ended();
+    }
     return tail & this.#mask;
   }
 
-  /** Publishes a record. The store releases the payload's plain stores to a consumer that loads the word. */
-  commit(index: number, word: number): void {
+  /** Wakes the consumer before a large message is copied: the wake-up runs meanwhile. A smaller copy takes less than that. */
+  ringEarly(): void {
+    const bell = Atomics.load(this.#words, W_BELL);
+    if (bell > 0) this.#bell.ring(bell);
+  }
+
+  /**
+   * Publishes a record, and wakes the consumer. The store releases the payload's plain stores to a consumer that loads the
+   * word.
+   *
+   * @returns `false` if the consumer has died in its sleep: nobody gets the message.
+   */
+  commit(index: number, word: number): boolean {
     const words = this.#words;
     Atomics.store(words, W_COMMIT + index, word);
     step("committed");
@@ -161,18 +173,23 @@ export class RecordWriter {
     // pair: commit/record. On arm64 this load also keeps the plain stores of the next claim record behind the commit; the
     // consumer loads the records of a gap, then its words once more.
     const bell = loadOrdered(words, W_BELL);
-    if (bell > 0) this.#bell.ring(bell);
+    if (bell <= 0 || this.#bell.ring(bell)) return true;
+    this.#consumer.gone = true;
+    return false;
+  }
+
+  /**
+   * Checks now that the consumer lives.
+   *
+   * @throws {IpcError} `Disconnected` if it does not.
+   */
+  checkConsumer(): void {
+    this.#consumer.check();
   }
 
   /** Declares blocks at the end of a claim padding; they are seen when what precedes them is committed. */
   pad(index: number, blocks: number): void {
     Atomics.store(this.#words, W_COMMIT + (index & this.#mask), paddingWord(blocks));
-  }
-
-  #wake(bell: number, index: number, blocks: number): void {
-    if (bell !== BELL_CLOSED && this.#bell.ring(bell)) return;
-    Atomics.store(this.#words, W_COMMIT + index, paddingWord(blocks));
-    throw this.#consumer.ended();
   }
 
   /**

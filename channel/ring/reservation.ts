@@ -36,9 +36,13 @@ export class Reservation {
     return index === FULL ? undefined : new Reservation(records, slot, index, blocks);
   }
 
-  /** Sends the first bytes as a message. The window is empty afterwards. */
+  /**
+   * Sends the first bytes as a message. The window is empty afterwards.
+   *
+   * @throws {IpcError} `Disconnected` if the consumer has died in its sleep.
+   */
   commit(length: number): void {
-    this.#end(length + 1, blocksFor(length));
+    if (!this.#end(length + 1, blocksFor(length))) this.#records.checkConsumer();
   }
 
   /** Sends nothing: the blocks become padding. The window is empty afterwards. */
@@ -47,12 +51,13 @@ export class Reservation {
   }
 
   /** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
-  #end(word: number, blocks: number): void {
+  #end(word: number, blocks: number): boolean {
     const records = this.#records;
     records.memory.endWindow(this.window);
     // What was reserved and not used becomes padding, before the word that makes the consumer look there.
     if (blocks < this.#blocks) records.pad(this.#index + blocks, this.#blocks - blocks);
-    records.commit(this.#index, word);
+    const heard = records.commit(this.#index, word);
     records.slots.giveBack(this.#slot);
+    return heard;
   }
 }

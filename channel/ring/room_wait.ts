@@ -119,8 +119,8 @@ export class RoomWait {
     // pair: bell/SPACE. The bell was given before SPACE is set; the consumer clears SPACE, then takes the bells.
     // pair: SPACE/HEAD. SPACE is stored, then HEAD loaded, by the caller; the consumer stores HEAD, then loads SPACE.
     Atomics.store(words, W_SPACE, 1);
-    // pair: claim/BELL, for the dead: what fills the ring may be a claim whose producer died before it rang. TAIL was loaded
-    // when no room was found; the consumer stores BELL, then loads TAIL: it sees the gap, or is woken here to see it.
+    // What fills the ring may be what the dead have claimed, or committed and not rung for: a consumer that sleeps does not
+    // know of it.
     const ticket = Atomics.load(words, W_BELL);
     if (ticket > 0) bell.ring(ticket);
     return true;

@@ -80,25 +80,29 @@ async function expectMixed(bystanders: number, victimFrom: number, next: () => P
 }
 
 processTest(
-  "recv() gets what a stopped sender committed before it rang, without help from others",
+  "recv() gets what a sender committed that was stopped before it rang, once that goes on or another sends",
   async ({ start }) => {
     const [sender, receiver] = channel<Numbered>({ capacity: 65_536 });
-    // The ring for a commit. The receiver, which the claim woke, is not always asleep again by then: several chances.
-    const trap: Trap = { step: "ringing", after: "committed", occurrence: 1, signal: "SIGSTOP" };
-    const received: number[] = [];
+    const received: (readonly [string, number])[] = [];
     const all = (async () => {
-      while (received.length < 10) received.push((await receiver.recv({ timeout: SOON }))[1]);
+      while (received.length < 12) {
+        const [who, n] = await receiver.recv({ timeout: SOON });
+        received.push([who, n]);
+      }
     })();
     all.catch(() => {}); // rejects when the test has failed before it is awaited
+    const trap: Trap = { step: "ringing", occurrence: 1, signal: "SIGSTOP" };
     const stopped = await start(SENDERS, victim, { sender, trap, extra: "nothing", count: 10 });
     const { committed } = await stopped.said<Trapped>();
     await stopped.stopped();
+    for (const n of [0, 1]) sender.sendSync(["other", n]);
     const end = performance.now() + SOON;
-    while (received.length < committed && performance.now() < end) await new Promise((done) => setTimeout(done, 1));
-    assertEquals(received, Array.from({ length: committed }, (_, n) => n));
+    while (received.length < committed + 2 && performance.now() < end) await new Promise((done) => setTimeout(done, 1));
+    const before = Array.from({ length: committed }, (_, n) => ["victim", n] as const);
+    assertEquals(received, [...before, ["other", 0], ["other", 1]]);
     stopped.signal("SIGCONT");
     await all;
-    assertEquals(received, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assertEquals(received.filter(([who]) => who === "victim").map(([, n]) => n), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assertEquals(await stopped.said(), "survived");
     sender.close();
     receiver.close();
