@@ -192,7 +192,7 @@ export class ReceiverWaits {
     if (ring === undefined) return;
     while (this.#waits.length > 0) {
       try {
-        const state = ring.wait.poll();
+        const state = ring.wait.poll(true);
         if (state === "disconnected") {
           this.#disconnect();
           continue;

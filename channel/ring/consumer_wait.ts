@@ -66,14 +66,15 @@ export class ConsumerWait {
   /**
    * Looks for a message without waiting, and deals with gaps and the end of the producers.
    *
+   * @param listening Whether the caller listens to the bell in the event loop, which then tells of the producers' end.
    * @returns `message` after {@linkcode RecordReader.next} found one, `empty`, or `disconnected` if none can come any more.
    */
-  poll(): PollResult {
+  poll(listening = false): PollResult {
     const records = this.#records;
     if (this.#nextSoon()) return "message";
     if (records.unfinished) return "empty";
     this.#gap.closeOrphans();
-    if (this.#bell.hungUp) return this.#drainLast();
+    if (listening ? this.#bell.hungUpUntold : this.#bell.hungUp) return this.#drainLast();
     if (records.hasGap && this.#gap.check() && records.next()) return "message";
     this.#reclaim.run();
     return "empty";

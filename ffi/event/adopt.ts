@@ -15,10 +15,11 @@ const MOST_TRIES = 64;
  * Has the event loop read a duplicate of a pipe or a stream socket; keeps no process alive at first.
  *
  * @param fd The descriptor, which stays its owner's.
- * @param onReady Called when something was read, and when the other end is gone.
+ * @param onReady Called when something was read.
+ * @param onEnd Called when the other end is gone; that may be said more than once.
  * @throws {IpcError} `System` if there is no descriptor left, or the runtime refuses.
  */
-export function watchReading(fd: IpcFd, onReady: () => void): ReadWatch {
+export function watchReading(fd: IpcFd, onReady: () => void, onEnd: () => void): ReadWatch {
   const refused: IpcFd[] = [];
   try {
     for (;;) {
@@ -27,7 +28,7 @@ export function watchReading(fd: IpcFd, onReady: () => void): ReadWatch {
       const adoption = new Adoption();
       let watch: ReadWatch | undefined;
       try {
-        watch = runtime.watchReading(duplicate.fd, { onReady, onClosed: () => adoption.end() });
+        watch = runtime.watchReading(duplicate.fd, { onReady, onEnd, onClosed: () => adoption.end() });
       } catch (cause) {
         throw refusal(cause);
       }

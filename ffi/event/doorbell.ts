@@ -179,6 +179,8 @@ export class BellListener implements DoorbellListener {
   /** In place of a watch, for an end that is shared. */
   #looks: ReturnType<typeof setInterval> | undefined;
   #onRing: (() => void) | undefined;
+  /** Whether the watch has told all that it ever will. */
+  #watchEnded = false;
   #awaited = false;
 
   /** Takes ownership of the listening descriptor. */
@@ -213,6 +215,11 @@ export class BellListener implements DoorbellListener {
     return (pollUntil(this.#fd.fd, 0, 0) & POLLHUP) !== 0;
   }
 
+  /** The same for a caller whom the event loop calls later, if need be: no system call while it will tell by itself. */
+  get hungUpUntold(): boolean {
+    return (this.#watch === undefined || this.#watchEnded) && this.hungUp;
+  }
+
   /**
    * Calls `onRing` from the event loop after every ring, and once when all ringers are gone, until {@linkcode close}.
    * Spurious calls happen. While {@linkcode awaited} is set, this keeps the process alive.
@@ -224,9 +231,14 @@ export class BellListener implements DoorbellListener {
       this.#lookByTheClock();
       return;
     }
-    this.#watch = watchReading(this.#fd, () => {
+    this.#watchEnded = false;
+    const onReady = () => {
       turned();
       this.#onRing?.();
+    };
+    this.#watch = watchReading(this.#fd, onReady, () => {
+      this.#watchEnded = true;
+      onReady();
     });
   }
 

@@ -78,13 +78,13 @@ const IGNORED = new Uint8Array(4096);
 class SocketWatch implements ReadWatch {
   readonly #socket: net.Socket;
 
-  constructor(fd: number, { onReady, onClosed }: ReadEvents) {
+  constructor(fd: number, { onReady, onEnd, onClosed }: ReadEvents) {
     // A callback costs half of what "data" events do.
     const onread = { buffer: IGNORED, callback: () => (onReady(), true) };
     const socket = new net.Socket({ fd, readable: true, writable: false, onread });
     socket.once("close", onClosed);
-    socket.on("end", onReady);
-    socket.on("error", onReady);
+    socket.on("end", onEnd);
+    socket.on("error", onEnd);
     socket.resume();
     socket.unref();
     this.#socket = socket;

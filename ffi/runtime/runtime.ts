@@ -57,8 +57,10 @@ export interface ReadWatch {
 
 /** What a {@linkcode ReadWatch} tells. */
 export interface ReadEvents {
-  /** Something was read, and thrown away; or the other end is gone. */
+  /** Something was read, and thrown away. */
   readonly onReady: () => void;
+  /** The other end is gone, or reading failed: {@linkcode onReady} is not called any more. */
+  readonly onEnd: () => void;
   /** The runtime has closed the descriptor. */
   readonly onClosed: () => void;
 }
