@@ -1,73 +1,84 @@
-// Publishes or subscribes with iceoryx2's publish-subscribe: role, name, bytes, milliseconds.
+//! iceoryx2 through its public interface, as the other sides are measured:
+//!
+//! ```text
+//! iceoryx2-peer WAY KIND PAYLOAD SIZE SENDERS WARMUP_MS MEASURE_MS ""
+//! iceoryx2-peer broadcast ROLE NAME SIZE MILLISECONDS "overwrite"|"retry"
+//! ```
+//!
+//! The first prints `{"ops":…,"ns":…,"cpu":…}`. It starts the other process itself, as `iceoryx2-peer … assist NAME`.
+
+mod broadcast;
+#[allow(dead_code)] // one for all programs, of which none needs every part
+#[path = "../../rust/src/harness.rs"]
+mod harness;
+mod publish_subscribe;
+mod request_response;
+
+use harness::Workload;
 use iceoryx2::prelude::*;
 use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const END: u8 = 255;
-/// Messages that are kept for a subscriber, of so many bytes.
-fn kept(size: usize) -> usize {
-    if size < 4096 { 4096 } else { 16 }
+pub type Anything = Result<(), Box<dyn core::error::Error>>;
+
+fn main() -> Anything {
+    set_log_level(LogLevel::Error);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args[0] == "broadcast" {
+        return broadcast::run(&args[1..]);
+    }
+    let workload = Workload::parse(&args);
+    let node = NodeBuilder::new().create::<ipc::Service>()?;
+    match (workload.way.as_str(), args.get(9)) {
+        ("iceoryx2", None) => publish_subscribe::measure(&node, &workload),
+        ("iceoryx2", Some(name)) => publish_subscribe::assist(&node, &workload, name),
+        ("iceoryx2-request", None) => request_response::measure(&node, &workload),
+        ("iceoryx2-request", Some(name)) => request_response::assist(&node, &workload, name),
+        (way, _) => panic!("unknown way {way}"),
+    }
 }
 
-fn main() -> Result<(), Box<dyn core::error::Error>> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let (role, name) = (arguments[1].as_str(), arguments[2].as_str());
-    let size: usize = arguments[3].parse()?;
-    let milliseconds: u64 = arguments[4].parse()?;
-    set_log_level(LogLevel::Error);
-    let node = NodeBuilder::new().create::<ipc::Service>()?;
-    let service = node
-        .service_builder(&name.try_into()?)
-        .publish_subscribe::<[u8]>()
-        .max_publishers(1)
-        .max_subscribers(8)
-        .history_size(0)
-        .subscriber_max_buffer_size(kept(size))
-        .enable_safe_overflow(true) // nobody is waited for
-        .open_or_create()?;
-    if role == "publish" {
-        let publisher = service.publisher_builder().initial_max_slice_len(size).create()?;
-        let message = vec![1u8; size];
-        let publish = |bytes: &[u8]| -> Result<(), Box<dyn core::error::Error>> {
-            publisher.loan_slice_uninit(bytes.len())?.write_from_slice(bytes).send()?;
-            Ok(())
-        };
-        println!("ready");
-        let mut input = std::io::stdin();
-        let mut line = [0u8; 16];
-        input.read(&mut line)?;
-        let batch = if size < 4096 { 64 } else { 1 };
-        let began = Instant::now();
-        let mut count = 0u64;
-        while began.elapsed() < Duration::from_millis(milliseconds) {
-            for _ in 0..batch {
-                publish(&message)?;
-            }
-            count += batch;
+/// A name that no other run has.
+pub fn unique_name() -> String {
+    format!("bench-{}", std::process::id())
+}
+
+/// Starts the other process. It ends when its standard input does, so that it cleans up, and also if this one is killed.
+pub fn start(name: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(std::env::args().skip(1))
+        .args(["assist", name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Ends the other process, by force if it does not end by itself.
+pub fn end(mut child: Child) {
+    drop(child.stdin.take());
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(2) {
+            let _ = child.kill();
         }
-        println!("{{\"count\":{},\"milliseconds\":{}}}", count, began.elapsed().as_secs_f64() * 1000.0);
-        let end = vec![END; size];
-        for _ in 0..20 {
-            publish(&end)?;
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        while input.read(&mut line)? > 0 {}
-    } else {
-        let subscriber = service.subscriber_builder().buffer_size(kept(size)).create()?;
-        println!("ready");
-        let mut count = 0u64;
-        'all: loop {
-            while let Some(sample) = subscriber.receive()? {
-                if sample.payload()[0] == END {
-                    break 'all;
-                }
-                count += 1;
-            }
-            std::thread::yield_now();
-        }
-        println!("{{\"count\":{}}}", count);
-        let mut line = [0u8; 16];
-        while std::io::stdin().read(&mut line)? > 0 {}
+        std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(())
+}
+
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// In the other process: sees to it that `ended` becomes true with the end of the standard input.
+pub fn watch_input() {
+    std::thread::spawn(|| {
+        let mut bytes = [0u8; 16];
+        while std::io::stdin().read(&mut bytes).is_ok_and(|read| read > 0) {}
+        ENDED.store(true, Ordering::Relaxed);
+    });
+}
+
+pub fn ended() -> bool {
+    ENDED.load(Ordering::Relaxed)
 }

@@ -1,7 +1,8 @@
 //! ipc-channel.
 
+use crate::harness::{look, Workload};
 use crate::values::*;
-use crate::{report, start, Workload};
+use crate::{report, start};
 use ipc_channel::ipc::{self, IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender, IpcReceiverSet};
 use serde::{Deserialize, Serialize};
 

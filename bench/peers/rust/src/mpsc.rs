@@ -1,7 +1,8 @@
 //! ipmpsc.
 
+use crate::harness::{look, Workload};
 use crate::values::*;
-use crate::{report, start, Workload};
+use crate::{report, start};
 use ipmpsc::{Receiver, Sender, SharedRingBuffer};
 use serde_bytes::{ByteBuf, Bytes};
 

@@ -75,11 +75,6 @@ impl OwnedFrame {
     }
 }
 
-/// Reads what every receiver of bytes reads.
-pub fn look(bytes: &[u8]) {
-    std::hint::black_box(bytes[0].wrapping_add(bytes[bytes.len() - 1]));
-}
-
 pub fn look_at_object(object: &SmallObject) {
     std::hint::black_box(object.id as f64 + object.pos.0 + object.pos.1);
 }
