@@ -2,39 +2,47 @@
  * Measures this package beside others, in one run, round by round.
  *
  * ```sh
- * deno task bench           # the whole grid, beside what Deno and Node.js have
- * deno task bench --quick   # what the targets speak of
- * deno task bench:peers     # beside C, and the Rust libraries too
+ * deno task bench            # the whole grid, beside what Deno and Node.js have
+ * deno task bench --quick    # the essentials
+ * deno task bench:peers      # beside C, the Rust libraries, Comlink and Redis too
+ * deno task bench:loaded     # on one processor for both, and beside busy loops
+ * deno task bench:calls      # calls between processes, and starts
+ * deno task bench:broadcast  # one publisher, several subscribers
+ * deno task bench:publish    # everything, into bench/RESULTS.md, bench/results.svg and the README
  * ```
  *
  * @module
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { chart } from "./harness/chart.ts";
+import { missingFor } from "./harness/load.ts";
 import { endProgress, showProgress } from "./harness/progress.ts";
 import { runAll } from "./harness/run.ts";
 import { markdown, rowText } from "./harness/table.ts";
-import { type Side, titleOf } from "./harness/workload.ts";
+import { type Side, takesPart, titleOf } from "./harness/workload.ts";
+import { publish } from "./publish/publish.ts";
 import { sidesOf } from "./sides/mod.ts";
 import { verdicts } from "./targets.ts";
 import { essentials, everything, isDrawn } from "./workloads.ts";
 
 const USAGE = `Usage: deno task bench [FLAGS]
 
-  --quick          Only the rows that the targets speak of
-  --peers          With the programs in C and Rust too; fails if one cannot be built
+  --quick          Only the essential rows
+  --peers          With C, Rust, ZeroMQ, Comlink and Redis; fails if one of them but Redis cannot be had
+  --group=NAME     Only one group of rows: messages, loaded, calls, broadcast or operations
   --only=PATTERN   Only rows whose title matches
   --sides=PATTERN  Only sides whose name matches
   --rounds=N       Rounds (3)
-  --ms=N           Milliseconds measured in each run (400), after half as many to warm up
+  --ms=N           Milliseconds measured in each run (300), after half as many to warm up
   --json=FILE      Write the results
   --svg=FILE       Draw the rows that say most
   --markdown       Print tables in Markdown too
+  --publish        Write bench/RESULTS.md, bench/results.svg and the README's table; with --peers, and all rows
   --list           Show rows and sides, measure nothing`;
 
 const flags = parseArgs(Deno.args, {
-  boolean: ["quick", "peers", "list", "help", "markdown"],
-  string: ["only", "sides", "rounds", "ms", "json", "svg"],
+  boolean: ["quick", "peers", "list", "help", "markdown", "publish"],
+  string: ["group", "only", "sides", "rounds", "ms", "json", "svg"],
   unknown: (argument: string) => {
     console.error(`Unknown argument "${argument}"\n\n${USAGE}`);
     Deno.exit(2);
@@ -45,11 +53,22 @@ if (flags["help"]) {
   Deno.exit();
 }
 
-const rounds = numberOf("rounds", 3), measure = numberOf("ms", 400);
+const rounds = numberOf("rounds", 3), measure = numberOf("ms", 300);
 const only = new RegExp(flags["only"] ?? ""), onlySides = new RegExp(flags["sides"] ?? "");
 const workloads = (flags["quick"] ? essentials : everything)(measure / 2, measure)
-  .filter((workload) => only.test(titleOf(workload)));
-const wanted = sidesOf(Boolean(flags["peers"]), Boolean(flags["quick"])).filter(({ id }) => onlySides.test(id));
+  .filter((workload) => only.test(titleOf(workload)) && workload.group === (flags["group"] ?? workload.group));
+const wanted = sidesOf(Boolean(flags["peers"]), Boolean(flags["quick"]))
+  .filter((side) => onlySides.test(side.id) && workloads.some((workload) => takesPart(side, workload)));
+if (flags["publish"]) {
+  const part = ["quick", "group", "only", "sides"].filter((name) => flags[name as "only"]);
+  if (!flags["peers"] || part.length > 0) {
+    console.error(
+      "Cannot publish a part of the results: --publish goes with --peers, and without " +
+        "--quick, --group, --only and --sides",
+    );
+    Deno.exit(2);
+  }
+}
 
 if (flags["list"]) {
   for (const workload of workloads) console.log(titleOf(workload));
@@ -57,17 +76,27 @@ if (flags["list"]) {
   Deno.exit();
 }
 
-const sides: Side[] = [];
+const sides: Side[] = [], leftOut: string[] = [];
 for (const side of wanted) {
   const missing = await side.prepare?.();
   if (missing === undefined) sides.push(side);
   else {
-    console.error(`Left out: ${side.title}: ${missing}`);
-    if (flags["peers"]) Deno.exit(1);
+    leftOut.push(`${side.title}: ${missing}`);
+    console.error(`Left out: ${leftOut.at(-1)}`);
+    if (flags["peers"] && !side.optional) Deno.exit(1);
   }
 }
+const loads = new Set(workloads.flatMap(({ load }) => load ?? []));
+for (const load of loads) {
+  const missing = await missingFor(load);
+  if (missing === undefined) continue;
+  leftOut.push(`${load}: ${missing}`);
+  console.error(`Left out: ${leftOut.at(-1)}`);
+  loads.delete(load);
+}
+const possible = workloads.filter(({ load }) => load === undefined || loads.has(load));
 
-const rows = await runAll(workloads, sides, rounds, showProgress);
+const rows = await runAll(possible, sides, rounds, showProgress);
 endProgress();
 
 for (const row of rows) console.log(`${rowText(row, sides)}\n`);
@@ -81,6 +110,8 @@ if (flags["svg"]) {
   const drawn = rows.filter(({ workload }) => isDrawn(workload));
   Deno.writeTextFileSync(flags["svg"], chart("Messages between two processes", drawn, sides));
 }
+
+if (flags["publish"]) await publish({ rows, sides, rounds, milliseconds: measure, leftOut });
 
 function numberOf(name: string, otherwise: number): number {
   const text: string | undefined = flags[name];

@@ -1,5 +1,5 @@
 // Publishes or subscribes: role, name, bytes, milliseconds, and how a subscriber reads.
-import { IpcBytesPublisher, IpcBytesSubscriber } from "../../mod.ts";
+import { IpcBytesPublisher, IpcBytesSubscriber, IpcPublisher, IpcSubscriber } from "../../mod.ts";
 
 const [role, name, size, milliseconds, way] = Deno.args as [string, string, string, string, string];
 const END = 255;
@@ -9,7 +9,10 @@ if (role === "publish") await publish(Number(size), Number(milliseconds));
 else await subscribe();
 
 async function publish(size: number, milliseconds: number): Promise<void> {
-  using publisher = IpcBytesPublisher.open(name, { capacity: Math.max(4 << 20, 16 * size) });
+  const options = { capacity: Math.max(4 << 20, 16 * size) };
+  using publisher = way === "values"
+    ? IpcPublisher.open<Uint8Array>(name, options)
+    : IpcBytesPublisher.open(name, options);
   const message = new Uint8Array(size).fill(1);
   say("ready");
   const input = Deno.stdin.readable.getReader();
@@ -20,28 +23,33 @@ async function publish(size: number, milliseconds: number): Promise<void> {
   for (; performance.now() - began < milliseconds; count += batch) {
     for (let i = 0; i < batch; i++) publisher.publish(message);
   }
-  say({ count, milliseconds: performance.now() - began });
-  const timer = setInterval(() => publisher.publish(new Uint8Array(size).fill(END)), 5);
+  say({ count });
+  // Again and again: a slow subscriber may be overtaken by the first of them.
+  const end = new Uint8Array(size).fill(END);
+  publisher.publish(end);
+  const timer = setInterval(() => publisher.publish(end), 5);
   while (!(await input.read()).done);
   clearInterval(timer);
 }
 
 async function subscribe(): Promise<void> {
-  using subscriber = IpcBytesSubscriber.open(name);
+  using subscriber = way === "values" ? IpcSubscriber.open<Uint8Array>(name) : IpcBytesSubscriber.open(name);
   say("ready");
   let count = 0;
   if (way === "await") {
     while ((await subscriber.recv())[0] !== END) count++;
-  } else if (way === "copy") {
-    while (subscriber.recvSync()[0] !== END) count++;
-  } else {
-    for (let first = 0; first !== END; count++) {
-      const message = subscriber.borrowSync();
-      first = message.value[0]!;
-      message.isIntact();
+  } else if (way === "borrow") {
+    const bytes = subscriber as IpcBytesSubscriber;
+    for (;;) {
+      const message = bytes.borrowSync();
+      const first = message.value[0]!, intact = message.isIntact();
       message.release();
+      if (!intact) continue; // overwritten meanwhile: missed
+      if (first === END) break;
+      count++;
     }
-    count--;
+  } else {
+    while (subscriber.recvSync()[0] !== END) count++;
   }
   say({ count });
   for await (const _ of Deno.stdin.readable);

@@ -3,12 +3,14 @@
 
 const [role, path, size, milliseconds, together] = Deno.args as [string, string, string, string, string];
 const CHANNEL = "bench", END = "END";
+/** Commands that go out in one write are merged up to so many bytes. */
+const MERGE = 64 << 10;
 
 const connection = await Deno.connect({ transport: "unix", path });
 const encoder = new TextEncoder();
 const say = (value: unknown) => console.log(typeof value === "string" ? value : JSON.stringify(value));
 
-if (role === "publish") await publish(Number(size), Number(milliseconds));
+if (role === "publish") await publish(Number(size), Number(milliseconds), Number(together));
 else await subscribe(Number(size));
 connection.close();
 
@@ -20,21 +22,22 @@ async function send(bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-async function publish(size: number, milliseconds: number): Promise<void> {
-  const batch = size < 4096 ? Number(together) : 1;
-  const bytes = encoder.encode(command("PUBLISH", CHANNEL, "x".repeat(size)).repeat(batch));
+async function publish(size: number, milliseconds: number, pipeline: number): Promise<void> {
+  const one = command("PUBLISH", CHANNEL, "x".repeat(size));
+  const merged = one.length * pipeline <= MERGE ? pipeline : 1;
+  const bytes = encoder.encode(one.repeat(merged));
   const answers = new Uint8Array(65_536);
   say("ready");
   const input = Deno.stdin.readable.getReader();
   await input.read();
   const began = performance.now();
   let count = 0;
-  for (; performance.now() - began < milliseconds; count += batch) {
-    await send(bytes);
+  for (; performance.now() - began < milliseconds; count += pipeline) {
+    for (let sent = 0; sent < pipeline; sent += merged) await send(bytes);
     // ":1\r\n" each, or ":4\r\n".
-    for (let left = 4 * batch; left > 0;) left -= (await connection.read(answers))!;
+    for (let left = 4 * pipeline; left > 0;) left -= (await connection.read(answers))!;
   }
-  say({ count, milliseconds: performance.now() - began });
+  say({ count });
   await send(encoder.encode(command("PUBLISH", CHANNEL, END)));
   while (!(await input.read()).done);
 }

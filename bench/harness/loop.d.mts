@@ -1,5 +1,8 @@
 import type { Measurement, Workload } from "./workload.ts";
 
+/** Processor time of some processes so far, in nanoseconds. */
+export declare function processorTime(pids: readonly number[]): number;
+
 /** Measures something that blocks. `pids`: the other processes that work on it. */
 export declare function measureSync(
   workload: Workload,

@@ -12,7 +12,7 @@ function batchOf({ kind, size }) {
 }
 
 /** Processor time of some processes so far, in nanoseconds. */
-function processorTime(pids) {
+export function processorTime(pids) {
   let ticks = 0;
   for (const pid of pids) {
     try {

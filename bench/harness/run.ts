@@ -1,6 +1,7 @@
 // Runs every side of every workload, round by round, so that what disturbs the machine disturbs all alike.
-import type { Measurement, Side, Workload } from "./workload.ts";
+import { begin, under } from "./load.ts";
 import { summarise, type Summary } from "./statistics.ts";
+import { type Measurement, type Side, takesPart, titleOf, type Workload } from "./workload.ts";
 
 /** What one side did in one workload. */
 export interface Cell {
@@ -8,6 +9,8 @@ export interface Cell {
   readonly ns: Summary;
   /** Processor time an operation, in nanoseconds, over all its processes; `undefined` if the side cannot tell. */
   readonly cpu?: number;
+  /** Of a broadcast: the share of the messages that the slowest subscriber missed. */
+  readonly missed?: number;
   /** Nanoseconds an operation, of each round. */
   readonly rounds: readonly number[];
 }
@@ -22,7 +25,8 @@ export interface Row {
 const GRACE = 60_000;
 
 /**
- * Runs everything.
+ * Runs everything. A round runs all rows, so that the rounds of one row lie minutes apart; within it, the sides of a row
+ * run one after the other, and backwards in every second round.
  *
  * @param onStep Called before each run.
  */
@@ -32,35 +36,52 @@ export async function runAll(
   rounds: number,
   onStep: (done: number, total: number, what: string) => void,
 ): Promise<Row[]> {
-  const total = workloads.reduce((sum, workload) => sum + sides.filter((side) => side.takes(workload)).length, 0) *
-    rounds;
+  const plan = workloads
+    .map((workload) => ({ workload, taking: sides.filter((side) => takesPart(side, workload)) }))
+    .filter(({ taking }) => taking.length > 0)
+    .map(({ workload, taking }) => ({
+      workload,
+      taking,
+      results: new Map<string, Measurement[]>(taking.map(({ id }) => [id, []])),
+    }));
+  const total = plan.reduce((sum, { taking }) => sum + taking.length, 0) * rounds;
   let done = 0;
-  const rows: Row[] = [];
-  for (const workload of workloads) {
-    const taking = sides.filter((side) => side.takes(workload));
-    if (taking.length === 0) continue;
-    const results = new Map<string, Measurement[]>(taking.map(({ id }) => [id, []]));
-    for (let round = 0; round < rounds; round++) {
-      for (const side of taking) {
-        onStep(done++, total, side.title);
+  for (let round = 0; round < rounds; round++) {
+    for (const { workload, taking, results } of plan) {
+      await using load = begin(workload.load);
+      void load;
+      for (const side of round % 2 === 0 ? taking : taking.toReversed()) {
+        onStep(done++, total, `${side.title}: ${titleOf(workload)}`);
         results.get(side.id)!.push(await runOnce(side, workload));
       }
     }
-    const cells: Record<string, Cell> = {};
-    for (const [id, measurements] of results) {
-      const each = measurements.map(({ ns, ops }) => ns / ops);
-      const cpu = measurements.every((one) => one.cpu !== undefined)
-        ? summarise(measurements.map((one) => one.cpu! / one.ops)).median
-        : undefined;
-      cells[id] = { ns: summarise(each), rounds: each, ...(cpu === undefined ? {} : { cpu }) };
-    }
-    rows.push({ workload, cells });
   }
-  return rows;
+  return plan.map(({ workload, results }) => {
+    const cells = [...results].map(([id, measurements]): [string, Cell] => [id, cellOf(measurements)]);
+    return { workload, cells: Object.fromEntries(cells) };
+  });
+}
+
+function cellOf(measurements: readonly Measurement[]): Cell {
+  const rounds = measurements.map(({ ns, ops }) => ns / ops);
+  const cpu = medianOf(measurements.map(({ cpu, ops }) => cpu === undefined ? undefined : cpu / ops));
+  const missed = medianOf(measurements.map(({ missed }) => missed));
+  return {
+    ns: summarise(rounds),
+    rounds,
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(missed === undefined ? {} : { missed }),
+  };
+}
+
+function medianOf(numbers: readonly (number | undefined)[]): number | undefined {
+  const known = numbers.filter((number) => number !== undefined);
+  return known.length < numbers.length ? undefined : summarise(known).median;
 }
 
 async function runOnce(side: Side, workload: Workload): Promise<Measurement> {
-  const [program, ...args] = side.command(workload);
+  if (side.run !== undefined) return await side.run(workload);
+  const [program, ...args] = under(workload.load, side.command!(workload));
   const timeout = workload.warmUp + workload.measure + GRACE;
   const { success, stdout, stderr } = await new Deno.Command(program!, {
     args,
@@ -72,7 +93,9 @@ async function runOnce(side: Side, workload: Workload): Promise<Measurement> {
   const text = new TextDecoder().decode(stdout).trim();
   if (!success || text === "") {
     throw new Error(
-      `Cannot measure "${side.title}": ${new TextDecoder().decode(stderr).trim() || "it ended without a word"}`,
+      `Cannot measure "${side.title}", ${titleOf(workload)}: ${
+        new TextDecoder().decode(stderr).trim() || "it ended without a word"
+      }`,
     );
   }
   return JSON.parse(text.split("\n").at(-1)!);

@@ -1,11 +1,16 @@
 // What is measured, in terms that hold for every program that takes part.
+import type { Load } from "./load.ts";
+
+/** Rows that are measured, or left out, together. */
+export type Group = "messages" | "operations" | "loaded" | "calls" | "broadcast";
 
 /**
  * - `one-way`: one process receives what others send without a pause; an operation is one message.
  * - `round-trip`: a message goes to another process and comes back; an operation is both ways.
  * - `operation`: something that one process does alone, named by `name`; an operation is one of it.
+ * - `broadcast`: one process publishes, `subscribers` receive; an operation is one message that each of them has.
  */
-export type Kind = "one-way" | "round-trip" | "operation";
+export type Kind = "one-way" | "round-trip" | "operation" | "broadcast";
 
 /**
  * What messages carry.
@@ -18,12 +23,19 @@ export type Payload = "bytes" | "object" | "frame";
 
 /** One row of the results. */
 export interface Workload {
+  readonly group: Group;
   readonly kind: Kind;
   readonly payload: Payload;
   /** Bytes of the payload; pixels of a frame. */
   readonly size: number;
   /** Processes that send. */
   readonly senders: number;
+  /** Processes that receive, of a broadcast. */
+  readonly subscribers?: number;
+  /** What else the machine does; nothing by default. */
+  readonly load?: Load;
+  /** Ids of the sides that take part, in place of what the sides say themselves. */
+  readonly sides?: readonly string[];
   /** Of an operation: which. */
   readonly name?: string;
   /** Milliseconds before measuring begins: compilers warm up, rings are touched. */
@@ -40,6 +52,8 @@ export interface Measurement {
   readonly ns: number;
   /** Processor time of all processes meanwhile, in nanoseconds. */
   readonly cpu?: number;
+  /** Of a broadcast: the share of the messages that the slowest subscriber missed. */
+  readonly missed?: number;
 }
 
 /** A program, and a way of using it: one column of the results. */
@@ -50,23 +64,36 @@ export interface Side {
   readonly title: string;
   /** Whether it is this package. */
   readonly ours?: boolean;
-  /** Whether it takes part in a workload. */
+  /** Whether a run is complete without it, where it cannot be had. */
+  readonly optional?: boolean;
+  /** Whether it takes part in a workload that does not name its sides. */
   takes(workload: Workload): boolean;
   /** Builds or looks for what it needs; returns why it cannot take part, if so. */
   prepare?(): Promise<string | undefined>;
-  /** The program and its arguments. */
-  command(workload: Workload): string[];
+  /** The program that measures, and its arguments. */
+  command?(workload: Workload): string[];
+  /** Measures, if it takes more than one program. */
+  run?(workload: Workload): Promise<Measurement>;
+}
+
+/** Whether a side takes part in a workload. */
+export function takesPart(side: Side, workload: Workload): boolean {
+  return workload.sides === undefined ? side.takes(workload) : workload.sides.includes(side.id);
 }
 
 /** What a row is called. */
-export function titleOf({ kind, payload, size, senders, name }: Workload): string {
+export function titleOf({ kind, payload, size, senders, subscribers, load, name }: Workload): string {
   if (kind === "operation") return name!;
+  if (kind === "broadcast") {
+    return `publish, ${sizeText(size)} to ${subscribers} subscriber${subscribers === 1 ? "" : "s"}`;
+  }
   const what = payload === "bytes"
     ? sizeText(size)
     : payload === "frame"
     ? `frame, ${sizeText(frameBytes(size))}`
     : "object";
-  return `${kind === "one-way" ? "one way" : "round trip"}, ${what}${senders > 1 ? `, ${senders} senders` : ""}`;
+  const way = kind === "one-way" ? "one way" : "round trip";
+  return `${way}, ${what}${senders > 1 ? `, ${senders} senders` : ""}${load === undefined ? "" : `, ${load}`}`;
 }
 
 /** Bytes of a frame of so many pixels: one byte of brightness each, and two of colour for every four. */

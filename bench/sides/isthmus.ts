@@ -10,6 +10,7 @@ export type Style =
   | "bytes-into"
   | "bytes-borrowed"
   | "bytes-loaned"
+  | "bytes-loaned-async"
   | "typed-sync"
   | "typed-async"
   | "typed-borrowed"
@@ -26,6 +27,7 @@ function side(style: Style, title: string, takes: (workload: Workload) => boolea
 }
 
 const isBytes = ({ kind, payload }: Workload) => kind !== "operation" && payload === "bytes";
+const roundTrip = (workload: Workload) => workload.kind === "round-trip" && isBytes(workload);
 const oneWay = (workload: Workload) => workload.kind === "one-way" && isBytes(workload);
 
 /** All of them. */
@@ -34,7 +36,8 @@ export const isthmus: readonly Side[] = [
   side("bytes-async", "bytes, async", isBytes),
   side("bytes-into", "bytes, sync, into the caller's memory", oneWay),
   side("bytes-borrowed", "bytes, sync, borrowed", oneWay),
-  side("bytes-loaned", "bytes, sync, loaned and borrowed", oneWay),
+  side("bytes-loaned", "bytes, sync, loaned and borrowed", isBytes),
+  side("bytes-loaned-async", "bytes, async, loaned and borrowed", roundTrip),
   side("typed-sync", "CBOR, sync", ({ kind }) => kind !== "operation"),
   side("typed-async", "CBOR, async", ({ kind, payload }) => kind !== "operation" && payload !== "frame"),
   side("typed-borrowed", "CBOR, sync, borrowed", ({ kind, payload }) => kind === "one-way" && payload === "frame"),

@@ -8,6 +8,7 @@ import {
   IpcOneShotServer,
   type IpcReceiver,
   IpcSender,
+  type Loan,
 } from "../../mod.ts";
 import { measureAsync, measureSync } from "../harness/loop.mjs";
 import { type SmallObject, smallObject, type YuvFrame, yuvFrame } from "../harness/payloads.ts";
@@ -29,6 +30,7 @@ const [style, workloadText, serverName] = Deno.args as [Style, string, string | 
 const workload: Workload = JSON.parse(workloadText);
 const typed = style.startsWith("typed");
 const asynchronous = style.endsWith("async");
+const loaned = style.startsWith("bytes-loaned");
 /** What was read, so that no compiler can leave the reading out. */
 let sum = 0;
 
@@ -79,7 +81,7 @@ function receiveAsync(from: IpcReceiver<unknown> | IpcBytesReceiver): () => Prom
 
 function receiveSync(from: IpcReceiver<unknown> | IpcBytesReceiver): () => void {
   const bytes = from as IpcBytesReceiver, values = from as IpcReceiver<unknown>;
-  if (style === "bytes-borrowed" || style === "bytes-loaned") {
+  if (style === "bytes-borrowed" || loaned) {
     return () => {
       const message = bytes.borrowSync();
       look(message.value);
@@ -121,7 +123,9 @@ async function pingPong(): Promise<Measurement> {
   const bytes = new Uint8Array(workload.size);
   const request = workload.payload === "object" ? smallObject(1) : bytes;
   const sender = to as IpcSender<unknown>, receiver = from as IpcReceiver<unknown>;
-  const result = asynchronous
+  const result = loaned
+    ? await pingPongInPlace(to as IpcBytesSender, from as IpcBytesReceiver, pids)
+    : asynchronous
     ? await measureAsync(workload, pids, async () => {
       bytes[0]!++;
       await sender.send(request);
@@ -134,6 +138,37 @@ async function pingPong(): Promise<Measurement> {
     });
   await end([child]);
   return result;
+}
+
+/** Requests are written, and answers read, in shared memory. */
+function pingPongInPlace(
+  sender: IpcBytesSender,
+  receiver: IpcBytesReceiver,
+  pids: readonly number[],
+): Measurement | Promise<Measurement> {
+  const bytes = new Uint8Array(workload.size);
+  if (asynchronous) {
+    return measureAsync(workload, pids, async () => {
+      bytes[0]!++;
+      commit(await sender.reserve(bytes.length), bytes);
+      const answer = await receiver.borrow();
+      look(answer.value);
+      answer.release();
+    });
+  }
+  return measureSync(workload, pids, () => {
+    bytes[0]!++;
+    commit(sender.reserveSync(bytes.length), bytes);
+    const answer = receiver.borrowSync();
+    look(answer.value);
+    answer.release();
+  });
+}
+
+/** Writes into memory that is lent where a program would write its message in the first place. */
+function commit(loan: Loan, bytes: Uint8Array): void {
+  loan.bytes.set(bytes);
+  loan.commit();
 }
 
 async function end(children: Deno.ChildProcess[]): Promise<void> {
@@ -159,11 +194,12 @@ async function assist(server: string): Promise<void> {
   parent.sendSync(inbox);
   const { to, from } = await setups.recv();
   if (from !== undefined) {
+    if (loaned) return await echoInPlace(to as IpcBytesSender, from as IpcBytesReceiver);
     const sender = to as IpcSender<unknown>, receiver = from as IpcReceiver<unknown>;
     if (asynchronous) { for (;;) await sender.send(await receiver.recv()); }
     for (;;) sender.sendSync(receiver.recvSync());
   }
-  if (style === "bytes-loaned") return lend(to as IpcBytesSender);
+  if (loaned) return lend(to as IpcBytesSender);
   const sender = to as IpcSender<unknown>;
   const next = producer();
   if (asynchronous) { for (;;) await sender.send(next()); }
@@ -191,9 +227,15 @@ function lend(sender: IpcBytesSender): void {
   const bytes = new Uint8Array(workload.size);
   for (;;) {
     bytes[0]!++;
-    const loan = sender.reserveSync(bytes.length);
-    loan.bytes.set(bytes); // where a program would write its message in the first place
-    loan.commit();
+    commit(sender.reserveSync(bytes.length), bytes);
+  }
+}
+
+async function echoInPlace(sender: IpcBytesSender, receiver: IpcBytesReceiver): Promise<void> {
+  for (;;) {
+    const request = asynchronous ? await receiver.borrow() : receiver.borrowSync();
+    commit(asynchronous ? await sender.reserve(workload.size) : sender.reserveSync(workload.size), request.value);
+    request.release();
   }
 }
 

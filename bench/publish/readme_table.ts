@@ -1,0 +1,95 @@
+// The table of the README: few rows, each beside the best of what there is otherwise.
+import type { Row } from "../harness/run.ts";
+import { amount } from "../harness/table.ts";
+import { titleOf } from "../harness/workload.ts";
+
+interface Line {
+  /** Title of the row of the results. */
+  readonly row: string;
+  /** What the README calls it. */
+  readonly title: string;
+  readonly ours: string;
+  readonly others: readonly string[];
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  "iceoryx2": "iceoryx2",
+  "ipmpsc-owned": "ipmpsc",
+  "ipmpsc-borrowed": "ipmpsc",
+  "ipc-channel-bytes": "ipc-channel",
+  "ipc-channel-typed": "ipc-channel",
+  "deno-socket": "Unix socket",
+  "deno-worker": "`postMessage`",
+  "node-fork": "Node.js fork",
+  "calls-comlink": "Comlink (threads)",
+  "calls-node-fork": "Node.js fork",
+  "broadcast-iceoryx2-retried": "iceoryx2",
+  "broadcast-redis-pipelined": "Redis",
+};
+
+const RUST = ["iceoryx2", "ipmpsc-owned", "ipc-channel-bytes"];
+const IN_PLACE = ["iceoryx2", "ipmpsc-borrowed", "ipc-channel-bytes"];
+const RUNTIMES = ["deno-socket", "deno-worker", "node-fork"];
+const LOADED = ["deno-socket", "ipc-channel-bytes", "deno-worker"];
+const TOPICS = ["broadcast-iceoryx2-retried", "broadcast-redis-pipelined"];
+
+const bytes = (row: string, title: string, style: string, others: readonly string[]): Line => ({
+  row,
+  title,
+  ours: `isthmus-bytes-${style}`,
+  others,
+});
+
+const IDLE: readonly Line[] = [
+  bytes("one way, 64 B", "64 B one way, blocking", "sync", RUST),
+  bytes("one way, 64 B", "64 B one way, `await`", "async", RUNTIMES),
+  bytes("round trip, 64 B", "64 B there and back, blocking", "sync", RUST),
+  bytes("round trip, 64 B", "64 B there and back, `await`", "async", RUNTIMES),
+  {
+    row: "one way, object",
+    title: "small object one way, blocking",
+    ours: "isthmus-typed-sync",
+    others: ["ipmpsc-owned", "ipc-channel-typed", "deno-socket"],
+  },
+  bytes("round trip, 64 KiB", "64 KiB there and back, in place", "loaned", IN_PLACE),
+  bytes("one way, 1 MiB", "1 MiB one way, read in place", "borrowed", IN_PLACE),
+  bytes("one way, 1 MiB", "1 MiB one way, `recv()`", "sync", ["ipmpsc-owned", "ipc-channel-bytes", "deno-socket"]),
+  {
+    row: "add(1, 2), one by one",
+    title: "`await add(1, 2)` in another process",
+    ours: "calls-isthmus",
+    others: ["calls-comlink", "calls-node-fork"],
+  },
+  { row: "publish, 64 B to 4 subscribers", title: "64 B to 4 subscribers", ours: "broadcast-copied", others: TOPICS },
+];
+
+const BUSY: readonly Line[] = [
+  ["one processor for both", "one processor"],
+  ["beside busy loops", "beside busy loops"],
+].flatMap(([load, name]) => [
+  bytes(`round trip, 64 B, ${load}`, `${name}: 64 B there and back, \`await\``, "async", LOADED),
+  bytes(`one way, 64 B, ${load}`, `${name}: 64 B one way, \`await\``, "async", LOADED),
+]);
+
+/** The table in Markdown. */
+export function readmeTable(rows: readonly Row[], rounds: number): string {
+  const lines = [...IDLE, ...BUSY].flatMap(({ row, title, ours, others }) => {
+    const found = rows.find(({ workload }) => titleOf(workload) === row);
+    const mine = found?.cells[ours];
+    if (found === undefined || mine === undefined) return [];
+    const figure = (ns: number) => amount(found.workload, ns).split(", ").at(-1)!;
+    const theirs = others
+      .flatMap((id) => found.cells[id] === undefined ? [] : [{ id, ns: found.cells[id].ns.median }])
+      .map(({ id, ns }) => `${NAMES[id]} ${figure(ns)}`);
+    return [`| ${title} | ${figure(mine.ns.median)} | ${theirs.join(", ")} |`];
+  });
+  const date = new Date().toISOString().slice(0, 10);
+  return [
+    `One run of \`deno task bench:publish\` on ${date}, ${navigator.hardwareConcurrency} processors, medians of ` +
+    `${rounds} rounds. The last rows are without a spare processor.`,
+    "",
+    "| between processes | Isthmus | others in the same run |",
+    "|---|---|---|",
+    ...lines,
+  ].join("\n");
+}
