@@ -20,7 +20,7 @@ import { endProgress, showProgress } from "./harness/progress.ts";
 import { runAll } from "./harness/run.ts";
 import { markdown, rowText } from "./harness/table.ts";
 import { type Side, takesPart, titleOf } from "./harness/workload.ts";
-import { publish } from "./publish/publish.ts";
+import { checkPages, publish } from "./publish/publish.ts";
 import { sidesOf } from "./sides/mod.ts";
 import { verdicts } from "./targets.ts";
 import { essentials, everything, isDrawn } from "./workloads.ts";
@@ -68,6 +68,7 @@ if (flags["publish"]) {
     );
     Deno.exit(2);
   }
+  checkPages();
 }
 
 if (flags["list"]) {

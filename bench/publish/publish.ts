@@ -30,6 +30,12 @@ const HEADINGS: Readonly<Record<Group, string>> = {
   operations: "What one process does alone",
 };
 
+/** Looks for the marked parts before anything is measured. */
+export function checkPages(): void {
+  replaceBetween(RESULTS, "run");
+  replaceBetween(README, "figures");
+}
+
 /** Writes all three. */
 export async function publish(run: Run): Promise<void> {
   const drawn = run.rows.filter(({ workload }) => isDrawn(workload));
@@ -73,11 +79,12 @@ async function footprint(): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** Replaces what stands between `<!-- name -->` and `<!-- /name -->`. */
-function replaceBetween(file: string, name: string, text: string): void {
+/** Replaces what stands between `<!-- name -->` and `<!-- /name -->`; without a text it only looks for the two. */
+function replaceBetween(file: string, name: string, text?: string): void {
   const page = Deno.readTextFileSync(file);
   const open = `<!-- ${name} -->`, close = `<!-- /${name} -->`;
   const begin = page.indexOf(open), end = page.indexOf(close);
   if (begin < 0 || end < begin) throw new Error(`Cannot find "${open}" and "${close}" in "${file}"`);
+  if (text === undefined) return;
   Deno.writeTextFileSync(file, `${page.slice(0, begin + open.length)}\n\n${text}\n\n${page.slice(end)}`);
 }

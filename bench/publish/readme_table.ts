@@ -17,21 +17,18 @@ const NAMES: Readonly<Record<string, string>> = {
   "ipmpsc-owned": "ipmpsc",
   "ipmpsc-borrowed": "ipmpsc",
   "ipc-channel-bytes": "ipc-channel",
-  "ipc-channel-typed": "ipc-channel",
   "deno-socket": "Unix socket",
   "deno-worker": "`postMessage`",
-  "node-fork": "Node.js fork",
-  "calls-comlink": "Comlink (threads)",
-  "calls-node-fork": "Node.js fork",
+  "node-fork": "fork",
+  "calls-comlink": "Comlink",
+  "calls-node-fork": "fork",
   "broadcast-iceoryx2-retried": "iceoryx2",
   "broadcast-redis-pipelined": "Redis",
 };
 
 const RUST = ["iceoryx2", "ipmpsc-owned", "ipc-channel-bytes"];
-const IN_PLACE = ["iceoryx2", "ipmpsc-borrowed", "ipc-channel-bytes"];
 const RUNTIMES = ["deno-socket", "deno-worker", "node-fork"];
-const LOADED = ["deno-socket", "ipc-channel-bytes", "deno-worker"];
-const TOPICS = ["broadcast-iceoryx2-retried", "broadcast-redis-pipelined"];
+const LOADED = ["deno-socket", "deno-worker"];
 
 const bytes = (row: string, title: string, style: string, others: readonly string[]): Line => ({
   row,
@@ -40,40 +37,31 @@ const bytes = (row: string, title: string, style: string, others: readonly strin
   others,
 });
 
-const IDLE: readonly Line[] = [
+const LINES: readonly Line[] = [
   bytes("one way, 64 B", "64 B one way, blocking", "sync", RUST),
   bytes("one way, 64 B", "64 B one way, `await`", "async", RUNTIMES),
   bytes("round trip, 64 B", "64 B there and back, blocking", "sync", RUST),
   bytes("round trip, 64 B", "64 B there and back, `await`", "async", RUNTIMES),
-  {
-    row: "one way, object",
-    title: "small object one way, blocking",
-    ours: "isthmus-typed-sync",
-    others: ["ipmpsc-owned", "ipc-channel-typed", "deno-socket"],
-  },
-  bytes("round trip, 64 KiB", "64 KiB there and back, in place", "loaned", IN_PLACE),
-  bytes("one way, 1 MiB", "1 MiB one way, read in place", "borrowed", IN_PLACE),
-  bytes("one way, 1 MiB", "1 MiB one way, `recv()`", "sync", ["ipmpsc-owned", "ipc-channel-bytes", "deno-socket"]),
+  bytes("round trip, 64 B, one processor for both", "the same, one core for both", "async", LOADED),
+  bytes("round trip, 64 B, beside busy loops", "the same, all cores busy", "async", LOADED),
+  bytes("one way, 1 MiB", "1 MiB one way, in place", "borrowed", ["iceoryx2", "ipmpsc-borrowed", "ipc-channel-bytes"]),
   {
     row: "add(1, 2), one by one",
-    title: "`await add(1, 2)` in another process",
+    title: "`await add(1, 2)`",
     ours: "calls-isthmus",
     others: ["calls-comlink", "calls-node-fork"],
   },
-  { row: "publish, 64 B to 4 subscribers", title: "64 B to 4 subscribers", ours: "broadcast-copied", others: TOPICS },
+  {
+    row: "publish, 64 B to 4 subscribers",
+    title: "64 B to 4 subscribers",
+    ours: "broadcast-copied",
+    others: ["broadcast-iceoryx2-retried", "broadcast-redis-pipelined"],
+  },
 ];
-
-const BUSY: readonly Line[] = [
-  ["one processor for both", "one processor"],
-  ["beside busy loops", "beside busy loops"],
-].flatMap(([load, name]) => [
-  bytes(`round trip, 64 B, ${load}`, `${name}: 64 B there and back, \`await\``, "async", LOADED),
-  bytes(`one way, 64 B, ${load}`, `${name}: 64 B one way, \`await\``, "async", LOADED),
-]);
 
 /** The table in Markdown. */
 export function readmeTable(rows: readonly Row[], rounds: number): string {
-  const lines = [...IDLE, ...BUSY].flatMap(({ row, title, ours, others }) => {
+  const lines = LINES.flatMap(({ row, title, ours, others }) => {
     const found = rows.find(({ workload }) => titleOf(workload) === row);
     const mine = found?.cells[ours];
     if (found === undefined || mine === undefined) return [];
@@ -85,8 +73,7 @@ export function readmeTable(rows: readonly Row[], rounds: number): string {
   });
   const date = new Date().toISOString().slice(0, 10);
   return [
-    `One run of \`deno task bench:publish\` on ${date}, ${navigator.hardwareConcurrency} processors, medians of ` +
-    `${rounds} rounds. The last rows are without a spare processor.`,
+    `Medians of ${rounds} rounds of one run on ${date}, ${navigator.hardwareConcurrency} processors.`,
     "",
     "| between processes | Isthmus | others in the same run |",
     "|---|---|---|",
