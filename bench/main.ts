@@ -97,7 +97,12 @@ for (const load of loads) {
 }
 const possible = workloads.filter(({ load }) => load === undefined || loads.has(load));
 
-const rows = await runAll(possible, sides, rounds, showProgress);
+let failed = false;
+const rows = await runAll(possible, sides, rounds, showProgress, (message) => {
+  failed = true;
+  leftOut.push(message);
+  console.error(`\nCannot measure ${message}`);
+});
 endProgress();
 
 for (const row of rows) console.log(`${rowText(row, sides)}\n`);
@@ -113,6 +118,7 @@ if (flags["svg"]) {
 }
 
 if (flags["publish"]) await publish({ rows, sides, rounds, milliseconds: measure, leftOut });
+if (failed) Deno.exit(1);
 
 function numberOf(name: string, otherwise: number): number {
   const text: string | undefined = flags[name];

@@ -2,7 +2,8 @@
 import type { Row } from "./harness/run.ts";
 import { titleOf } from "./harness/workload.ts";
 
-interface Target {
+/** What is wanted of one row. */
+export interface Target {
   /** Title of the row. */
   readonly row: string;
   /** The side of ours. */
@@ -21,7 +22,8 @@ interface Target {
 /** Sizes at which there is something to compare with iceoryx2. */
 const IN_PLACE = ["64 B", "1 KiB", "16 KiB", "64 KiB", "1 MiB"];
 
-const TARGETS: readonly Target[] = [
+/** All of them. */
+export const TARGETS: readonly Target[] = [
   { row: "one way, 64 B", ours: "isthmus-bytes-sync", atMostNs: 1e9 / 8e6 },
   { row: "one way, 64 B", ours: "isthmus-bytes-sync", peer: "c-seqpacket", ratio: 1 / 5 },
   { row: "one way, object", ours: "isthmus-typed-sync", atMostNs: 1e9 / 1.5e6 },

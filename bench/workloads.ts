@@ -11,6 +11,8 @@ const MANY_SENDERS = [2, 4];
 const WARM_UP = 500;
 /** Milliseconds that are measured under load at least: processes there run for some milliseconds at a time. */
 const LOADED = 600;
+/** Milliseconds that calls and starts are measured at least: a start takes a hundred of them. */
+const CALLING = 600;
 const SMALL_FRAME = 3 * 2, LARGE_FRAME = 3840 * 2160;
 
 const LOADS: readonly Load[] = ["one processor for both", "beside busy loops"];
@@ -52,7 +54,12 @@ export function everything(warmUp: number, measure: number): Workload[] {
       ...[64, 16 << 10, 64 << 10].map((size) => loaded(load, "round-trip", size)),
       loaded(load, "one-way", 64),
     ]),
-    ...CALLS.map((name): Workload => ({ ...named(name), group: "calls", sides: calls.map(({ id }) => id) })),
+    ...CALLS.map((name): Workload => ({
+      ...named(name),
+      group: "calls",
+      sides: calls.map(({ id }) => id),
+      measure: Math.max(measure, CALLING),
+    })),
     ...[64, 1 << 20].flatMap((size) =>
       [1, 4].map((subscribers): Workload => ({
         ...row("broadcast", "bytes", size),

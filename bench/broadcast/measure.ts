@@ -2,6 +2,9 @@
 import { processorTime } from "../harness/loop.mjs";
 import type { Measurement, Workload } from "../harness/workload.ts";
 
+/** Milliseconds that processes get beyond the ones that are measured, before they are killed. */
+const GRACE = 30_000;
+
 /** What publishes and subscribes. */
 export interface BroadcastPrograms {
   /** What runs beside the processes, for one measurement. */
@@ -20,24 +23,32 @@ export async function measureBroadcast(
 ): Promise<Measurement> {
   const name = `bench-${crypto.randomUUID().slice(0, 8)}`;
   await using server = await programs.serve?.(name);
-  // Publishers make the topic; so it is there when the subscribers come.
-  const publisher = new Program(programs.command("publish", name, size, measure));
-  await publisher.line();
-  const listeners = Array.from(
-    { length: subscribers! },
-    () => new Program(programs.command("subscribe", name, size, 0)),
-  );
-  for (const listener of listeners) await listener.line();
-  const pids = [publisher, ...listeners].map(({ pid }) => pid).concat(server?.pid ?? []);
-  const before = processorTime(pids), began = performance.now();
-  await publisher.tell("go");
-  const published = JSON.parse(await publisher.line()) as { count: number };
-  const received = (await Promise.all(listeners.map((listener) => listener.line())))
-    .map((line) => (JSON.parse(line) as { count: number }).count);
-  const ns = (performance.now() - began) * 1e6, cpu = processorTime(pids) - before;
-  for (const program of [publisher, ...listeners]) await program.end();
-  const ops = Math.max(1, Math.min(...received));
-  return { ops, ns, cpu, missed: Math.max(0, 1 - ops / published.count) };
+  const running: Program[] = [];
+  const start = async (role: "publish" | "subscribe", milliseconds: number) => {
+    const program = new Program(programs.command(role, name, size, milliseconds));
+    running.push(program);
+    await program.line();
+    return program;
+  };
+  const timer = setTimeout(() => running.forEach((program) => program.kill()), measure + GRACE);
+  try {
+    // Publishers make the topic; so it is there when the subscribers come.
+    const publisher = await start("publish", measure);
+    const listeners: Program[] = [];
+    while (listeners.length < subscribers!) listeners.push(await start("subscribe", 0));
+    const pids = running.map(({ pid }) => pid).concat(server?.pid ?? []);
+    const before = processorTime(pids), began = performance.now();
+    await publisher.tell("go");
+    const published = JSON.parse(await publisher.line()) as { count: number };
+    const received = (await Promise.all(listeners.map((listener) => listener.line())))
+      .map((line) => (JSON.parse(line) as { count: number }).count);
+    const ns = (performance.now() - began) * 1e6, cpu = processorTime(pids) - before;
+    const ops = Math.max(1, Math.min(...received));
+    return { ops, ns, cpu, missed: Math.max(0, 1 - ops / published.count) };
+  } finally {
+    for (const program of running) await program.end();
+    clearTimeout(timer);
+  }
 }
 
 /** A process. */
@@ -73,6 +84,14 @@ class Program {
 
   async tell(line: string): Promise<void> {
     await this.#input.write(new TextEncoder().encode(`${line}\n`));
+  }
+
+  kill(): void {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
   }
 
   /** It ends when its input does. */

@@ -28,13 +28,17 @@ const GRACE = 60_000;
  * Runs everything. A round runs all rows, so that the rounds of one row lie minutes apart; within it, the sides of a row
  * run one after the other, and backwards in every second round.
  *
+ * A side that fails is left out of its row: it does not cost the rest of a long run.
+ *
  * @param onStep Called before each run.
+ * @param onFailure Called with what has failed.
  */
 export async function runAll(
   workloads: readonly Workload[],
   sides: readonly Side[],
   rounds: number,
   onStep: (done: number, total: number, what: string) => void,
+  onFailure: (message: string) => void,
 ): Promise<Row[]> {
   const plan = workloads
     .map((workload) => ({ workload, taking: sides.filter((side) => takesPart(side, workload)) }))
@@ -52,7 +56,14 @@ export async function runAll(
       void load;
       for (const side of round % 2 === 0 ? taking : taking.toReversed()) {
         onStep(done++, total, `${side.title}: ${titleOf(workload)}`);
-        results.get(side.id)!.push(await runOnce(side, workload));
+        const measurements = results.get(side.id);
+        if (measurements === undefined) continue;
+        try {
+          measurements.push(await runOnce(side, workload));
+        } catch (error) {
+          results.delete(side.id);
+          onFailure(`${side.title}, ${titleOf(workload)}: ${error instanceof Error ? error.message : error}`);
+        }
       }
     }
   }
@@ -92,11 +103,7 @@ async function runOnce(side: Side, workload: Workload): Promise<Measurement> {
   }).output();
   const text = new TextDecoder().decode(stdout).trim();
   if (!success || text === "") {
-    throw new Error(
-      `Cannot measure "${side.title}", ${titleOf(workload)}: ${
-        new TextDecoder().decode(stderr).trim() || "it ended without a word"
-      }`,
-    );
+    throw new Error(new TextDecoder().decode(stderr).trim() || "it ended without a word");
   }
   return JSON.parse(text.split("\n").at(-1)!);
 }

@@ -10,10 +10,10 @@ export async function machine(): Promise<string> {
     `ipc-channel ${crate("rust", "ipc-channel")}`,
     `ipmpsc ${crate("rust", "ipmpsc")}`,
     `iceoryx2 ${crate("iceoryx2", "iceoryx2")}`,
-    await version("rustc", /rustc \S+/),
-    await version("gcc", /gcc .*?(\d+\.\d+\.\d+)/),
-    `Node.js ${await version("node", /\d[\d.]+/)}`,
-    `Redis ${await version("redis-server", /v=\S+/)}`,
+    `rustc ${await version("rustc", /rustc (\S+)/)}`,
+    `gcc ${await version("gcc", /(\d+\.\d+\.\d+)$/m)}`,
+    `Node.js ${await version("node", /v(.+)/)}`,
+    `Redis ${await version("redis-server", /v=(\S+)/)}`,
   ];
   return [
     "| | |",
@@ -35,7 +35,7 @@ function crate(folder: string, name: string): string {
 async function version(program: string, pattern: RegExp): Promise<string> {
   try {
     const { stdout } = await new Deno.Command(program, { args: ["--version"], stderr: "null" }).output();
-    return pattern.exec(new TextDecoder().decode(stdout))?.[0].replace("v=", "") ?? program;
+    return pattern.exec(new TextDecoder().decode(stdout))?.[1] ?? "of unknown version";
   } catch {
     return "(not there)";
   }

@@ -7,7 +7,7 @@ import type { Group, Side } from "../harness/workload.ts";
 import { verdicts } from "../targets.ts";
 import { isDrawn } from "../workloads.ts";
 import { machine } from "./machine.ts";
-import { readmeTable } from "./readme_table.ts";
+import { readmeTable, roundsText } from "./readme_table.ts";
 
 /** A run of everything. */
 export interface Run {
@@ -57,7 +57,9 @@ async function resultsText({ rows, sides, rounds, milliseconds, leftOut }: Run):
   const missing = leftOut.map((text) => `- Left out: ${text}`);
   return [
     `One run of \`deno task bench:publish --rounds=${rounds} --ms=${milliseconds}\` on ${date}. ` +
-    `A round runs all rows; the sides of a row run in turn. Medians of ${rounds} rounds, with the least and the most.`,
+    `A round runs all rows; the sides of a row run in turn. Medians of ${
+      roundsText(rounds)
+    }, with the least and the most.`,
     await machine(),
     ...(missing.length > 0 ? [missing.join("\n")] : []),
     ...groups,

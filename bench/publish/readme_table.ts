@@ -3,7 +3,8 @@ import type { Row } from "../harness/run.ts";
 import { amount } from "../harness/table.ts";
 import { titleOf } from "../harness/workload.ts";
 
-interface Line {
+/** One line of the table. */
+export interface Line {
   /** Title of the row of the results. */
   readonly row: string;
   /** What the README calls it. */
@@ -37,7 +38,8 @@ const bytes = (row: string, title: string, style: string, others: readonly strin
   others,
 });
 
-const LINES: readonly Line[] = [
+/** All of them. */
+export const LINES: readonly Line[] = [
   bytes("one way, 64 B", "64 B one way, blocking", "sync", RUST),
   bytes("one way, 64 B", "64 B one way, `await`", "async", RUNTIMES),
   bytes("round trip, 64 B", "64 B there and back, blocking", "sync", RUST),
@@ -59,6 +61,11 @@ const LINES: readonly Line[] = [
   },
 ];
 
+/** A number of rounds. */
+export function roundsText(rounds: number): string {
+  return rounds === 1 ? "one round" : `${rounds} rounds`;
+}
+
 /** The table in Markdown. */
 export function readmeTable(rows: readonly Row[], rounds: number): string {
   const lines = LINES.flatMap(({ row, title, ours, others }) => {
@@ -73,7 +80,7 @@ export function readmeTable(rows: readonly Row[], rounds: number): string {
   });
   const date = new Date().toISOString().slice(0, 10);
   return [
-    `Medians of ${rounds} rounds of one run on ${date}, ${navigator.hardwareConcurrency} processors.`,
+    `Medians of ${roundsText(rounds)} of one run on ${date}, ${navigator.hardwareConcurrency} processors.`,
     "",
     "| between processes | Isthmus | others in the same run |",
     "|---|---|---|",

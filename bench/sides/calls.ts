@@ -5,7 +5,7 @@ import type { Side, Workload } from "../harness/workload.ts";
 const VERSION = "4.4.2", FOLDER = new URL("../peers/target/comlink", import.meta.url).pathname;
 
 const file = (name: string) => new URL(`../calls/${name}`, import.meta.url).pathname;
-const deno = [Deno.execPath(), "run", "--allow-all", "--quiet"];
+const deno = (...args: string[]) => [Deno.execPath(), "run", "--allow-all", "--quiet", ...args];
 
 function side(id: string, title: string, command: (workload: Workload) => string[], more: Partial<Side>): Side {
   return { id: `calls-${id}`, title, takes: () => false, /* rows name it */ command, ...more };
@@ -16,13 +16,13 @@ export const calls: readonly Side[] = [
   side(
     "isthmus",
     "Isthmus expose() and remote(), spawn()",
-    (workload) => [...deno, file("isthmus.ts"), JSON.stringify(workload)],
+    (workload) => deno(file("isthmus.ts"), JSON.stringify(workload)),
     { ours: true },
   ),
   side(
     "comlink",
     "Comlink over a Deno Worker, new Worker (threads)",
-    (workload) => [...deno, file("comlink.mjs"), FOLDER, JSON.stringify(workload)],
+    (workload) => deno(file("comlink.mjs"), FOLDER, JSON.stringify(workload)),
     { prepare: installComlink },
   ),
   side(

@@ -69,7 +69,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn core::error::Error>> {
                 }
                 count += 1;
             }
-            core::hint::spin_loop();
+            std::thread::yield_now(); // there may be more subscribers than processors
         }
         println!("{{\"count\":{}}}", count);
         let mut line = [0u8; 16];
