@@ -7,7 +7,7 @@ import { runtime } from "../runtime/mod.ts";
  * swap of the same thread, which are locked instructions, is not overtaken by those either. Nor does V8 move the loads
  * of an array over each other, over stores, or over calls, as every function of `Atomics` is one to it.
  */
-const EVERY_LOAD = runtime.target.endsWith("-x86_64");
+const EVERY_LOAD = runtime.keepsLoads && runtime.target.endsWith("-x86_64");
 
 /**
  * `Atomics.load()`, at the price of a plain load where that is the same: 1 ns in place of 9, as the other is a call.

@@ -1,7 +1,7 @@
 // Programs that are started, by Deno, which asks for `--allow-run`.
 import { asFound } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
-import { deno } from "./deno.ts";
+import { runtime } from "./mod.ts";
 
 /** What a program is started with. */
 export interface ProgramOptions {
@@ -18,6 +18,7 @@ export type ProgramStatus = Deno.CommandStatus;
 
 /** The arguments that run a module by this runtime, and the program that takes them. */
 export function moduleCommand(module: URL, flags: readonly string[], args: readonly string[]): [string, string[]] {
+  requireDeno(module.href);
   if (Deno.build.standalone) {
     throw new IpcError(
       "Unsupported",
@@ -26,6 +27,11 @@ export function moduleCommand(module: URL, flags: readonly string[], args: reado
     );
   }
   return [Deno.execPath(), ["run", ...flags, module.href, ...args]];
+}
+
+function requireDeno(program: string): void {
+  if ("Deno" in globalThis) return;
+  throw new IpcError("Unsupported", `Cannot start ${asFound(program)}: only programs of Deno start others, so far`);
 }
 
 /** A program that was started. It does not keep this process alive, nor end with it. */
@@ -41,6 +47,7 @@ export class ChildProcess {
    */
   constructor(program: string, options: ProgramOptions) {
     const { cwd, ...rest } = options;
+    requireDeno(program);
     try {
       this.#process = new Deno.Command(program, cwd === undefined ? rest : { ...rest, cwd }).spawn();
     } catch (cause) {
@@ -119,7 +126,7 @@ export async function within(milliseconds: number, early: Promise<unknown>, keep
   const late = new Promise<false>((resolve) => {
     if (milliseconds === Infinity) return;
     timer = setTimeout(() => resolve(false), Math.min(milliseconds, 0x7fff_ffff));
-    if (!keepAlive) deno.timerAwaited(timer, false);
+    if (!keepAlive) runtime.timerAwaited(timer, false);
   });
   try {
     return await Promise.race([early.then(() => true as const), late]);

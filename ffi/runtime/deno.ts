@@ -1,21 +1,8 @@
 // Deno, as the library sees it.
-import net from "node:net";
 import process from "node:process";
 import { IpcError } from "../../base/error.ts";
-import type {
-  AcceptEvents,
-  Acceptor,
-  Arguments,
-  Functions,
-  NativeType,
-  Pointer,
-  ReadEvents,
-  ReadWatch,
-  Runtime,
-  Signatures,
-  TakenConnection,
-  Timer,
-} from "./runtime.ts";
+import { isTaken, ServerAcceptor, watchBySocket } from "./sockets.ts";
+import type { Arguments, Functions, NativeType, Pointer, Runtime, Signatures, Timer } from "./runtime.ts";
 
 /** Deno's own name for the same objects. */
 type DenoPointer = Deno.PointerObject;
@@ -71,104 +58,12 @@ function isExitAnnounced(): boolean {
   return stack !== undefined && /dispatchUnloadEvent/.test(stack) && !/:deno_os\//.test(stack);
 }
 
-/** Where the bytes go that nobody looks at. */
-const IGNORED = new Uint8Array(4096);
-
-/** Node's sockets and servers take a number over, and close it in their own time. */
-class SocketWatch implements ReadWatch {
-  readonly #socket: net.Socket;
-
-  constructor(fd: number, { onReady, onEnd, onClosed }: ReadEvents) {
-    // A callback costs half of what "data" events do.
-    const onread = { buffer: IGNORED, callback: () => (onReady(), true) };
-    const socket = new net.Socket({ fd, readable: true, writable: false, onread });
-    socket.once("close", onClosed);
-    socket.on("end", onEnd);
-    socket.on("error", onEnd);
-    socket.resume();
-    socket.unref();
-    this.#socket = socket;
-  }
-
-  awaited(value: boolean): void {
-    if (value) this.#socket.ref();
-    else this.#socket.unref();
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-}
-
-class SocketConnection implements TakenConnection {
-  readonly #socket: net.Socket;
-
-  constructor(socket: net.Socket) {
-    this.#socket = socket;
-  }
-
-  get fd(): number | undefined {
-    // deno-lint-ignore no-explicit-any
-    const fd: unknown = (this.#socket as any)._handle?.fd;
-    return typeof fd === "number" && fd >= 0 ? fd : undefined;
-  }
-
-  park(): void {
-    this.#socket.unref();
-    this.#socket.on("error", () => {});
-  }
-
-  drop(): void {
-    this.#socket.destroy();
-  }
-}
-
-class ServerAcceptor implements Acceptor {
-  readonly #server: net.Server;
-  #settled: ((refusal: unknown) => void) | undefined;
-
-  constructor({ onConnection, onError, onClosed }: AcceptEvents) {
-    const server = this.#server = net.createServer(
-      { pauseOnConnect: true },
-      (socket) => onConnection(new SocketConnection(socket)),
-    );
-    server.on("listening", () => this.#settle(undefined));
-    server.on("error", (cause) => this.#settle(cause) || onError(cause));
-    server.on("close", onClosed);
-  }
-
-  /** `false` if nobody waits to learn whether it listens. */
-  #settle(refusal: unknown): boolean {
-    const settled = this.#settled;
-    this.#settled = undefined;
-    settled?.(refusal);
-    return settled !== undefined;
-  }
-
-  listen(fd: number, settled: (refusal: unknown) => void): void {
-    this.#settled = settled;
-    this.#server.listen({ fd });
-  }
-
-  awaited(value: boolean): void {
-    if (value) this.#server.ref();
-    else this.#server.unref();
-  }
-
-  close(): void {
-    this.#server.close();
-  }
-}
-
-function isTaken(refusal: unknown): boolean {
-  return (refusal as { code?: string } | undefined)?.code === "EEXIST";
-}
-
 /** Deno 2. */
-export const deno: Runtime = {
+export const denoRuntime = (): Runtime => ({
   target: `${Deno.build.os}-${Deno.build.arch}`,
   pid: Deno.pid,
   isWorker,
+  keepsLoads: true,
   bind,
   onAnotherThread,
   pointer: (address) => Deno.UnsafePointer.create(address) as unknown as Pointer | null,
@@ -182,14 +77,7 @@ export const deno: Runtime = {
     if (value) Deno.refTimer(timer as unknown as number);
     else Deno.unrefTimer(timer as unknown as number);
   },
-  watchReading(fd, events) {
-    try {
-      return new SocketWatch(fd, events);
-    } catch (cause) {
-      if (isTaken(cause)) return undefined;
-      throw cause;
-    }
-  },
+  watchReading: watchBySocket,
   acceptor: (events) => new ServerAcceptor(events),
   isTaken,
-};
+});

@@ -112,6 +112,8 @@ export interface Runtime {
   readonly pid: number;
   /** Whether this isolate is a Worker, whose thread ends before the process does. */
   readonly isWorker: boolean;
+  /** Whether the engine leaves plain loads of shared memory where they stand: V8 does. */
+  readonly keepsLoads: boolean;
 
   /**
    * Looks functions up in a shared library, which stays loaded.
