@@ -238,6 +238,12 @@ export class Mapping implements MappedMemory {
    */
   static mirrored(fd: number, headLength: number, dataLength: number, kind: MappingKind = "shared"): Mapping {
     const { c, errnoCell } = libc();
+    if (kind === "read-only" && runtime.loadsWrite) {
+      throw new IpcError(
+        "Unsupported",
+        "Cannot only read shared memory in Bun: its atomic loads write, which would end the process; use Deno or Node.js",
+      );
+    }
     const [protection, flags] = KINDS[kind];
     const length = headLength + 2 * dataLength;
     // One reservation of address space, so that the two parts cannot end up apart, or on top of something else.

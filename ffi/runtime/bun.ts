@@ -131,6 +131,7 @@ export const bunRuntime = (): Runtime => ({
   pid: process.pid,
   isWorker: isWorkerThread(),
   keepsLoads: false,
+  loadsWrite: true,
   bind,
   onAnotherThread,
   pointer: (address) => (address === 0n ? null : Number(address) as unknown as Pointer),

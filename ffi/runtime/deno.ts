@@ -64,6 +64,7 @@ export const denoRuntime = (): Runtime => ({
   pid: Deno.pid,
   isWorker,
   keepsLoads: true,
+  loadsWrite: false,
   bind,
   onAnotherThread,
   pointer: (address) => Deno.UnsafePointer.create(address) as unknown as Pointer | null,

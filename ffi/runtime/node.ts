@@ -107,6 +107,7 @@ export const nodeRuntime = (): Runtime => ({
   pid: process.pid,
   isWorker: isWorkerThread(),
   keepsLoads: true,
+  loadsWrite: false,
   bind,
   onAnotherThread,
   pointer: (address) => (address === 0n ? null : address as unknown as Pointer),

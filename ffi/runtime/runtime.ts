@@ -114,6 +114,8 @@ export interface Runtime {
   readonly isWorker: boolean;
   /** Whether the engine leaves plain loads of shared memory where they stand: V8 does. */
   readonly keepsLoads: boolean;
+  /** Whether `Atomics.load()` needs memory that can be written: as compiled by JavaScriptCore it does. */
+  readonly loadsWrite: boolean;
 
   /**
    * Looks functions up in a shared library, which stays loaded.
