@@ -1,6 +1,6 @@
 // Messages as they are, without a decoding.
 import { IpcError } from "../../base/error.ts";
-import { type Borrowed, BorrowedMessage } from "../message/borrowed.ts";
+import { type Borrowed, BorrowedMessage, BorrowedRecord } from "../message/borrowed.ts";
 import { copyOut } from "../message/byte_pool.ts";
 import { ReadAhead } from "../message/read_ahead.ts";
 import { claimedLength, openExtended } from "../message/record.ts";
@@ -29,7 +29,7 @@ export class BytesDecoder implements Decoder<Uint8Array<ArrayBuffer>> {
       return new BorrowedMessage(bytes, () => bytes.length > 0 && void bytes.buffer.transfer(0));
     }
     const loan = ring.lend(0);
-    return new BorrowedMessage(loan.bytes, () => ring.giveBack(loan));
+    return new BorrowedRecord(loan.bytes, loan);
   }
 
   /**

@@ -207,7 +207,8 @@ export class IpcBytesSender implements Disposable {
   reserveSync(length: number, options?: SyncWaitOptions): Loan {
     if (options !== undefined) timeoutOf(options);
     const port = this.#core.port();
-    return port.whenRoomSync(() => tryLoan(port, length), options);
+    const loan = port.idle ? tryLoan(port, length) : undefined;
+    return loan !== undefined ? loan.value : port.whenRoomSync(() => tryLoan(port, length), options);
   }
 
   /**

@@ -4,7 +4,7 @@ import { afterOthers, mustGiveWay } from "../../base/event_loop.ts";
 import { iterate, type IterationOptions, NOT_NOW } from "../../base/iteration.ts";
 import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import type { Attachments } from "../message/attachments.ts";
-import { type Borrowed, BorrowedMessage } from "../message/borrowed.ts";
+import { type Borrowed, BorrowedRecord } from "../message/borrowed.ts";
 import { ErrorBudget } from "../message/error_budget.ts";
 import { UNFINISHED } from "../message/record.ts";
 import type { RingConsumer } from "../ring/consumer.ts";
@@ -95,7 +95,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   #lendFrom(ring: RingConsumer): Borrowed<T> {
     try {
       const borrowed = this.decoder.lend(ring);
-      if (borrowed instanceof BorrowedMessage) borrowed.lender = this;
+      if (borrowed instanceof BorrowedRecord) borrowed.lender = this;
       return borrowed;
     } catch (error) {
       throw this.#counted(error);
@@ -147,6 +147,9 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   }
 
   borrowSync(options: SyncWaitOptions | undefined): Borrowed<T> {
+    if (options !== undefined) timeoutOf(options);
+    const ring = this.open();
+    if (ring.next() && !ring.extended) return this.#lendFrom(ring);
     return this.receiveSync(this.#lend, options);
   }
 

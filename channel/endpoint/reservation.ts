@@ -1,5 +1,6 @@
 // Blocks of the ring lent to the program, to be filled in place.
 import { integerOf } from "../../base/arguments.ts";
+import { Backstop } from "../../base/backstop.ts";
 import { IpcError } from "../../base/error.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import type { Reservation } from "../ring/reservation.ts";
@@ -29,7 +30,10 @@ import { cannotTravel } from "../../base/pack.ts";
  * ```
  */
 export interface Loan extends Disposable {
-  /** The ring's own memory, to be filled. What it holds at first is left over from earlier messages. */
+  /**
+   * What is to be filled: the ring's own memory, with what is left over from earlier messages; of up to 1 KiB memory that
+   * is copied to the ring, zeros at first.
+   */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /**
    * Sends the message. {@linkcode bytes} is empty afterwards.
@@ -37,6 +41,7 @@ export interface Loan extends Disposable {
    * @param length Bytes of the message, from the beginning; all that were reserved by default.
    * @throws {RangeError} If it is longer than what was reserved.
    * @throws {IpcError} `Closed` if it was committed or given up before; `Disconnected` if the receiver is gone.
+   * @throws {TypeError} If the buffer of {@linkcode bytes} was transferred, and had up to 1 KiB: nothing is sent.
    */
   commit(length?: number): void;
 }
@@ -60,9 +65,9 @@ class OpenReservation extends OpenThing {
     return this.#isOpen;
   }
 
-  /** The blocks, to be filled. */
-  get window(): ArrayBuffer {
-    return this.#reservation.window;
+  /** What is to be filled. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#reservation.bytes;
   }
 
   override letGo(): void {
@@ -91,7 +96,7 @@ class OpenReservation extends OpenThing {
 }
 
 // A backstop: a forgotten loan of a living process would hold the channel up without end.
-const forgotten = new FinalizationRegistry<OpenReservation>((reservation) => reservation.letGo());
+const forgotten = new Backstop<OpenReservation>((reservation) => reservation.letGo());
 
 class RingLoan implements Loan {
   static {
@@ -105,8 +110,8 @@ class RingLoan implements Loan {
   constructor(reservation: OpenReservation, length: number) {
     this.#reservation = reservation;
     this.#length = length;
-    this.bytes = new Uint8Array(reservation.window, 0, length);
-    forgotten.register(this, reservation, this);
+    this.bytes = reservation.bytes;
+    forgotten.watch(this, reservation);
   }
 
   commit(length: number = this.#length): void {
@@ -116,12 +121,12 @@ class RingLoan implements Loan {
     if (!Number.isInteger(length) || length < 0 || length > this.#length) {
       integerOf(length, 0, this.#length, `Cannot commit, of ${this.#length} bytes that were reserved,`);
     }
-    forgotten.unregister(this);
+    forgotten.unwatch(this);
     this.#reservation.commit(length);
   }
 
   [Symbol.dispose](): void {
-    forgotten.unregister(this);
+    forgotten.unwatch(this);
     this.#reservation.letGo();
   }
 }

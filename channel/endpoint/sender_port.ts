@@ -92,19 +92,28 @@ export class SenderPort {
 
   /** One endpoint less; its waiting sends are rejected, and the last one closes the port. */
   release(owner: object): void {
-    for (const item of this.#waiting.filter((item) => item.owner === owner)) {
-      this.#drop(item);
-      item.wait.reject(new IpcError("Closed", "Cannot send: the sender was closed while the message waited for room"));
-    }
+    if (this.#waiting.length > 0) this.#rejectOf(owner);
     if (--this.#users > 0) return;
     SenderPort.#ports.delete(this.#key);
     clearTimeout(this.#timer);
     this.#ring.close();
   }
 
+  #rejectOf(owner: object): void {
+    for (const item of this.#waiting.filter((item) => item.owner === owner)) {
+      this.#drop(item);
+      item.wait.reject(new IpcError("Closed", "Cannot send: the sender was closed while the message waited for room"));
+    }
+  }
+
   /** The ring. */
   get ring(): RingProducer {
     return this.#ring;
+  }
+
+  /** Whether nothing waits for room here. */
+  get idle(): boolean {
+    return this.#waiting.length === 0;
   }
 
   /** Sends if there is room and nobody waits. What is not sent still belongs to the caller. */

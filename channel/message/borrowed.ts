@@ -1,12 +1,15 @@
 // A received message whose bytes still lie in the ring.
+import { Backstop } from "../../base/backstop.ts";
 import { cannotTravel } from "../../base/pack.ts";
+import type { LentRecord } from "../ring/lent_records.ts";
 
 /**
  * A message read in place: its byte strings are views on the ring. Release it soon: its blocks, and all behind them,
  * are not available to senders until then.
  *
  * Several may be borrowed at a time and released in any order. After the release the views are empty. (The byte strings
- * of a typed message of up to 1 KiB are copies, as copying so little costs less than a view that can be ended.)
+ * of a typed message of up to 1 KiB are copies, as copying so little costs less than a view that can be ended. A byte
+ * string of up to 1 KiB is lent as a copy that ends with the release.)
  *
  * @typeParam T The type of the message.
  *
@@ -32,7 +35,7 @@ export interface Borrowed<T> extends Disposable {
 }
 
 // A backstop: the blocks of a forgotten message would never be available again.
-const forgotten = new FinalizationRegistry<() => unknown>((release) => release());
+const forgotten = new Backstop<() => unknown>((release) => release());
 
 /** A message that was small enough to be copied: there is nothing to give back. */
 export class BorrowedCopy<T> implements Borrowed<T> {
@@ -52,6 +55,41 @@ export class BorrowedCopy<T> implements Borrowed<T> {
   [Symbol.dispose](): void {}
 }
 
+const forgottenRecords = new Backstop<LentRecord>((lent) => lent.lender.giveBack(lent));
+
+/** A message that lies in the ring. */
+export class BorrowedRecord<T> implements Borrowed<T> {
+  static {
+    cannotTravel(this.prototype, "send its value");
+  }
+
+  readonly value: T;
+  readonly #lent: LentRecord;
+  /** The receiver: were it collected, it would be closed, and with it what it has lent. */
+  lender: object | undefined;
+
+  /**
+   * @param value What was received.
+   * @param lent Where it lies.
+   */
+  constructor(value: T, lent: LentRecord) {
+    this.value = value;
+    this.#lent = lent;
+    forgottenRecords.watch(this, lent);
+  }
+
+  release(): void {
+    if (this.#lent.returned) return; // also when the receiver was closed
+    forgottenRecords.unwatch(this);
+    this.lender = undefined;
+    this.#lent.lender.giveBack(this.#lent);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
 /** A message that is released by a function. */
 export class BorrowedMessage<T> implements Borrowed<T> {
   static {
@@ -60,8 +98,6 @@ export class BorrowedMessage<T> implements Borrowed<T> {
 
   readonly value: T;
   readonly #release: () => unknown;
-  /** The receiver: were it collected, it would be closed, and with it what it has lent. */
-  lender: object | undefined;
 
   /**
    * @param value What was received.
@@ -70,12 +106,11 @@ export class BorrowedMessage<T> implements Borrowed<T> {
   constructor(value: T, release: () => unknown) {
     this.value = value;
     this.#release = release;
-    forgotten.register(this, release, this);
+    forgotten.watch(this, release);
   }
 
   release(): void {
-    forgotten.unregister(this);
-    this.lender = undefined;
+    forgotten.unwatch(this);
     this.#release();
   }
 

@@ -1,11 +1,12 @@
 // Typed messages: values to records and back.
 import { decodeParts as decodeCbor, encodeParts } from "../../cbor/mod.ts";
 import { copyBytes } from "./byte_pool.ts";
-import { type Borrowed, BorrowedCopy, BorrowedMessage } from "./borrowed.ts";
+import { type Borrowed, BorrowedCopy, BorrowedMessage, BorrowedRecord } from "./borrowed.ts";
 import { outgoing } from "./outgoing.ts";
 import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "../ring/layout.ts";
 import type { RingConsumer } from "../ring/consumer.ts";
+import { SMALL } from "../ring/small_memory.ts";
 import type { LentRecord } from "../ring/lent_records.ts";
 import type { Attachments } from "./attachments.ts";
 import { collect, collecting, MARK, Reviver } from "./travellers.ts";
@@ -62,9 +63,6 @@ function viewOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): 
   return new Uint8Array(source.buffer, source.byteOffset + from, length);
 }
 
-/** In messages of up to this many bytes, byte strings are copied: that is cheaper than making views that can end. */
-const SMALL = 1024;
-
 /** Decodes the record that the ring has found, in place: its byte strings are views on the ring. */
 export function borrowMessage(ring: RingConsumer): Borrowed<unknown> {
   if (!ring.extended && ring.length <= SMALL) return new BorrowedCopy(decodeMessage(ring));
@@ -73,7 +71,7 @@ export function borrowMessage(ring: RingConsumer): Borrowed<unknown> {
     if (body !== undefined || fds.length > 0) return borrowExtended(ring, body, new Reviver(fds));
   }
   const loan = ring.lend(ring.extended ? EXTENDED_HEADER : 0);
-  return new BorrowedMessage(lending(ring, loan, undefined), () => ring.giveBack(loan));
+  return new BorrowedRecord(lending(ring, loan, undefined), loan);
 }
 
 function borrowExtended(
@@ -86,7 +84,7 @@ function borrowExtended(
       const loan = ring.lend(EXTENDED_HEADER);
       const value = lending(ring, loan, reviver);
       reviver.finish();
-      return new BorrowedMessage(value, () => ring.giveBack(loan));
+      return new BorrowedRecord(value, loan);
     }
     ring.release();
     const value = decodeParts(body, 0, body.length, false, reviver);

@@ -1,24 +1,40 @@
 // Records that the program reads in place: received, but their blocks are not released yet.
 import type { RingMemory } from "./memory.ts";
+import { SMALL, SmallMemory } from "./small_memory.ts";
+
+/** Takes back what it has lent. */
+export interface RecordLender {
+  /** Harmless the second time. */
+  giveBack(lent: LentRecord): void;
+}
 
 /** A record whose blocks are lent to the program. */
 export interface LentRecord {
+  readonly lender: RecordLender;
   readonly position: number;
   readonly end: number;
-  /** The payload in place, in a buffer of its own over the ring's memory. */
+  /** The payload: in place, in a buffer of its own over the ring's memory, or a copy of a small one. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** That buffer: a view forgets it when a program transfers it. */
-  readonly window: ArrayBuffer;
+  readonly window: ArrayBuffer | undefined;
+  /** Or the memory of the copy. */
+  readonly small: SmallMemory | undefined;
   returned: boolean;
 }
 
 /** The records that one consumer has lent, in the order of their positions. */
 export class LentRecords {
+  readonly #lender: RecordLender;
   readonly #memory: RingMemory;
   /** Those that are out, and those behind one that is out: blocks are released in order. */
   readonly list: LentRecord[] = [];
 
-  constructor(memory: RingMemory) {
+  /**
+   * @param lender Who takes them back.
+   * @param memory Where they lie.
+   */
+  constructor(lender: RecordLender, memory: RingMemory) {
+    this.#lender = lender;
     this.#memory = memory;
   }
 
@@ -31,8 +47,15 @@ export class LentRecords {
    * @param length Bytes of it.
    */
   lend(position: number, end: number, offset: number, length: number): LentRecord {
-    const window = this.#memory.window(offset, length);
-    const lent: LentRecord = { position, end, bytes: new Uint8Array(window), window, returned: false };
+    let bytes: Uint8Array<ArrayBuffer>, window: ArrayBuffer | undefined, small: SmallMemory | undefined;
+    if (length <= SMALL) {
+      small = SmallMemory.copyOf(this.#memory.data, this.#memory.dataLongs, offset, length);
+      bytes = small.bytes;
+    } else {
+      window = this.#memory.window(offset, length);
+      bytes = new Uint8Array(window);
+    }
+    const lent: LentRecord = { lender: this.#lender, position, end, bytes, window, small, returned: false };
     this.list.push(lent);
     return lent;
   }
@@ -45,9 +68,13 @@ export class LentRecords {
   takeBack(lent: LentRecord): boolean {
     if (lent.returned) return false;
     lent.returned = true;
-    this.#memory.endWindow(lent.window);
+    this.#end(lent);
     const { list } = this;
     if (list[0] !== lent) return false;
+    if (list.length === 1) {
+      list.pop();
+      return true;
+    }
     while (list.length > 0 && list[0]!.returned) list.shift();
     return true;
   }
@@ -55,8 +82,13 @@ export class LentRecords {
   /** Takes all of them back, before the memory goes. */
   takeAllBack(): void {
     for (const lent of this.list.splice(0)) {
-      if (!lent.returned) this.#memory.endWindow(lent.window);
+      if (!lent.returned) this.#end(lent);
       lent.returned = true;
     }
+  }
+
+  #end(lent: LentRecord): void {
+    if (lent.window === undefined) lent.small!.end();
+    else this.#memory.endWindow(lent.window);
   }
 }

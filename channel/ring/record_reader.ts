@@ -58,7 +58,7 @@ export class RecordReader {
     this.#published = Atomics.load(this.#words, W_HEAD);
     this.#head = this.#resume();
     this.#knownTail = this.#head;
-    this.#lentRecords = new LentRecords(memory);
+    this.#lentRecords = new LentRecords(this, memory);
     this.#lent = this.#lentRecords.list;
   }
 
