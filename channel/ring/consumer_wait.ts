@@ -15,8 +15,8 @@ import { spinPause } from "./spin_pause.ts";
 const MIN_SPINS = 16, MAX_SPINS = 4000;
 
 /**
- * The least for a wait that holds the event loop up meanwhile; the most is the same. With 40 µs, less than a wake-up takes on
- * some machines, both sides went to sleep in each turn once one had: 80 µs there and back in place of 6.
+ * The lower bound for a wait that holds the event loop up meanwhile; the upper one is the same. With one of 40 µs, less than a
+ * wake-up takes on some machines, both sides went to sleep in each turn once one had: 80 µs there and back in place of 8.
  */
 const MIN_ASYNC_SPINS = 0;
 

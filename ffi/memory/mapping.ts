@@ -241,7 +241,7 @@ export class Mapping implements MappedMemory {
     if (kind === "read-only" && runtime.loadsWrite) {
       throw new IpcError(
         "Unsupported",
-        "Cannot only read shared memory in Bun: its atomic loads write, which would end the process; use Deno or Node.js",
+        "Cannot only read shared memory in Bun: atomic loads of such memory end the process; use Deno or Node.js",
       );
     }
     const [protection, flags] = KINDS[kind];

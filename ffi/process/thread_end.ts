@@ -106,7 +106,10 @@ function newSpanGuard(): SpanGuard | undefined {
   const { c } = libc();
   const fd = c.memfd_create(cString("isthmus-guard"), MFD_CLOEXEC);
   if (fd < 0) return undefined;
-  c.write(fd, new Uint8Array(1), 1n);
+  if (c.write(fd, new Uint8Array(1), 1n) < 1) { // no memory: a file without a byte could not be mapped
+    c.close(fd);
+    return undefined;
+  }
   const file = c.fopen(cString(`/proc/self/fd/${fd}`), cString("rme"));
   c.close(fd);
   if (file === null) return undefined;

@@ -1,6 +1,7 @@
 // Bun, as the library sees it: `bun:ffi`.
 import process from "node:process";
-import { callByWorker, isWorkerThread, nodeTarget } from "./other_thread.ts";
+import { nodeProcess } from "./node_process.ts";
+import { callByWorker } from "./other_thread.ts";
 import type {
   Arguments,
   Functions,
@@ -127,9 +128,7 @@ class FileWatch implements ReadWatch {
 
 /** Bun 1.4 and later. */
 export const bunRuntime = (): Runtime => ({
-  target: nodeTarget(),
-  pid: process.pid,
-  isWorker: isWorkerThread(),
+  ...nodeProcess(),
   keepsLoads: false,
   loadsWrite: true,
   bind,
@@ -144,13 +143,6 @@ export const bunRuntime = (): Runtime => ({
   },
   memoryAt: (pointer, length) => ffi().toArrayBuffer(pointer as unknown as BunPointer, 0, length),
   textAt: (pointer, offset) => new (ffi().CString)(pointer as unknown as BunPointer, offset).toString(),
-  errorClasses: [],
-  atExit: (act) => void process.on("exit", act),
-  timerAwaited(timer, value) {
-    const handle = timer as unknown as { ref(): void; unref(): void };
-    if (value) handle.ref();
-    else handle.unref();
-  },
   watchReading: (fd, events) => new FileWatch(fd, events),
   acceptor: (events) => new ServerAcceptor(events),
   isTaken,

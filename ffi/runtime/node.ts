@@ -1,7 +1,8 @@
 // Node.js, as the library sees it: `node:ffi`, which Node.js has from 26.1 on.
 import process from "node:process";
 import { IpcError } from "../../base/error.ts";
-import { callByWorker, isWorkerThread, nodeTarget } from "./other_thread.ts";
+import { nodeProcess } from "./node_process.ts";
+import { callByWorker } from "./other_thread.ts";
 import type { Arguments, Functions, NativeType, Pointer, Runtime, Signatures } from "./runtime.ts";
 import { isTaken, ServerAcceptor, watchBySocket } from "./sockets.ts";
 
@@ -103,9 +104,7 @@ const call = functions[name];
 
 /** Node.js 26.1 and later. */
 export const nodeRuntime = (): Runtime => ({
-  target: nodeTarget(),
-  pid: process.pid,
-  isWorker: isWorkerThread(),
+  ...nodeProcess(),
   keepsLoads: true,
   loadsWrite: false,
   bind,
@@ -120,13 +119,6 @@ export const nodeRuntime = (): Runtime => ({
   },
   memoryAt: (pointer, length) => ffi().toArrayBuffer(pointer as unknown as bigint, length, false),
   textAt: (pointer, offset) => ffi().toString((pointer as unknown as bigint) + BigInt(offset)),
-  errorClasses: [],
-  atExit: (act) => void process.on("exit", act),
-  timerAwaited(timer, value) {
-    const handle = timer as unknown as { ref(): void; unref(): void };
-    if (value) handle.ref();
-    else handle.unref();
-  },
   watchReading: watchBySocket,
   acceptor: (events) => new ServerAcceptor(events),
   isTaken,

@@ -20,13 +20,9 @@ interface Waiting {
   readonly reject: (cause: unknown) => void;
 }
 
-function threads(): WorkerThreads | undefined {
+/** Threads, where the runtime has any. */
+export function threads(): WorkerThreads | undefined {
   return process.getBuiltinModule?.("node:worker_threads") as unknown as WorkerThreads | undefined;
-}
-
-/** Whether this isolate is a Worker. */
-export function isWorkerThread(): boolean {
-  return threads()?.isMainThread === false;
 }
 
 const ANSWER = `
@@ -61,10 +57,4 @@ export function callByWorker(define: string, workerData: unknown): (...args: unk
       worker.ref();
       worker.postMessage(args);
     });
-}
-
-/** As the tables of `ffi/libc/platform.ts` are named. */
-export function nodeTarget(): string {
-  const names: Record<string, string> = { x64: "x86_64", arm64: "aarch64" };
-  return `${process.platform}-${names[process.arch] ?? process.arch}`;
 }
