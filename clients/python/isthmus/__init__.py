@@ -25,10 +25,12 @@ from .errors import (
     TooLarge,
     Unsupported,
 )
+from .publisher import Publisher
 from .receiver import Receiver
 from .sender import Loan, Sender
 from .server import Server, connect, parent
 from .shared import Fd, SharedMemory
+from .subscriber import Subscriber
 
 __version__ = "0.1.0"
 
@@ -48,11 +50,13 @@ __all__ = [
     "NotFound",
     "Peer",
     "Permission",
+    "Publisher",
     "Receiver",
     "Sender",
     "Serialization",
     "Server",
     "SharedMemory",
+    "Subscriber",
     "Timeout",
     "TooLarge",
     "Unsupported",

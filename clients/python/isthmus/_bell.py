@@ -87,13 +87,24 @@ def open_fifo(path: str) -> Optional[int]:
     return None
 
 
-def ring_by_name(path: str) -> bool:
-    """Rings the FIFO at a path; ``False`` if nobody listens there."""
+def open_ringer(path: str) -> Optional[int]:
+    """Opens the FIFO at a path for ringing; ``None`` if nobody listens there."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
+        return None
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
+
+
+def ring_by_name(path: str) -> bool:
+    """Rings the FIFO at a path; ``False`` if nobody listens there."""
+    fd = open_ringer(path)
+    if fd is None:
         return False
     try:
-        return stat.S_ISFIFO(os.fstat(fd).st_mode) and ring(fd)
+        return ring(fd)
     finally:
         os.close(fd)

@@ -56,8 +56,9 @@ class Mapping:
         self._memory = _mmap.mmap(-1, length, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
 
-    def _lay(self, offset: int, length: int, fd: int, start: int) -> None:
-        mmap(self.address + offset, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, start)
+    def _lay(self, offset: int, length: int, fd: int, start: int, write: bool = True) -> None:
+        access = PROT_READ | PROT_WRITE if write else PROT_READ
+        mmap(self.address + offset, length, access, MAP_SHARED | MAP_FIXED, fd, start)
 
     @classmethod
     def shared(cls, fd: int, length: int) -> "Mapping":
@@ -67,11 +68,11 @@ class Mapping:
         return mapping
 
     @classmethod
-    def mirrored(cls, fd: int, head: int, data: int) -> "Mapping":
-        """The head of a file, and twice in a row the data behind it."""
+    def mirrored(cls, fd: int, head: int, data: int, write: bool = True) -> "Mapping":
+        """The head of a file, and twice in a row the data behind it. Without ``write``, a store is a SIGSEGV."""
         mapping = cls(head + 2 * data)
-        mapping._lay(0, head + data, fd, 0)
-        mapping._lay(head + data, data, fd, head)
+        mapping._lay(0, head + data, fd, 0, write)
+        mapping._lay(head + data, data, fd, head, write)
         return mapping
 
     def view(self, start: int = 0, stop: "int | None" = None) -> memoryview:
