@@ -15,21 +15,19 @@ from ._memory import Mapping
 from ._process import OpenThing
 from ._ring import BLOCK, ID_PID, SLOT_WORDS, SLOTS, W_SLOTS, claim_identity, clear_identity, is_identity_alive
 from ._system import SYS_FUTEX, allocate, close_quietly, libc, reopen
-from ._topic import (
+from ._topic_file import SEATS_SIZE, open_for_publishing
+from ._topic_memory import (
     DATA_OFFSET,
     HEAD,
     LAST_AT,
     MESSAGE_HEADER,
     NOBODY,
     OLDEST_AT,
-    SEATS,
-    SEATS_SIZE,
     TURN_AT,
-    WANTS_AT,
     TopicMemory,
     blocks_for,
-    open_for_publishing,
 )
+from ._topic_seat import SEATS, WANTS_AT
 from ._trust import Trust, Trusted
 from ._values import encode
 from .errors import Closed, Corrupt, IpcError, Timeout, TooLarge, system_error

@@ -11,7 +11,9 @@ from typing import Any, AsyncIterator, Callable, Iterator, Optional, Tuple, Type
 from . import _bell
 from ._process import OpenThing
 from ._system import FOREVER, close_quietly, deadline_of, timed_out
-from ._topic import Seat, TopicFile, TopicReader, open_for_subscribing, topic_path
+from ._topic_file import TopicFile, open_for_subscribing, topic_path
+from ._topic_reader import TopicReader
+from ._topic_seat import Seat
 from ._trust import Trust, Trusted
 from ._values import decode
 from .errors import Closed, IpcError, NotFound

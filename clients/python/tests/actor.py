@@ -84,5 +84,29 @@ def connect_until_killed(name):
         n += 1
 
 
+def publish_until_killed(name):
+    topic = isthmus.Publisher(name, capacity=65_536)
+    say()
+    n = 0
+    while True:
+        topic.publish({"n": n, "fill": "x" * (n % 3000)})
+        n += 1
+
+
+def subscribe_as_another(name, user):
+    """With the rights of another user, who may read the topic and nothing else."""
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+    topic = isthmus.Subscriber(name)
+    say()
+    say([topic.recv(60) for _ in range(10)])
+    try:
+        isthmus.Publisher(name)
+    except isthmus.Permission:
+        say("refused")
+    topic.close()
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1].replace("-", "_")](*map(json.loads, sys.argv[2:]))

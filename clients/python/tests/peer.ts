@@ -2,8 +2,9 @@
 import { cells } from "./peer_cells.ts";
 import { channels } from "./peer_channels.ts";
 import { servers } from "./peer_servers.ts";
+import { topics } from "./peer_topics.ts";
 import { type Scenario, self } from "./peer_line.ts";
 
-const scenarios: Record<string, Scenario> = { ...cells, ...channels, ...servers };
+const scenarios: Record<string, Scenario> = { ...cells, ...channels, ...servers, ...topics };
 const [name, ...args] = Deno.args;
 await scenarios[name!]!(self, args.map((argument) => JSON.parse(argument)));
