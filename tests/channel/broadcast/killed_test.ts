@@ -22,7 +22,8 @@ for (const [step, counts] of STEPS) {
     using other = IpcPublisher.open<[string, number]>(name);
     using awake = IpcSubscriber.open<[string, number]>(name);
     using asleep = IpcSubscriber.open<[string, number]>(name);
-    // Rung by the second message alone, as it reads the first before it sleeps again.
+    // Asleep before there is a publisher: else that one might publish everything without ringing for any of it.
+    const first = asleep.recv();
     const occurrence = step === "ringing" || step === "rung" ? 1 : 3;
     const child = await processes.start(ACTORS, publishNumbers, {
       name,
@@ -30,7 +31,6 @@ for (const [step, counts] of STEPS) {
       count: 1000,
       end: { step, occurrence, signal: "SIGKILL" },
     });
-    const first = asleep.recv();
     assertEquals((await soon(child.status)).signal, "SIGKILL");
     const mine = occurrence - 1 + (counts ? 1 : 0);
     for (let n = 0; n < 100; n++) other.publish(["other", n]); // at once: the dead one's turn is taken over
