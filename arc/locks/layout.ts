@@ -16,7 +16,8 @@
 // lock on byte n        who made request n lives
 // ```
 //
-// Beside it lies a FIFO for each request n that waits, `isthmus-lock-bell.NAME.n`.
+// Beside it lies a FIFO for each request n, `isthmus-lock-life.NAME.n`, which who made the request has open for reading and
+// writing, and nobody else for writing: it hangs up when the request ends.
 
 /** "ISTHLOCK", as two little-endian words. */
 export const MAGIC_LOW = 0x48545349, MAGIC_HIGH = 0x4b434f4c;

@@ -33,7 +33,7 @@ import {
   W_MAGIC,
   W_VERSION,
 } from "./layout.ts";
-import { bellPath, lockPath } from "./lock_name.ts";
+import { lifePath, lockPath } from "./lock_name.ts";
 
 /** How often a name is looked up again when its file is just being removed, 1 ms apart. */
 const ATTEMPTS = 2000;
@@ -98,11 +98,11 @@ function hasNews(words: Int32Array): boolean {
   return false;
 }
 
-/** The bells first, and the name last: who opens the name next finishes it. */
+/** The signs of life first, and the name last: who opens the name next finishes it. */
 export function removeFiles(path: string): number {
-  const bells = bellPath(path, 0).slice(SHARED_FOLDER.length + 1, -1);
+  const lives = lifePath(path, 0).slice(SHARED_FOLDER.length + 1, -1);
   for (const file of listDirectory(SHARED_FOLDER)) {
-    if (file.startsWith(bells) && /^\d+$/.test(file.slice(bells.length))) unlinkFile(`${SHARED_FOLDER}/${file}`);
+    if (file.startsWith(lives) && /^\d+$/.test(file.slice(lives.length))) unlinkFile(`${SHARED_FOLDER}/${file}`);
   }
   return unlinkFile(path);
 }

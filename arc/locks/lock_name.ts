@@ -5,8 +5,8 @@ import { SHARED_FOLDER } from "../../ffi/file/named_file.ts";
 /** What the files of locks begin with; the rest is the name, with what no file name may have in it as %XX. */
 const LOCK_PREFIX = "isthmus-lock.";
 
-/** The same of the doorbells beside it, which have the number of the request behind the rest. */
-export const LOCK_BELL_PREFIX = "isthmus-lock-bell.";
+/** The same of the signs of life beside it, which have the number of the request behind the rest. */
+export const LOCK_LIFE_PREFIX = "isthmus-lock-life.";
 
 /** Most bytes of that rest: with what else is appended it must stay a file name, of at most 255 bytes. */
 const NAME_LIMIT = 200;
@@ -40,12 +40,12 @@ export function lockName(file: string): string | undefined {
   return name === "" ? undefined : name;
 }
 
-/** The doorbell of a request. */
-export function bellPath(path: string, n: number): string {
-  return `${SHARED_FOLDER}/${LOCK_BELL_PREFIX}${path.slice(SHARED_FOLDER.length + 1 + LOCK_PREFIX.length)}.${n}`;
+/** The sign of life of a request. */
+export function lifePath(path: string, n: number): string {
+  return `${SHARED_FOLDER}/${LOCK_LIFE_PREFIX}${path.slice(SHARED_FOLDER.length + 1 + LOCK_PREFIX.length)}.${n}`;
 }
 
-/** The file of the lock that a doorbell is for, in the same folder. */
-export function lockFileOfBell(bell: string): string {
-  return LOCK_PREFIX + bell.slice(LOCK_BELL_PREFIX.length, bell.lastIndexOf("."));
+/** The file of the lock that a sign of life belongs to, in the same folder. */
+export function lockFileOfLife(life: string): string {
+  return LOCK_PREFIX + life.slice(LOCK_LIFE_PREFIX.length, life.lastIndexOf("."));
 }

@@ -6,8 +6,8 @@
 import { PendingWait, type WaitOptions } from "../../base/wait.ts";
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
-import { BellListener } from "../../ffi/event/doorbell.ts";
-import { createNamedBell, ringByName } from "../../ffi/event/named_bell.ts";
+import { createNamedBell } from "../../ffi/event/named_bell.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
 import { isPlaceTaken, leavePlace, tryTakePlace } from "../../ffi/file/file_lock.ts";
 import { Trusted } from "../../ffi/file/trust.ts";
 import { unlinkFile } from "../../ffi/file/unlink.ts";
@@ -30,13 +30,14 @@ import {
   WAITING,
 } from "./layout.ts";
 import { LockFile } from "./lock_file.ts";
-import { bellPath } from "./lock_name.ts";
+import { lifePath } from "./lock_name.ts";
+import { Predecessor } from "./predecessor.ts";
 
-/** Milliseconds between two looks of one that waits: nobody rings for a holder that died. */
-const LOOK_EVERY = 75;
-
-/** The same behind one that is about to get its ticket, or without a bell. */
-const LOOK_SOON = 5;
+/**
+ * Milliseconds between two looks, at first and at most, behind a request that cannot be watched: one that is about to get
+ * its ticket or to be found dead, which takes a moment unless it was stopped then, or one without a sign of life.
+ */
+const FIRST_LOOK = 1, LAST_LOOK = 75;
 
 /**
  * How a lock is held: by one alone, or together with others that share it.
@@ -62,8 +63,8 @@ export class LockRequest extends OpenThing {
   readonly #at: number;
   readonly #ticket: number;
   readonly #mode: number;
-  #bell: BellListener | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
+  /** Both ends of a pipe, until this request ends: who watches it hears of that, also if this process is killed. */
+  readonly #life: IpcFd | undefined;
   #ended = false;
   /** Once it is held: the process of a holder that has died, of which this one is the first to hear; 0 for none. */
   deadOwner = 0;
@@ -86,6 +87,8 @@ export class LockRequest extends OpenThing {
       throw error;
     }
     this.#at = requestAt(this.#number);
+    // Before anybody can find out that this request comes before theirs.
+    this.#life = createNamedBell(lifePath(file.path, this.#number), 0o600, Trusted.user);
     // First the sign that it has no ticket yet: who has a higher one and does not see this sign has come before.
     Atomics.store(words, this.#at + R_STATE, CHOOSING);
     step("lock-choosing");
@@ -128,24 +131,39 @@ export class LockRequest extends OpenThing {
   /**
    * Takes the lock if nobody that excludes it comes first.
    *
-   * @returns Whether it has it now; "soon" if that cannot be told for a moment.
+   * @returns Whether it has it now. If not, the request that is the last one before it; "soon" if that cannot be told for a
+   * moment.
    */
-  tryGrant(): boolean | "soon" {
+  tryGrant(): true | "soon" | { readonly before: number; readonly ticket: number } {
+    const words = this.#words;
+    const found: { readonly n: number; readonly distance: number }[] = [];
     for (let n = 0; n < REQUESTS; n++) {
       if (n === this.#number || !this.#precedes(n)) continue;
+      // Those without a ticket last: it matters only if there is nobody to wait for.
+      const hasNone = Atomics.load(words, requestAt(n) + R_STATE) === CHOOSING;
+      found.push({ n, distance: hasNone ? Infinity : this.#distance(n) });
+    }
+    found.sort((a, b) => a.distance - b.distance);
+    for (const { n } of found) {
       if (isPlaceTaken(this.#file.fd.fd, n)) {
         // It may have got its ticket, or have ended, since it was looked at.
+        const ticket = Atomics.load(words, requestAt(n) + R_TICKET);
         if (!this.#precedes(n)) continue;
-        return Atomics.load(this.#words, requestAt(n) + R_STATE) === CHOOSING ? "soon" : false;
+        return Atomics.load(words, requestAt(n) + R_STATE) === CHOOSING ? "soon" : { before: n, ticket };
       }
       if (!tryTakePlace(this.#file.fd.fd, n)) return "soon"; // another buries it, or has just come
       this.#bury(n);
       leavePlace(this.#file.fd.fd, n);
     }
-    Atomics.store(this.#words, this.#at + R_STATE, HELD);
+    Atomics.store(words, this.#at + R_STATE, HELD);
     step("lock-held");
-    this.deadOwner = Atomics.exchange(this.#words, W_DIED, 0);
+    this.deadOwner = Atomics.exchange(words, W_DIED, 0);
     return true;
+  }
+
+  /** How many tickets lie between a request and this one; below 0 if it comes later. */
+  #distance(n: number): number {
+    return (this.#ticket - Atomics.load(this.#words, requestAt(n) + R_TICKET)) | 0; // tickets wrap around, this does not
   }
 
   /** Whether a request, if its owner lives, must end before this one has the lock. */
@@ -158,90 +176,63 @@ export class LockRequest extends OpenThing {
       // A dead one excludes nobody, but somebody must be told of it.
       return state === HELD && !isPlaceTaken(this.#file.fd.fd, n);
     }
-    return ((Atomics.load(words, at + R_TICKET) - this.#ticket) | 0) < 0; // tickets wrap around; differences do not
+    return this.#distance(n) > 0;
   }
 
-  /** Resolves when it has the lock. */
+  /**
+   * Resolves when it has the lock.
+   *
+   * It watches the last request before it, and only that one: when that one ends, however it does, this one looks again,
+   * and has the lock, or watches the one before. So the end of a request wakes those whose turn it may be, and nobody else.
+   */
   async wait(options: WaitOptions): Promise<void> {
     const wait = new PendingWait<void>(`get the lock "${this.name}"`, options, () => {});
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let pause = FIRST_LOOK;
+    const predecessor = new Predecessor(this.#file.path, () => look());
     const look = () => {
       if (wait.settled || this.#ended) return;
+      clearTimeout(timer);
       try {
-        const granted = this.tryGrant();
-        if (granted === true) wait.resolve();
-        else if (granted === "soon") setTimeout(look, LOOK_SOON);
+        for (let i = 0; i < REQUESTS; i++) {
+          const granted = this.tryGrant();
+          if (granted === true) return void wait.resolve();
+          if (granted === "soon") break;
+          if (predecessor.watches(granted.before, granted.ticket)) {
+            if (predecessor.hasEnded) break; // the kernel has closed its pipe, and is about to drop its lock
+            return;
+          }
+          if (!predecessor.watch(granted.before, granted.ticket)) break;
+          pause = FIRST_LOOK; // it may have ended before it was watched: once more
+        }
+        timer = setTimeout(look, pause);
+        pause = Math.min(2 * pause, LAST_LOOK);
       } catch (error) {
         wait.reject(error);
       }
     };
     try {
-      this.#listen(look);
-      this.#timer = setInterval(look, this.#bell === undefined ? LOOK_SOON : LOOK_EVERY);
-      look(); // the bell is there now: who ends after this look rings
+      look();
       await wait.promise;
     } finally {
-      this.#rest();
+      clearTimeout(timer);
+      predecessor.forget();
     }
   }
 
-  #listen(look: () => void): void {
-    const path = bellPath(this.#file.path, this.#number);
-    const fd = createNamedBell(path, 0o600, Trusted.user);
-    if (fd === undefined) return;
-    this.#bell = new BellListener(fd);
-    try {
-      this.#bell.listen(look);
-      this.#bell.awaited = true;
-    } catch {
-      this.#closeBell(); // no descriptor left: this one looks by itself
-    }
-  }
-
-  #closeBell(): void {
-    if (this.#bell === undefined) return;
-    this.#bell.close();
-    this.#bell = undefined;
-    unlinkFile(bellPath(this.#file.path, this.#number));
-  }
-
-  #rest(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-    this.#closeBell();
-  }
-
-  /** Gives the lock back, or leaves the queue, and wakes who comes next. Twice is harmless. */
+  /** Gives the lock back, or leaves the queue, which those behind it hear of. Twice is harmless. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     this.ended();
-    this.#rest();
     Atomics.store(this.#words, this.#at + R_STATE, FREE);
     step("lock-ended");
+    // While the place is this request's, so that the name is not its successor's; and the hang-up after all else, so that
+    // who hears of it finds the lock free.
+    if (this.#life !== undefined) unlinkFile(lifePath(this.#file.path, this.#number));
     leavePlace(this.#file.fd.fd, this.#number);
-    this.#ringNext();
+    this.#life?.close();
     this.#file.close();
-  }
-
-  /** Those that may have the lock now: the one with the lowest ticket, and all behind it that share it. */
-  #ringNext(): void {
-    const words = this.#words;
-    const waiting: { n: number; ticket: number; shared: boolean }[] = [];
-    for (let n = 0; n < REQUESTS; n++) {
-      const at = requestAt(n);
-      if (Atomics.load(words, at + R_STATE) !== WAITING) continue;
-      waiting.push({ n, ticket: (words[at + R_TICKET]! - this.#ticket) | 0, shared: words[at + R_MODE] === SHARED });
-    }
-    waiting.sort((a, b) => a.ticket - b.ticket);
-    let sharing = false;
-    for (const { n, shared } of waiting) {
-      if (sharing && !shared) return;
-      const bell = ringByName(bellPath(this.#file.path, n));
-      if (bell === undefined) continue; // dead, or just coming: that one looks by itself
-      bell.close();
-      if (!shared) return;
-      sharing = true;
-    }
   }
 
   /** The program ends while it holds the lock: to the next one it has died. */

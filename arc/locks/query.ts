@@ -18,7 +18,7 @@ import {
   WAITING,
 } from "./layout.ts";
 import { checkLockFile, removeFiles } from "./lock_file.ts";
-import { LOCK_BELL_PREFIX, lockFileOfBell, lockName, lockPath } from "./lock_name.ts";
+import { LOCK_LIFE_PREFIX, lockFileOfLife, lockName, lockPath } from "./lock_name.ts";
 import type { LockMode } from "./lock_request.ts";
 
 /**
@@ -115,15 +115,15 @@ export function removeUnusedLock(name: string): boolean {
 /**
  * Names of the locks that nobody holds or waits for: what killed processes have left.
  *
- * @param remove Whether to remove them, and doorbells that belong to no lock.
+ * @param remove Whether to remove them, and signs of life that belong to no lock.
  */
 export function idleLocks(remove: boolean): string[] {
   const idle = listLocks().filter(({ held, pending }) => held.length + pending.length === 0).map(({ name }) => name);
   if (!remove) return idle;
   const removed = idle.filter(removeUnusedLock);
-  // In this order: a bell whose lock is made after the look at the locks is not in the list of bells.
-  const bells = listDirectory(SHARED_FOLDER).filter((file) => file.startsWith(LOCK_BELL_PREFIX));
-  const there = new Set(bells.length === 0 ? [] : listDirectory(SHARED_FOLDER));
-  for (const bell of bells) if (!there.has(lockFileOfBell(bell))) unlinkFile(`${SHARED_FOLDER}/${bell}`);
+  // In this order: one whose lock is made after the look at the locks is not in the first list.
+  const lives = listDirectory(SHARED_FOLDER).filter((file) => file.startsWith(LOCK_LIFE_PREFIX));
+  const there = new Set(lives.length === 0 ? [] : listDirectory(SHARED_FOLDER));
+  for (const life of lives) if (!there.has(lockFileOfLife(life))) unlinkFile(`${SHARED_FOLDER}/${life}`);
   return removed;
 }

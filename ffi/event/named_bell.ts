@@ -68,3 +68,18 @@ export function ringByName(path: string): IpcFd | undefined {
   fd.close();
   return undefined;
 }
+
+/**
+ * Opens the pipe at a path for reading: it hangs up when those are gone who have it open for writing.
+ *
+ * @param trusted Whose it may be.
+ * @returns `undefined` if there is none, or it cannot be opened.
+ */
+export function openNamedPipe(path: string, trusted: Trusted): IpcFd | undefined {
+  const fd = tryOpenFile(path, { access: "read" });
+  if (fd === undefined) return undefined;
+  const status = fileStatus(fd.fd);
+  if (status?.pipe === true && trusted.refusal(status, path) === undefined) return fd;
+  fd.close();
+  return undefined;
+}

@@ -1,43 +1,17 @@
 // Locks by name: in one isolate, between processes, and with deaths at every step.
 import { assertEquals, assertRejects } from "@std/assert";
-import { setStepHook } from "../../../base/step_hook.ts";
-import { type IpcLock, type LockRequestOptions, locks } from "../../../mod.ts";
+import { type LockRequestOptions, locks } from "../../../mod.ts";
 import type { Self } from "../../support/actor.ts";
 import { assertIpcError, soon } from "../../support/assert_ipc.ts";
 import { folderTest } from "../../support/folder.ts";
-import { patience } from "../../support/patience.ts";
 import { mayContain } from "../../support/processes.ts";
 import { Threads } from "../../support/threads.ts";
 import { lookingTest, processTest } from "../../support/test.ts";
-
-function lockName(): string {
-  return `test-${crypto.randomUUID()}`;
-}
-
-/** The files of a lock. */
-function filesOf(name: string): string[] {
-  return [...Deno.readDirSync("/dev/shm")].map(({ name }) => name).filter((file) => file.includes(name));
-}
+import { ACTORS, filesOf, hold, holdOn, lockName, stateOf, until } from "./lock_actors.ts";
 
 /** A promise, and what settles it. */
 function gate() {
   return Promise.withResolvers<void>();
-}
-
-/** What others are asked of one lock. */
-async function stateOf(name: string): Promise<{ held: string[]; pending: string[] }> {
-  const { held, pending } = await locks.query();
-  const modes = (list: typeof held) => list.filter((lock) => lock.name === name).map(({ mode }) => mode);
-  return { held: modes(held), pending: modes(pending) };
-}
-
-/** Waits until that is how it is. */
-async function until(name: string, state: { held: string[]; pending: string[] }): Promise<void> {
-  for (const end = performance.now() + patience(10_000); performance.now() < end;) {
-    if (JSON.stringify(await stateOf(name)) === JSON.stringify(state)) return;
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  assertEquals(await stateOf(name), state);
 }
 
 lookingTest("The callback runs while the lock is held, and its outcome is the request's", async () => {
@@ -178,30 +152,6 @@ export async function addUp({ name, path, times }: { name: string; path: string;
   self.say("done");
 }
 
-interface HoldJob extends LockRequestOptions {
-  readonly name: string;
-  /** Where it meets its end, if not by the test. */
-  readonly dies?: string;
-  /** Where it stops until it is continued. */
-  readonly stops?: string;
-  /** Ends by itself in the callback. */
-  readonly exits?: boolean;
-}
-
-/** Says what it got, and holds it until it is told. */
-export async function hold({ name, dies, stops, exits, ...options }: HoldJob, self: Self): Promise<void> {
-  if (dies !== undefined) setStepHook((step) => step === dies && Deno.kill(Deno.pid, "SIGKILL"));
-  if (stops !== undefined) setStepHook((step) => step === stops && Deno.kill(Deno.pid, "SIGSTOP"));
-  self.say("began");
-  await locks.request(name, options, (lock: IpcLock) => {
-    self.say(lock.ownerDied);
-    if (exits) Deno.exit(0);
-    self.hear();
-  });
-  self.say("ended");
-  self.hear();
-}
-
 processTest("What several processes do under a lock, they do one after the other", async ({ start }) => {
   const name = lockName();
   const path = Deno.makeTempFileSync({ dir: "/dev/shm", prefix: name });
@@ -216,7 +166,7 @@ processTest("What several processes do under a lock, they do one after the other
 
 processTest("A holder that is killed gives the lock to the next one, which is told, once", async ({ start }) => {
   const name = lockName();
-  const child = await start(import.meta.url, hold, { name });
+  const child = await start(ACTORS, hold, { name });
   assertEquals([await child.said(), await child.said()], ["began", false]);
   const waiting = locks.request(name, (lock) => [lock.ownerDied, lock.deadOwner]);
   const behind = locks.request(name, (lock) => [lock.ownerDied, lock.deadOwner]);
@@ -232,7 +182,7 @@ processTest("A holder that is killed gives the lock to the next one, which is to
 processTest("A holder that was killed when nobody waited is told of as well", async ({ start }) => {
   const name = lockName();
   for (const mode of ["exclusive", "shared"] as const) {
-    const child = await start(import.meta.url, hold, { name, mode });
+    const child = await start(ACTORS, hold, { name, mode });
     assertEquals([await child.said(), await child.said()], ["began", false]);
     await child.kill();
     await until(name, { held: [], pending: [] });
@@ -240,7 +190,7 @@ processTest("A holder that was killed when nobody waited is told of as well", as
     assertEquals(await locks.request(name, { mode: "shared" }, (lock) => lock.ownerDied), false);
     assertEquals(filesOf(name), []);
   }
-  const child = await start(import.meta.url, hold, { name, exits: true });
+  const child = await start(ACTORS, hold, { name, exits: true });
   assertEquals([await child.said(), await child.said()], ["began", false]);
   await child.status;
   assertEquals(await locks.request(name, (lock) => lock.ownerDied), true);
@@ -259,7 +209,7 @@ for (
 ) {
   processTest(`A process that is killed at "${step}" costs nobody the lock`, async ({ start }) => {
     const name = lockName();
-    const child = await start(import.meta.url, hold, { name, dies: step });
+    const child = await start(ACTORS, hold, { name, dies: step });
     assertEquals(await child.said(), "began");
     if (step === "lock-ended" || step === "lock-removing") {
       assertEquals(await child.said(), false);
@@ -274,7 +224,7 @@ for (
 
 processTest("One that is stopped with a ticket that nobody sees yet keeps its place", async ({ start }) => {
   const name = lockName();
-  const child = await start(import.meta.url, hold, { name, stops: "lock-ticket" });
+  const child = await start(ACTORS, hold, { name, stops: "lock-ticket" });
   assertEquals(await child.said(), "began");
   await child.stopped();
   assertEquals(await locks.request(name, { ifAvailable: true }, (lock) => lock), null);
@@ -293,7 +243,7 @@ processTest("One that is killed while it waits holds nobody up", async ({ start 
   const name = lockName();
   const held = gate();
   const holder = locks.request(name, () => held.promise);
-  const child = await start(import.meta.url, hold, { name });
+  const child = await start(ACTORS, hold, { name });
   assertEquals(await child.said(), "began");
   while ((await stateOf(name)).pending.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   const behind = locks.request(name, (lock) => lock.ownerDied);
@@ -309,7 +259,7 @@ processTest(
   async ({ start }) => {
     const name = lockName();
     const readers = await Promise.all(
-      [0, 1].map(() => start(import.meta.url, hold, { name, mode: "shared" as const })),
+      [0, 1].map(() => start(ACTORS, hold, { name, mode: "shared" as const })),
     );
     for (const child of readers) assertEquals([await child.said(), await child.said()], ["began", false]);
     assertEquals(await locks.request(name, { mode: "shared", timeout: 0 }, () => "beside them"), "beside them");
@@ -327,7 +277,7 @@ processTest(
 folderTest("A holder in a container, with other process numbers, is found dead as well", async (folder, processes) => {
   if (!mayContain()) return;
   const name = lockName();
-  const child = await processes.startContained(import.meta.url, hold, { name }, folder.path);
+  const child = await processes.startContained(ACTORS, hold, { name }, folder.path);
   assertEquals([await child.said(), await child.said()], ["began", false]);
   await assertIpcError("Timeout", () => locks.request(name, { timeout: 200 }, () => {}));
   const waiting = locks.request(name, (lock) => lock.ownerDied);
@@ -336,15 +286,10 @@ folderTest("A holder in a container, with other process numbers, is found dead a
   assertEquals(filesOf(name), []);
 });
 
-/** Holds a lock without an end. */
-export async function holdOn({ name }: { name: string }): Promise<void> {
-  await locks.request(name, () => new Promise((resolve) => setTimeout(resolve, 1e6)));
-}
-
 processTest("A Worker that is terminated gives its locks back", async () => {
   const name = lockName();
   const threads = new Threads();
-  await threads.start(import.meta.url, holdOn, { name });
+  await threads.start(ACTORS, holdOn, { name });
   await until(name, { held: ["exclusive"], pending: [] });
   await threads.end();
   assertEquals(await soon(locks.request(name, (lock) => lock.ownerDied)), true);
