@@ -1,4 +1,5 @@
-/* The tests of isthmus.h against itself, with real processes. Takes words: only tests whose names have one of them. */
+/* The tests of isthmus.h against itself, with real processes. Takes words: only tests whose names have one of
+ * them, and none whose names have one that follows a "-". */
 #define ISTHMUS_IMPLEMENTATION
 #include "isthmus.h"
 
@@ -606,8 +607,11 @@ int main(int argc, char **argv) {
   snprintf(path, sizeof path, "/dev/shm/isthmus-c-test-%d", (int)getpid());
   snprintf(name, sizeof name, "c-test-%d", (int)getpid());
   for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
-    int wanted = argc == 1;
-    for (int k = 1; k < argc; k++) wanted |= strstr(tests[i].name, argv[k]) != NULL;
+    int wanted = argc == 1 || argv[1][0] == '-';
+    for (int k = 1; k < argc; k++) {
+      if (argv[k][0] != '-') wanted |= strstr(tests[i].name, argv[k]) != NULL;
+      else if (strstr(tests[i].name, argv[k] + 1) != NULL) wanted = 0;
+    }
     if (!wanted) continue;
     failures = 0;
     tests[i].run();
