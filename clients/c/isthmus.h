@@ -2358,7 +2358,11 @@ isthmus_error isthmus_parent(isthmus_sender **sender, isthmus_receiver **receive
     if (sscanf(mark + 1 + 2 * i, "%2x", &byte) != 1) return isth__say(ISTHMUS_NOT_FOUND, "Cannot find the parent");
     token[i] = (unsigned char)byte;
   }
+  static int taken; /* the parent may listen for a moment longer, and is not to be asked twice */
+  if (__atomic_exchange_n(&taken, 1, __ATOMIC_ACQ_REL) != 0)
+    return isth__say(ISTHMUS_NOT_FOUND, "Cannot find the parent: this program has its end of the conversation already");
   isthmus_error error = isth__converse(name, capacity, token, NULL, sender, receiver);
+  if (error != ISTHMUS_OK) __atomic_store_n(&taken, 0, __ATOMIC_RELEASE);
   if (error == ISTHMUS_NOT_FOUND)
     return isth__say(error, "Cannot find the parent: it does not wait for this program (any more), or another process was "
                      "faster");
