@@ -8,6 +8,55 @@ import type { SenderPort } from "./sender_port.ts";
 import { cannotTravel } from "../../base/pack.ts";
 
 /**
+ * Where a loan is: see {@linkcode Loan.receipt}. Plain numbers, to be kept in a file, say.
+ *
+ * @example Finding out after a restart whether a message was sent
+ * ```ts
+ * import { IpcBytesReceiver, IpcBytesSender, type LoanReceipt } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path = `/dev/shm/jobs-${crypto.randomUUID()}`;
+ * const receiver = IpcBytesReceiver.create(path), sender = IpcBytesSender.open(path);
+ * const loan = sender.reserveSync(100);
+ * const kept = JSON.stringify(loan.receipt); // in a file, before it is sent
+ * loan.commit();
+ * receiver.recvSync();
+ *
+ * // In the next process, if this one was killed before it noted that it has sent it:
+ * const receipt: LoanReceipt = JSON.parse(kept);
+ * assertEquals(sender.outcome(receipt), "sent");
+ * sender.close(), receiver.close();
+ * ```
+ */
+export interface LoanReceipt {
+  /** Where it lies in the ring, in blocks of 64 bytes from 0 up to 2^32, where it begins again. */
+  readonly position: number;
+  /** How many claims of killed senders had been stepped over, a number that wraps around as well. */
+  readonly gaps: number;
+}
+
+/**
+ * What became of a loan: the message is in the channel, or was received; it never will be; or it is too long ago.
+ *
+ * @example Sending again only what did not arrive
+ * ```ts
+ * import { bytesChannel, type LoanOutcome } from "@isthmus/ipc";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [sender, receiver] = bytesChannel();
+ * const outcomes: LoanOutcome[] = [];
+ * using loan = sender.reserveSync(8);
+ * const { receipt } = loan;
+ * outcomes.push(sender.outcome(receipt));
+ * loan.commit();
+ * outcomes.push(sender.outcome(receipt));
+ * assertEquals(outcomes, ["not sent", "sent"]);
+ * sender.close(), receiver.close();
+ * ```
+ */
+export type LoanOutcome = "sent" | "not sent" | "unknown";
+
+/**
  * Room in the ring for one message, to be written in place. {@linkcode Loan.commit} sends it; leaving the scope of a
  * `using` without that sends nothing.
  *
@@ -35,6 +84,13 @@ export interface Loan extends Disposable {
    * is copied to the ring, zeros at first.
    */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /**
+   * Where it is, for {@linkcode IpcBytesSender.outcome}: take it before {@linkcode commit}, and keep it where it outlives
+   * this process.
+   *
+   * @throws {IpcError} `Closed` if it was committed or given up before.
+   */
+  readonly receipt: LoanReceipt;
   /**
    * Sends the message. {@linkcode bytes} is empty afterwards.
    *
@@ -68,6 +124,10 @@ class OpenReservation extends OpenThing {
   /** What is to be filled. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#reservation.bytes;
+  }
+
+  get receipt(): LoanReceipt {
+    return { position: this.#reservation.position >>> 0, gaps: this.#reservation.gaps >>> 0 };
   }
 
   override letGo(): void {
@@ -112,6 +172,14 @@ class RingLoan implements Loan {
     this.#length = length;
     this.bytes = reservation.bytes;
     forgotten.watch(this, reservation);
+  }
+
+  get receipt(): LoanReceipt {
+    if (this.#reservation.isOpen) return this.#reservation.receipt;
+    throw new IpcError(
+      "Closed",
+      "Cannot say where a loan is: it was committed or given up before; ask while it is open",
+    );
   }
 
   commit(length: number = this.#length): void {

@@ -1,5 +1,6 @@
 // What the dead left: claims that will never be committed, and descriptors whose records never came.
 import { LivingClaims } from "./living_claims.ts";
+import { logGap } from "./gap_log.ts";
 import { W_COMMIT } from "./layout.ts";
 import type { RecordReader } from "./record_reader.ts";
 
@@ -57,6 +58,7 @@ export class GapRecovery {
     for (let i = 0; i < skip; i++) {
       if (Atomics.load(words, W_COMMIT + ((head + i) & mask)) !== 0) return true;
     }
+    logGap(words, head, skip);
     this.#records.skipTo((head + skip) | 0);
     this.#orphans = true;
     return true;

@@ -14,6 +14,8 @@
 //    320  consumer               thread id (4) · start time (4) · PID namespace (4) · process id (4)
 //    336  READ (4)               first position not received yet; from HEAD to here blocks are about to be released
 //    348  consumer's lock (4)    1: it holds a lock on byte 1024 of the file
+//    384  GAPS (4)               gaps that consumers stepped over, ever
+//    448  log of gaps            the last 16, gap k at entry k mod 16: position (4) · blocks (4)
 //   4096  slots                  1024 of 64 bytes, one for each thread that sends:
 //            0  owner            thread id (4), 0 = free · start time (4) · PID namespace (4) · process id (4)
 //           16  claim record     position (4) · blocks (4), 0 = no claim
@@ -65,6 +67,9 @@ export const W_MAGIC = 0,
   W_SPACE = 64;
 /** Word indices of the receiver's identity, laid out as {@linkcode ID_TID} and {@linkcode ID_LOCK} say, and of READ. */
 export const W_CONSUMER = 80, W_READ = 84;
+
+/** Word indices of the number of gaps, and of their log; gaps that the log has. */
+export const W_GAPS = 96, W_GAP_LOG = 112, LOGGED_GAPS = 16;
 
 /** Value of BELL once the consumer has closed the channel for good. */
 export const BELL_CLOSED = -1;

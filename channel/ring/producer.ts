@@ -8,6 +8,7 @@ import { RingAllocation } from "./allocation.ts";
 import { ConsumerBell } from "./consumer_bell.ts";
 import { ConsumerLiveness } from "./consumer_liveness.ts";
 import { trySendExtended } from "./extended_record.ts";
+import { type ClaimOutcome, outcomeOf } from "./gap_log.ts";
 import { type Handle, openHandle } from "./handle.ts";
 import { BLOCK_SHIFT, blocksFor, paddingWord } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
@@ -114,6 +115,11 @@ export class RingProducer extends RecordWriter {
       "Serialization",
       `Cannot send an end of the named channel "${this.path}": send its path, and open it there`,
     );
+  }
+
+  /** What became of a claim, of this process or a dead one: see {@linkcode outcomeOf}. */
+  outcomeOf(position: number, gaps: number): ClaimOutcome {
+    return outcomeOf(this.memory.words, this.memory.blocks - 1, position, gaps);
   }
 
   // --- Messages ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 // Claimed blocks that are filled in place, while other records are claimed and committed.
-import { BLOCK_SHIFT, blocksFor, paddingWord } from "./layout.ts";
+import { gapsOf } from "./gap_log.ts";
+import { BLOCK_SHIFT, blocksFor, CLAIM_POSITION, paddingWord } from "./layout.ts";
 import { FULL, type RecordWriter } from "./record_writer.ts";
 import { SMALL, SmallMemory } from "./small_memory.ts";
 
@@ -8,6 +9,8 @@ export class Reservation {
   readonly #records: RecordWriter;
   readonly #slot: number;
   readonly #index: number;
+  /** Where it was claimed, in blocks. */
+  readonly position: number;
   readonly #blocks: number;
   /** Memory that is copied to the blocks when it is committed. */
   readonly #small: SmallMemory | undefined;
@@ -21,6 +24,7 @@ export class Reservation {
     this.#slot = slot;
     this.#index = index;
     this.#blocks = blocks;
+    this.position = records.memory.words[slot + CLAIM_POSITION]!;
     if (length <= SMALL) {
       this.#small = SmallMemory.cleared(length);
       this.bytes = this.#small.bytes;
@@ -45,6 +49,11 @@ export class Reservation {
       if (index === FULL) slots.giveBack(slot);
     }
     return index === FULL ? undefined : new Reservation(records, slot, index, blocks, length);
+  }
+
+  /** How many gaps consumers have stepped over: this claim may be in a later one. */
+  get gaps(): number {
+    return gapsOf(this.#records.memory.words);
   }
 
   /**

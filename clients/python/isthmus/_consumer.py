@@ -28,9 +28,12 @@ from ._ring import (
     EXTENDED_HEADER,
     HAS_DESCRIPTORS,
     IS_OUT_OF_LINE,
+    LOGGED_GAPS,
     MASK32,
     W_BELL,
     W_COMMIT,
+    W_GAP_LOG,
+    W_GAPS,
     W_HEAD,
     W_READ,
     W_RECEIVER,
@@ -282,11 +285,20 @@ class Consumer:
         # Who committed after the first look and then died, or moved on, left its word by now.
         if any(load(W_COMMIT + ((self._head + i) & mask)) for i in range(skip)):
             return True
+        self._log_gap(skip)
         self._head = (self._head + skip) & MASK32
         self.memory.store(W_READ, self._head)
         self._publish()
         self.orphans = True
         return True
+
+    def _log_gap(self, blocks: int) -> None:
+        """Notes what is stepped over, before READ moves: a sender that was killed may ask later what became of it."""
+        gaps = self._load(W_GAPS)
+        entry = W_GAP_LOG + (gaps & (LOGGED_GAPS - 1)) * 2
+        self.memory.store(entry, self._head)
+        self.memory.store(entry + 1, blocks)
+        self.memory.store(W_GAPS, (gaps + 1) & MASK32)
 
     def _look_at_gap(self) -> bool:
         """Looks at a gap as often as is sensible: less and less. Returns whether it was worth it."""
