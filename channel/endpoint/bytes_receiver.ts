@@ -7,8 +7,7 @@ import { canTravel } from "../../base/pack.ts";
 import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
 import type { Borrowed } from "../message/borrowed.ts";
 import type { TravellerKind } from "../message/travellers.ts";
-import { type NamedChannelOptions, openRingFile } from "../named/file.ts";
-import { RingConsumer } from "../ring/consumer.ts";
+import { type NamedReceiverOptions, openNamedConsumer } from "../named/consumer.ts";
 import { BytesDecoder } from "./bytes_decoder.ts";
 import { ReceiverCore } from "./receiver_core.ts";
 import { claimReceiver, type ReceiverSource } from "./receiver_seat.ts";
@@ -67,12 +66,13 @@ export class IpcBytesReceiver implements Disposable, AsyncIterable<Uint8Array<Ar
 
   /**
    * Receives from a named channel, which is made if there is none. A receiver that is started again, after it was closed
-   * or killed, goes on with the next message. Closing it removes the channel's files if everything was received and no
+   * or killed, goes on with the next message; with `redeliver`, with the first that was borrowed and not released. Closing it removes the channel's files if everything was received and no
    * sender is attached.
    *
    * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`. Two FIFOs
    * lie beside it, with `.bell` and `.room` appended.
-   * @param options Whose channel is used; capacity and permission bits, for one that does not exist yet.
+   * @param options Whose channel is used, and what it does about borrowed messages when it ends; capacity and permission
+   * bits, for one that does not exist yet.
    * @returns The receiver.
    * @throws {IpcError} `AlreadyExists` if the channel has a living receiver, `Incompatible` if the path is something
    * else, `NotFound` if its folder does not exist, `Permission` if another user has made it, or others may write to it, who
@@ -80,8 +80,8 @@ export class IpcBytesReceiver implements Disposable, AsyncIterable<Uint8Array<Ar
    * @throws {TypeError} If the path is none, or the name of a server (`@name`).
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */
-  static create(path: string, options: NamedChannelOptions = {}): IpcBytesReceiver {
-    return bytesReceiverFrom(RingConsumer.open(openRingFile(path, options)));
+  static create(path: string, options: NamedReceiverOptions = {}): IpcBytesReceiver {
+    return bytesReceiverFrom(openNamedConsumer(path, options));
   }
 
   /** Whether this receiver was closed, or sent away. */

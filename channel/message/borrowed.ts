@@ -30,6 +30,11 @@ import type { LentRecord } from "../ring/lent_records.ts";
 export interface Borrowed<T> extends Disposable {
   /** The message. */
   readonly value: T;
+  /**
+   * Where it lies in its channel, in blocks of 64 bytes from 0 up to 2^32, where it begins again: no two messages that
+   * wait at the same time have the same. `undefined` if it does not lie there.
+   */
+  readonly position?: number | undefined;
   /** Gives the blocks back to the senders; the views in {@linkcode value} become empty. Twice is harmless. */
   release(): void;
 }
@@ -76,6 +81,10 @@ export class BorrowedRecord<T> implements Borrowed<T> {
     this.value = value;
     this.#lent = lent;
     forgottenRecords.watch(this, lent);
+  }
+
+  get position(): number {
+    return this.#lent.position >>> 0;
   }
 
   release(): void {

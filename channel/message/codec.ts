@@ -65,7 +65,7 @@ function viewOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): 
 
 /** Decodes the record that the ring has found, in place: its byte strings are views on the ring. */
 export function borrowMessage(ring: RingConsumer): Borrowed<unknown> {
-  if (!ring.extended && ring.length <= SMALL) return new BorrowedCopy(decodeMessage(ring));
+  if (!ring.extended && ring.length <= SMALL && !ring.keeps) return new BorrowedCopy(decodeMessage(ring));
   if (ring.extended) {
     const { body, fds } = openExtended(ring);
     if (body !== undefined || fds.length > 0) return borrowExtended(ring, body, new Reviver(fds));

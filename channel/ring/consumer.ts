@@ -65,9 +65,10 @@ export class RingConsumer extends RecordReader {
   /**
    * The consumer of a named ring. Owns the attachment, also if it throws.
    *
+   * @param keeps Whether what is lent counts as received only once it is given back.
    * @throws {IpcError} `AlreadyExists` if another living thread receives from it.
    */
-  static open(named: NamedRing): RingConsumer {
+  static open(named: NamedRing, keeps: boolean): RingConsumer {
     const { memory, lock } = named;
     // Without the lock where the file system has none: then a dead owner in another PID namespace is not known as such.
     if (!claimIdentity(memory.words, W_CONSUMER, true, lock) && !claimIdentity(memory.words, W_CONSUMER, true)) {
@@ -75,7 +76,9 @@ export class RingConsumer extends RecordReader {
       named.leave();
       throw new IpcError("AlreadyExists", `Cannot receive from "${named.path}": this channel has a receiver already`);
     }
-    return new RingConsumer(memory, named.bell, new NoDescriptors(named.room), named);
+    const consumer = new RingConsumer(memory, named.bell, new NoDescriptors(named.room), named);
+    if (keeps) consumer.keepUntilGivenBack();
+    return consumer;
   }
 
   /** Whether the ring has a name: it outlives its users then, and is opened by its path. */
@@ -104,7 +107,7 @@ export class RingConsumer extends RecordReader {
 
   /** Closes a named ring, which keeps what was not received for the next consumer; an empty one that nobody uses goes. */
   #closeNamed(named: NamedRing): void {
-    this.takeAllBack(); // what was lent was received
+    this.takeAllBack(); // what was lent was received, or is kept for the next
     this.detach();
     // Asked once nobody else is attached: a producer may have come, sent and gone until then.
     named.leave(() => Atomics.load(this.memory.words, W_TAIL) === this.position);

@@ -1,4 +1,5 @@
 // Records that the program reads in place: received, but their blocks are not released yet.
+import { W_COMMIT, W_READ } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 import { SMALL, SmallMemory } from "./small_memory.ts";
 
@@ -22,12 +23,16 @@ export interface LentRecord {
   returned: boolean;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** The records that one consumer has lent, in the order of their positions. */
 export class LentRecords {
   readonly #lender: RecordLender;
   readonly #memory: RingMemory;
   /** Those that are out, and those behind one that is out: blocks are released in order. */
   readonly list: LentRecord[] = [];
+  /** Whether READ stays at the first that is out, and the commit words from there on, for the next consumer. */
+  keeps = false;
 
   /**
    * @param lender Who takes them back.
@@ -61,6 +66,25 @@ export class LentRecords {
   }
 
   /**
+   * What is passed over behind a record that is kept is kept as well.
+   *
+   * @returns `false` if none is out.
+   */
+  follow(position: number, end: number): boolean {
+    if (this.list.length === 0) return false;
+    this.list.push({
+      lender: this.#lender,
+      position,
+      end,
+      bytes: NOTHING,
+      window: undefined,
+      small: undefined,
+      returned: true,
+    });
+    return true;
+  }
+
+  /**
    * Takes a record back, and empties every view on it.
    *
    * @returns Whether blocks can be released by that: those behind an earlier record that is out wait for it.
@@ -73,10 +97,21 @@ export class LentRecords {
     if (list[0] !== lent) return false;
     if (list.length === 1) {
       list.pop();
+      if (this.keeps) this.#received(lent);
       return true;
     }
-    while (list.length > 0 && list[0]!.returned) list.shift();
+    while (list.length > 0 && list[0]!.returned) {
+      const first = list.shift()!;
+      if (this.keeps) this.#received(first);
+    }
     return true;
+  }
+
+  /** pair: READ/word. As where a record is passed: READ goes first. */
+  #received({ position, end }: LentRecord): void {
+    const { words, blocks } = this.#memory;
+    words[W_READ] = end;
+    words[W_COMMIT + (position & (blocks - 1))] = 0;
   }
 
   /** Takes all of them back, before the memory goes. */

@@ -34,6 +34,8 @@ export class RecordReader {
   readonly #lentRecords: LentRecords;
   /** Its list. */
   readonly #lent: readonly LentRecord[];
+  /** Whether what is lent counts as received only once it is given back. */
+  #keeps = false;
 
   /** Whether {@linkcode next} stopped within padding that goes on. What goes on with it takes this down. */
   unfinished = false;
@@ -301,7 +303,9 @@ export class RecordReader {
   /** Moves the head to a position up to which blocks are claimed, and no commit word is set. */
   skipTo(position: number): void {
     if (((position - this.#knownTail) | 0) > 0) this.#knownTail = position;
-    this.#words[W_READ] = this.#head = position;
+    const from = this.#head;
+    this.#head = position;
+    if (!this.#keeps || !this.#lentRecords.follow(from, position)) this.#words[W_READ] = position;
     this.#publish();
   }
 
@@ -312,7 +316,9 @@ export class RecordReader {
    * claims the block, and finds no word in it.
    */
   #pass(blocks: number, index: number): void {
-    this.#head = (this.#head + blocks) | 0;
+    const from = this.#head;
+    this.#head = (from + blocks) | 0;
+    if (this.#keeps && this.#lentRecords.follow(from, this.#head)) return;
     this.#words[W_READ] = this.#head;
     this.#words[W_COMMIT + index] = 0;
   }
@@ -345,7 +351,8 @@ export class RecordReader {
   lend(skip: number): LentRecord {
     const end = (this.#head + this.#blocks) | 0;
     const lent = this.#lentRecords.lend(this.#head, end, this.offset + skip, this.length - skip);
-    this.#pass(this.#blocks, this.#head & this.#mask);
+    if (this.#keeps) this.#head = end;
+    else this.#pass(this.#blocks, this.#head & this.#mask);
     return lent;
   }
 
@@ -354,8 +361,19 @@ export class RecordReader {
     if (this.#lentRecords.takeBack(lent)) this.#publish();
   }
 
-  /** Takes all records back that are lent, before the memory goes. */
+  /** From now on what is lent counts as received only once it is given back, and all before it. */
+  keepUntilGivenBack(): void {
+    this.#keeps = this.#lentRecords.keeps = true;
+  }
+
+  /** Whether it does. */
+  get keeps(): boolean {
+    return this.#keeps;
+  }
+
+  /** Takes all records back that are lent, before the memory goes. What is kept is for the next consumer. */
   takeAllBack(): void {
+    if (this.#keeps && this.#lent.length > 0) this.#head = this.#lent[0]!.position;
     this.#lentRecords.takeAllBack();
   }
 
