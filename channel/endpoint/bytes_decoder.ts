@@ -22,6 +22,10 @@ export class BytesDecoder implements Decoder<Uint8Array<ArrayBuffer>> {
     return bytes;
   }
 
+  decode(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    return bytes;
+  }
+
   lend(ring: RingConsumer): Borrowed<Uint8Array<ArrayBuffer>> {
     this.#ahead.pass();
     if (ring.extended) {

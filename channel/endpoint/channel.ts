@@ -49,8 +49,9 @@ const MAKE = "Cannot make a channel";
  * Makes a channel for values. Both ends are here; put one into a message, or use a server, to bring it to another
  * process. The channel has no name and no file: when the last end is closed or killed, nothing of it remains.
  *
- * It takes its five descriptors and its memory when one of the ends is used for the first time. If there are none left,
- * that use throws `System`; nothing is lost then, and it may be tried again.
+ * It takes its five descriptors and its memory when it is used in earnest: when an end waits or goes elsewhere, or after
+ * the first small messages. If there are none left, that use throws `System`; nothing is lost then, and it may be tried
+ * again.
  *
  * @typeParam T What is sent.
  * @param options The capacity.

@@ -1,21 +1,38 @@
-// A new channel that nobody has used yet. It takes no descriptor and no memory until either end is: what is made and
-// closed again, or given up on the way to its first use, costs no system call.
+// A new channel that is not used in earnest yet. It takes no descriptor and no memory until then: what is made and closed
+// again, or carries an answer within this isolate, costs no system call.
+//
+// The first small messages are kept here, and received from here. The channel is made when there are more, when one of
+// the ends waits, or is sent away, or is asked for anything else: what is kept goes into the ring first. Nobody else knows
+// of the channel until then, so no order and no death can come between.
+import { IpcError } from "../../base/error.ts";
 import { requireSystem } from "../../ffi/process/system.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import { createChannel } from "../ring/handle.ts";
 import { capacityOf } from "../ring/memory.ts";
 import { RingConsumer } from "../ring/consumer.ts";
+import { BLOCK, blocksFor } from "../ring/layout.ts";
+import type { Message } from "../message/outgoing.ts";
 import { RingProducer } from "../ring/producer.ts";
 import { SenderPort } from "./sender_port.ts";
 
 /** One end of a channel that was made, as long as nobody took it; or closed before. */
 type End<T> = T | "not made" | "taken" | "closed";
 
+/**
+ * Messages that are kept, in the life of a channel, and bytes of one of them: the ring is faster where there are many, and
+ * the smallest has room for all of these.
+ */
+const MOST_KEPT = 16, LONGEST_KEPT = 1024;
+
 /** What the two ends of a new channel share until the first of them is used. */
 export class LazyChannel extends OpenThing {
   readonly #capacity: number;
   #sender: End<SenderPort> = "not made";
   #receiver: End<RingConsumer> = "not made";
+  /** Messages that were sent and not received, in their order. */
+  #kept: Message[] = [];
+  /** How many more may be kept. */
+  #room = MOST_KEPT;
 
   /**
    * @throws {RangeError} If the capacity is none.
@@ -25,6 +42,39 @@ export class LazyChannel extends OpenThing {
     super();
     this.#capacity = capacityOf(capacity);
     requireSystem(); // who may not make channels learns it here, not at the first use
+  }
+
+  /** Whether a message might be kept: the channel is not made, and the receiver is there. */
+  get mayKeep(): boolean {
+    return this.#room > 0 && this.#sender === "not made" && this.#receiver === "not made";
+  }
+
+  /**
+   * Keeps a message for the receiver, a copy of its own.
+   *
+   * @param message Without descriptors.
+   * @returns `false` if it has to go through the ring.
+   */
+  keep(message: Message): boolean {
+    if (!this.mayKeep || message.length > LONGEST_KEPT) return false;
+    this.#kept.push(message.snapshot());
+    this.#room--;
+    return true;
+  }
+
+  /** Whether a message is kept. */
+  get keeps(): boolean {
+    return this.#kept.length > 0;
+  }
+
+  /** The next message that is kept; it is received. */
+  takeKept(): Message {
+    return this.#kept.shift()!;
+  }
+
+  /** Bytes of the blocks that what is kept would take. */
+  get backlog(): number {
+    return this.#kept.reduce((bytes, message) => bytes + blocksFor(message.length) * BLOCK, 0);
   }
 
   /**
@@ -70,6 +120,7 @@ export class LazyChannel extends OpenThing {
   closeReceiver(): void {
     if (this.#receiver instanceof RingConsumer) this.#receiver.close();
     this.#receiver = "closed";
+    this.#kept = [];
     this.#endIfEmpty();
   }
 
@@ -87,6 +138,17 @@ export class LazyChannel extends OpenThing {
   #make(): void {
     const senderClosed = this.#sender === "closed", receiverClosed = this.#receiver === "closed";
     const [port, ring] = createEnds(this.#capacity);
+    try {
+      for (const message of this.#kept) {
+        if (!port.ring.trySend(message)) {
+          throw new IpcError("System", "Cannot make a channel: its new ring has no room");
+        }
+      }
+    } catch (error) {
+      port.release(this), ring.close(); // nobody has seen it: what is kept is still kept
+      throw error;
+    }
+    this.#kept = [];
     this.#sender = port;
     this.#receiver = ring;
     this.opened();

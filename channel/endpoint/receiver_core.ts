@@ -107,18 +107,37 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     return (this.#errors ??= new ErrorBudget()).judge(error, () => this.close(), "receiver");
   }
 
+  /** The next message of a channel that was not made. */
+  #takeKept(): T {
+    try {
+      return this.decoder.decode(this.#seat.takeKept().bytes);
+    } catch (error) {
+      throw this.#counted(error);
+    }
+  }
+
   recv(options: WaitOptions | undefined): Promise<T> {
+    // With options, or if the event loop must have its turn first, as all others wait.
+    if (this.#seat.keeps && options === undefined && !mustGiveWay()) {
+      try {
+        return Promise.resolve(this.#takeKept());
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    }
     return this.receive(this.#take, options);
   }
 
   recvSync(options: SyncWaitOptions | undefined): T {
     if (options !== undefined) timeoutOf(options);
+    if (this.#seat.keeps) return this.#takeKept();
     const ring = this.open();
     if (ring.next() && !ring.extended) return this.take(ring);
     return this.receiveSync(this.#take, options);
   }
 
   tryRecv(): TryRecvResult<T> {
+    if (this.#seat.keeps) return { state: "message", value: this.#takeKept() };
     const ring = this.open();
     const state = ring.next() ? "message" : ring.wait.poll();
     if (state === "message") return { state, value: this.take(ring) };

@@ -3,6 +3,7 @@ import { IpcError } from "../../base/error.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import type { Attachments, ReceivedAttachments } from "../message/attachments.ts";
+import type { Message } from "../message/outgoing.ts";
 import { MAX_DESCRIPTORS } from "../ring/carrier.ts";
 import type { Arrived } from "../ring/descriptor_source.ts";
 import { RingConsumer } from "../ring/consumer.ts";
@@ -82,6 +83,16 @@ export class ReceiverSeat extends OpenThing {
     return this.#limited(this.#ring);
   }
 
+  /** Whether the next message is kept by a channel that was not made. Of a limited length only a ring knows. */
+  get keeps(): boolean {
+    return this.#lazy !== undefined && this.#lazy.keeps && this.#mostBytes === undefined;
+  }
+
+  /** That message; it is received. */
+  takeKept(): Message {
+    return this.#lazy!.takeKept();
+  }
+
   #limited(ring: RingConsumer): RingConsumer {
     if (this.#mostBytes !== undefined) ring.limitMessages(this.#mostBytes);
     return ring;
@@ -100,7 +111,11 @@ export class ReceiverSeat extends OpenThing {
   /** What it looks like, without attaching. */
   look(): Record<string, unknown> {
     const ring = this.#ring ?? this.#lazy?.receiver;
-    return { path: ring?.path, state: this.state, backlog: this.state === "open" ? ring?.waiting ?? 0 : undefined };
+    return {
+      path: ring?.path,
+      state: this.state,
+      backlog: this.state === "open" ? ring?.waiting ?? this.#lazy?.backlog ?? 0 : undefined,
+    };
   }
 
   leave(): void {

@@ -8,6 +8,8 @@ import { packHandle } from "../message/sender_attachment.ts";
 import type { SenderPort } from "./sender_port.ts";
 import { SenderSeat, type SenderSource } from "./sender_seat.ts";
 
+const SENT = Promise.resolve();
+
 // A backstop for senders that were forgotten: without it the receiver would never see the end of them.
 const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat));
 
@@ -55,10 +57,11 @@ export class SenderCore<in T> {
         timeoutOf(options);
         options.signal?.throwIfAborted();
       }
-      const port = this.#seat.port();
+      const port = whenEmpty ? this.#seat.port() : this.#seat.portIfNeeded();
       attachments = this.#encoder.encode(value);
+      if (port === undefined && attachments === undefined && this.#seat.keep(outgoing)) return afterOthers(SENT);
       // Not the seat: a sender must not be collected, and closed by that, while a message of it waits.
-      return port.send(this, outgoing, attachments, options, whenEmpty);
+      return (port ?? this.#seat.port()).send(this, outgoing, attachments, options, whenEmpty);
     } catch (error) {
       attachments?.kept();
       return afterOthers(Promise.reject(error));
@@ -69,10 +72,11 @@ export class SenderCore<in T> {
 
   sendSync(value: T, options: SyncWaitOptions | undefined, whenEmpty: boolean): void {
     if (options !== undefined) timeoutOf(options);
-    const port = this.#seat.port();
+    const port = whenEmpty ? this.#seat.port() : this.#seat.portIfNeeded();
     const attachments = this.#encoder.encode(value);
     try {
-      port.sendSync(outgoing, attachments, options, whenEmpty);
+      if (port === undefined && attachments === undefined && this.#seat.keep(outgoing)) return;
+      (port ?? this.#seat.port()).sendSync(outgoing, attachments, options, whenEmpty);
     } catch (error) {
       attachments?.kept();
       throw error;
@@ -83,11 +87,12 @@ export class SenderCore<in T> {
   }
 
   trySend(value: T): boolean {
-    const port = this.#seat.port();
+    const port = this.#seat.portIfNeeded();
     const attachments = this.#encoder.encode(value);
     let sent = false;
     try {
-      return sent = port.trySend(outgoing, attachments);
+      if (port === undefined && attachments === undefined && this.#seat.keep(outgoing)) return sent = true;
+      return sent = (port ?? this.#seat.port()).trySend(outgoing, attachments);
     } finally {
       outgoing.forget();
       if (sent) attachments?.sent();

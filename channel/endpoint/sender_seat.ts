@@ -1,6 +1,7 @@
 // The connection of a sender object to its channel: attached at first use.
 import { IpcError } from "../../base/error.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
+import type { Message } from "../message/outgoing.ts";
 import { closeSenderHandle, isSenderClosed, type SenderHandle } from "../ring/sender_handle.ts";
 import { LazyChannel } from "./lazy_channel.ts";
 import { SenderPort } from "./sender_port.ts";
@@ -58,13 +59,24 @@ export class SenderSeat extends OpenThing {
     return this.#port;
   }
 
+  /** The port, attached; `undefined` if the next message may do without: see {@linkcode keep}. */
+  portIfNeeded(): SenderPort | undefined {
+    if (this.#port !== undefined) return this.#port;
+    return this.#lazy !== undefined && this.#lazy.mayKeep ? undefined : this.port();
+  }
+
+  /** Keeps the message for the receiver of a channel that was not made; `false` if it has to go by the port. */
+  keep(message: Message): boolean {
+    return this.#lazy !== undefined && this.#lazy.keep(message);
+  }
+
   /** What it looks like, without attaching. */
   look(): Record<string, unknown> {
     const ring = (this.#port ?? this.#lazy?.sender)?.ring;
     return {
       path: ring?.path,
       state: this.#left ? "closed" : "open",
-      backlog: this.#left ? undefined : ring?.used ?? 0,
+      backlog: this.#left ? undefined : ring?.used ?? this.#lazy?.backlog ?? 0,
     };
   }
 

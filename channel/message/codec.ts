@@ -28,6 +28,11 @@ export function decodeMessage(ring: RingConsumer): unknown {
   }
 }
 
+/** Decodes a message without descriptors that never was in a ring. */
+export function decodeBytes(bytes: Uint8Array<ArrayBuffer>): unknown {
+  return decodeParts(bytes, 0, bytes.length, true, undefined);
+}
+
 function decodeExtended(ring: RingConsumer): unknown {
   const { body, fds } = openExtended(ring);
   const reviver = new Reviver(fds);

@@ -35,6 +35,11 @@ export class Message {
     return this.#length;
   }
 
+  /** The bytes of a {@linkcode snapshot}, which lie in one piece. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes as Uint8Array<ArrayBuffer>;
+  }
+
   /** Makes this object stand for bytes of the program's. */
   setBytes(bytes: Uint8Array): void {
     this.#bytes = bytes;

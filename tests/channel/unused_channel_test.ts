@@ -33,6 +33,98 @@ test("What is sent first waits for a receiver that was not used yet", async () =
   receiver.close();
 });
 
+processTest("A channel that carries a few small messages within this program opens no descriptor", async () => {
+  const before = descriptorsOf("self");
+  const [sender, receiver] = channel<unknown>(), [bytes, received] = bytesChannel();
+  sender.sendSync({ n: 1, tags: new Set(["a"]) });
+  await sender.send("two");
+  assert(sender.trySend(3n));
+  bytes.sendSync(new Uint8Array([1, 2]));
+  bytes.sendSync(new Uint8Array(0));
+  assertEquals(receiver.recvSync(), { n: 1, tags: new Set(["a"]) });
+  assertEquals(receiver.recvSync(), "two");
+  assertEquals(receiver.tryRecv(), { state: "message", value: 3n });
+  assertEquals(received.recvSync(), new Uint8Array([1, 2]));
+  assertEquals(received.recvSync(), new Uint8Array(0));
+  assertEquals(descriptorsOf("self"), before);
+  for (const end of [sender, receiver, bytes, received]) end.close();
+  assertEquals(descriptorsOf("self"), before);
+});
+
+/** Ways to begin to use a channel in earnest, with what they receive of it. */
+const IN_EARNEST: Record<string, (receiver: IpcReceiver<number>, sender: IpcSender<number>) => number[]> = {
+  "asking for the capacity": (receiver) => (receiver.capacity, []),
+  "receiving many": (receiver) => receiver.recvMany(),
+  "borrowing": (receiver) => {
+    using borrowed = receiver.borrowSync();
+    return [borrowed.value];
+  },
+  "a limit": (receiver) => (receiver.limitMessages(10_000), [receiver.recvSync()]),
+  "giving it another type": (receiver) => {
+    using other = receiver.toOpaque().to<number>();
+    return other.recvMany();
+  },
+  "a clone": (_, sender) => {
+    using clone = sender.clone();
+    clone.sendSync(99);
+    return [];
+  },
+};
+
+for (const [what, use] of Object.entries(IN_EARNEST)) {
+  test(`What was sent before a channel is used in earnest stays first, in order: ${what}`, () => {
+    for (const kept of [1, 3, 16, 40]) {
+      const [sender, receiver] = channel<number>({ capacity: 1 });
+      for (let n = 0; n < kept; n++) sender.sendSync(n);
+      const got = use(receiver, sender);
+      if (!receiver.closed) {
+        sender.sendSync(kept);
+        sender.close();
+        for (let next = receiver.tryRecv(); next.state === "message"; next = receiver.tryRecv()) got.push(next.value);
+        assertEquals(got.filter((n) => n !== 99), Array.from({ length: kept + 1 }, (_, n) => n));
+        assertIpcErrorSync("Disconnected", () => receiver.recvSync());
+      } else {
+        assertEquals(got, Array.from({ length: kept }, (_, n) => n));
+      }
+      sender.close(), receiver.close();
+    }
+  });
+}
+
+test("Large messages and small ones keep their order before and after the channel is made", () => {
+  for (const large of [0, 1, 5, 15, 16, 20]) {
+    const [sender, receiver] = channel<Uint8Array>();
+    for (let n = 0; n < 30; n++) sender.sendSync(new Uint8Array(n === large ? 100_000 : 10).fill(n));
+    for (let n = 0; n < 30; n++) assertEquals(receiver.recvSync()[9], n);
+    sender.close(), receiver.close();
+  }
+});
+
+test("What was sent is a copy, also before the channel is made, and a failed encoding sends nothing", () => {
+  const [sender, receiver] = channel<unknown>(), [bytes, received] = bytesChannel();
+  const sent = new Uint8Array([1]);
+  sender.sendSync({ sent }), bytes.sendSync(sent);
+  sent[0] = 2;
+  assertThrows(() => sender.sendSync(() => {}), IpcError);
+  assertEquals(receiver.recvSync(), { sent: new Uint8Array([1]) });
+  assertEquals(received.recvSync(), new Uint8Array([1]));
+  assertEquals(receiver.tryRecv(), { state: "empty" });
+  for (const end of [sender, receiver, bytes, received]) end.close();
+});
+
+test("A getter that sends by the channel that the value goes through sends first", () => {
+  const [sender, receiver] = channel<unknown>();
+  sender.sendSync({
+    get inner() {
+      sender.sendSync("first");
+      return 1;
+    },
+  });
+  assertEquals(receiver.recvSync(), "first");
+  assertEquals(receiver.recvSync(), { inner: 1 });
+  sender.close(), receiver.close();
+});
+
 test("A receiver that waits first gets what a sender sends at its first use", async () => {
   const [sender, receiver] = channel<number>();
   const waiting = receiver.recv();
@@ -95,6 +187,19 @@ export async function answer(
   answers.close(), asks.close();
   self.say("done");
 }
+
+processTest("What was sent before an end goes to another process arrives there first", async ({ start }) => {
+  const [ask, asks] = channel<number>();
+  const [answers, answered] = channel<number>();
+  for (let n = 1; n < 5; n++) ask.sendSync(n);
+  const child = await start(import.meta.url, answer, { asks, answers });
+  answers.close();
+  for (let n = 5; n < 8; n++) ask.sendSync(n);
+  ask.close();
+  for (let n = 1; n < 8; n++) assertEquals(await soon(answered.recv()), -n);
+  assertEquals(await soon(child.said()), "done");
+  answered.close();
+});
 
 processTest("Ends can go to another process before they were ever used", async ({ start }) => {
   const [ask, asks] = channel<number>();

@@ -87,14 +87,14 @@ async function creating(what: string, most: number, make: () => { close(): void 
   console.log("ok", what);
 }
 
-/** Ends of a channel that are in use, or closed if they cannot be. */
-function used<A extends { sendSync(value: number): void; close(): void }, B extends { close(): void }>(
+/** Ends that have their descriptors, or are closed if they cannot have them. */
+function used<A extends { close(): void }, B extends { tryRecv(): unknown; close(): void }>(
   [one, other]: [A, B],
   bothWays = false,
 ): (A | B)[] {
   try {
-    one.sendSync(1);
-    if (bothWays) (other as unknown as A).sendSync(2);
+    other.tryRecv();
+    if (bothWays) (one as unknown as B).tryRecv();
   } catch (error) {
     one.close(), other.close();
     throw error;
@@ -109,29 +109,48 @@ function inUse<T>(): [IpcSender<T>, IpcReceiver<T>] {
   return [sender, receiver];
 }
 
-/** A channel takes its descriptors at its first use. One that fails changes nothing, with however much room. */
+/**
+ * A channel takes its descriptors when it is used in earnest. A use that fails changes nothing, with however much room, and
+ * whatever the channel has kept until then.
+ */
 async function firstUses(): Promise<void> {
-  const [carrier, arrivals] = channel<unknown>();
-  carrier.sendSync(0), arrivals.recvSync();
+  const [carrier, arrivals] = inUse<unknown>();
   const before = await count();
   for (let free = 0; free < 5; free++) {
-    const [sender, receiver] = channel<unknown>();
-    await withRoomFor(free, async () => {
-      await fails("send()", () => sender.send(1));
-      await fails("sendSync()", () => sender.sendSync(1));
-      await fails("recv()", () => receiver.recv());
-      await fails("recvSync()", () => receiver.recvSync());
-      await fails("clone()", () => sender.clone());
-      await fails("a sender in a message", () => carrier.sendSync({ sender }));
-      await fails("a receiver in a message", () => carrier.sendSync([receiver]));
-    });
-    assertEquals(await count(), before, `first uses with room for ${free} leave something open`);
-    assertEquals(arrivals.tryRecv(), { state: "empty" });
-    carrier.sendSync([receiver]);
-    sender.sendSync(free);
-    const [moved] = arrivals.recvSync() as [typeof receiver];
-    assertEquals(moved.recvSync({ timeout: 0 }), free);
-    for (const end of [sender, receiver, moved]) end.close();
+    for (const kept of [0, 1, 16]) {
+      const [sender, receiver] = channel<unknown>();
+      const what = `with room for ${free}, and ${kept} messages kept`;
+      for (let n = 0; n < kept; n++) sender.sendSync(n);
+      // In earnest: too large to be kept, or too many.
+      const next = kept < 16 ? new Uint8Array(2000).fill(1) : kept;
+      await withRoomFor(free, async () => {
+        await fails("send()", () => sender.send(next));
+        await fails("sendSync()", () => sender.sendSync(next));
+        await fails("trySend()", () => sender.trySend(next));
+        await fails("sendWhenEmpty()", () => sender.sendWhenEmpty(0));
+        await fails("clone()", () => sender.clone());
+        await fails("a sender in a message", () => carrier.sendSync({ sender }));
+        await fails("a receiver in a message", () => carrier.sendSync([receiver]));
+        await fails("its own sender in a message", () => sender.sendSync({ sender }));
+        await fails("recvMany()", () => receiver.recvMany());
+        await fails("borrow()", () => receiver.borrow());
+        await fails("toOpaque()", () => receiver.toOpaque());
+        if (kept > 0) return;
+        await fails("recv()", () => receiver.recv());
+        await fails("recvSync()", () => receiver.recvSync());
+        await fails("tryRecv()", () => receiver.tryRecv());
+      });
+      assertEquals(await count(), before, `first uses leave something open, ${what}`);
+      assertEquals(arrivals.tryRecv(), { state: "empty" });
+      carrier.sendSync([receiver]);
+      sender.sendSync(next);
+      sender.close();
+      const [moved] = arrivals.recvSync() as [typeof receiver];
+      for (let n = 0; n < kept; n++) assertEquals(moved.recvSync({ timeout: 0 }), n, what);
+      assertEquals(moved.recvSync({ timeout: 0 }), next, what);
+      assertEquals(moved.tryRecv(), { state: "disconnected" }, what);
+      moved.close();
+    }
   }
   carrier.close(), arrivals.close();
   console.log("ok first uses");

@@ -50,22 +50,39 @@ async function fails(errno: number, says: string, act: () => unknown): Promise<I
   return error;
 }
 
-/** A new channel takes its memory at its first use, whichever that is; one that fails leaves both ends as they were. */
+/**
+ * A new channel takes its memory when it is used in earnest, whichever use that is; one that fails leaves both ends as they
+ * were, with what was kept until then.
+ */
 async function firstUsesFail(errno: number, says: string, capacity: number): Promise<void> {
-  const [sender, receiver] = channel<number>({ capacity });
+  const [sender, receiver] = channel<unknown>({ capacity });
   const [bytesSender, bytesReceiver] = bytesChannel({ capacity });
-  const [left, right] = duplex<number, number>({ capacity });
+  const [left, right] = duplex<unknown, unknown>({ capacity });
+  const large = new Uint8Array(2000); // small ones are kept without a ring
   const uses: (() => unknown)[] = [
-    () => sender.sendSync(1),
-    () => sender.send(1),
+    () => sender.sendSync(large),
+    () => sender.send(large),
     () => receiver.recvSync({ timeout: 0 }),
     () => receiver.recv(),
-    () => bytesSender.trySend(new Uint8Array(1)),
+    () => bytesSender.trySend(large),
     () => bytesReceiver.tryRecv(),
-    () => left.sendSync(1),
+    () => left.sendSync(large),
     () => right.recvSync({ timeout: 0 }),
   ];
   for (const use of uses) await fails(errno, says, use);
+  sender.sendSync("kept"), bytesSender.sendSync(new Uint8Array([1])), left.sendSync("kept");
+  const later: (() => unknown)[] = [
+    () => sender.sendSync(large),
+    () => receiver.recvMany(),
+    () => bytesSender.reserveSync(10),
+    () => bytesReceiver.borrowSync(),
+    () => left.sendSync(large),
+    () => right.recv({ timeout: 0 }),
+  ];
+  for (const use of later) await fails(errno, says, use);
+  assertEquals(receiver.recvSync(), "kept");
+  assertEquals(bytesReceiver.recvSync(), new Uint8Array([1]));
+  assertEquals(right.recvSync(), "kept");
   for (const end of [sender, receiver, bytesSender, bytesReceiver, left, right]) {
     assert(!end.closed);
     end.close();
