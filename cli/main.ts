@@ -4,12 +4,14 @@ import { parseCall } from "./program/arguments.ts";
 import { bench } from "./commands/bench/bench.ts";
 import { benchPeer } from "./commands/bench/peer.ts";
 import { type Command, UsageError } from "./program/command.ts";
+import { completionsOf } from "./commands/completions/completions.ts";
 import { doctor } from "./commands/doctor/doctor.ts";
 import { doctorPeer } from "./commands/doctor/peer.ts";
 import { gc } from "./commands/gc.ts";
 import { commandHelp, programHelp } from "./program/help.ts";
 import { ls } from "./commands/ls.ts";
 import { didYouMean } from "./program/nearest.ts";
+import { names } from "./commands/names.ts";
 import { publish } from "./commands/publish.ts";
 import { recv } from "./commands/recv.ts";
 import { rm } from "./commands/rm.ts";
@@ -18,12 +20,14 @@ import { set } from "./commands/set.ts";
 import { show } from "./commands/show/show.ts";
 import { subscribe } from "./commands/subscribe.ts";
 import { Output, ReaderGone } from "./format/output.ts";
+import { top } from "./commands/top/top.ts";
 import { watch } from "./commands/watch.ts";
 
 /** All commands, in the order of the help. A new one is a file of its own and a line here. */
 const COMMANDS: readonly Command[] = [
   ls,
   show,
+  top,
   watch,
   set,
   gc,
@@ -34,6 +38,8 @@ const COMMANDS: readonly Command[] = [
   subscribe,
   bench,
   doctor,
+  completionsOf(() => COMMANDS),
+  names,
   doctorPeer,
   benchPeer,
 ];

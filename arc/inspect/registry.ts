@@ -12,7 +12,7 @@ import { countOthers } from "../../ffi/file/presence.ts";
 import { checkHeader, openCellFile, readHeader } from "../segment/cell_file.ts";
 import { removeByForce, removeDead } from "../segment/remove.ts";
 import { layoutTextPlace } from "../segment/format.ts";
-import { CAPACITY, COUNTER, KIND, KIND_CBOR, LENGTHS, MUTEX_OFFSET, NAMESPACE } from "../segment/header.ts";
+import { CAPACITY, COUNTER, KIND, KIND_CBOR, LENGTHS, MUTEX_OFFSET, NAMESPACE, WAITERS } from "../segment/header.ts";
 
 /** What can be told of a cell without attaching to it. */
 export interface CellInfo {
@@ -28,6 +28,10 @@ export interface CellInfo {
   readonly capacity: number;
   /** Bytes of the value. */
   readonly length: number;
+  /** Writes since it was made, modulo 2^31. */
+  readonly changes: number;
+  /** Whether a process may wait for the lock. */
+  readonly waiters: boolean;
   /** Ids of the processes that hold it, as far as this user may see them; one that holds it twice is there twice. */
   readonly holders: readonly number[];
   /** Whether a process has the lock. */
@@ -92,6 +96,8 @@ export function describeCell(name: string, fd: number, status: FileStatus): Cell
     size: status.size,
     capacity: header[CAPACITY]!,
     length: header[LENGTHS + ((header[COUNTER]! >>> 1) & 1)]!,
+    changes: header[COUNTER]! >>> 1,
+    waiters: header[WAITERS] !== 0,
     holders,
     locked: mutexOwner(header[MUTEX_OFFSET >> 2]!) !== undefined,
     lockedBy: processOfThread(mutexOwner(header[MUTEX_OFFSET >> 2]!) ?? 0, header[NAMESPACE]!, holders, references),

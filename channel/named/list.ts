@@ -19,6 +19,10 @@ export interface NamedChannelInfo {
   readonly waiting: number;
   /** Messages in it that no receiver has taken. */
   readonly messages: number;
+  /** First position that was not received, and first that nobody has claimed: in blocks, modulo 2^32. */
+  readonly positions: { readonly read: number; readonly tail: number };
+  /** Whether the receiver waits for a message at this moment. */
+  readonly receiverWaits: boolean;
   /** Ids of the processes that are attached to it, as far as this user may see them; twice if attached twice. */
   readonly holders: readonly number[];
   /** Id of the process that receives, if one does. */
@@ -72,7 +76,7 @@ export function namedChannelInfo(path: string, opened?: OpenFiles): NamedChannel
 
 /** What is known of a channel that is being looked at. */
 export function describe(path: string, ring: RingPeek, opened: OpenFiles = new Map()): NamedChannelInfo {
-  const { head, tail } = ring.counters();
+  const { head, read, tail, receiverWaits } = ring.counters();
   const { messages, damage } = ring.backlog();
   const { receiver, senders } = ring.endpoints();
   const holders = lockHolders(ring.status);
@@ -88,6 +92,8 @@ export function describe(path: string, ring: RingPeek, opened: OpenFiles = new M
     capacity: ring.capacity,
     waiting: ((tail - head) | 0) * BLOCK,
     messages: messages.length,
+    positions: { read, tail },
+    receiverWaits,
     holders,
     receiver,
     senders,

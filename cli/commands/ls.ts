@@ -1,20 +1,11 @@
 // `isthmus ls`: the shared cells, named channels, topics and locks there are, and who uses them.
-import { type CellInfo, listCells, listLocks, type LockState } from "../../arc/inspect/mod.ts";
-import {
-  listHeldChannels,
-  listHeldTopics,
-  listNamedChannels,
-  listTopics,
-  type NamedChannelInfo,
-  namedChannelInfo,
-  type TopicInfo,
-  topicInfo,
-} from "../../channel/inspect.ts";
-import { isFolder, type OpenFiles, openFiles, SHARED_FOLDER } from "../../ffi/inspect.ts";
+import type { CellInfo, LockState } from "../../arc/inspect/mod.ts";
+import type { NamedChannelInfo, TopicInfo } from "../../channel/inspect.ts";
+import { SHARED_FOLDER } from "../../ffi/inspect.ts";
 import { cellDocument, channelDocument, lockDocument, topicDocument } from "../format/documents.ts";
 import { holdersText, lockedText, processesText, stateText } from "../format/holders.ts";
-import { type Command, Refused } from "../program/command.ts";
-import { checkName, isPath } from "../program/operand_name.ts";
+import type { Command } from "../program/command.ts";
+import { inventory } from "../program/inventory.ts";
 import { type TableEntry, writeTable } from "../format/table.ts";
 import { bytesText, printable } from "../format/text.ts";
 
@@ -35,11 +26,7 @@ export const ls: Command = {
     ["isthmus ls --json | jq '.cells[] | select(.stale).name'", "for programs"],
   ],
   run({ operands, flags, out }): number {
-    const opened = openFiles();
-    const cells = listCells();
-    for (const name of operands) if (!isPath(checkListed(name))) mustBeCell(name, cells);
-    const { channels, topics } = filesAt([SHARED_FOLDER, ...operands.filter(isPath)], opened);
-    const locks = listLocks();
+    const { cells, channels, topics, locks } = inventory(operands, "list");
     if (flags["json"]) {
       out.json({
         cells: cells.map(cellDocument),
@@ -55,44 +42,6 @@ export const ls: Command = {
     return 0;
   },
 };
-
-/** A folder may end in a slash. */
-function checkListed(operand: string): string {
-  return operand === "" || !isPath(operand) ? checkName(operand) : operand;
-}
-
-/** A name without a slash is that of a cell, and all cells are listed. */
-function mustBeCell(name: string, cells: readonly CellInfo[]): void {
-  if (cells.some((cell) => cell.name === name)) return;
-  const shown = printable(name);
-  throw new Refused(
-    `Cannot list "${shown}": there is no shared cell of that name; a folder or channel is "./${shown}"`,
-  );
-}
-
-/** Those in folders, those that are named, and those that processes hold: by path, each once. */
-function filesAt(
-  places: readonly string[],
-  opened: OpenFiles,
-): { channels: NamedChannelInfo[]; topics: TopicInfo[] } {
-  const channels = [...listHeldChannels(opened)], topics = [...listHeldTopics(opened)];
-  for (const place of places) {
-    if (place === SHARED_FOLDER || isFolder(place)) {
-      channels.push(...listNamedChannels(place, opened));
-      topics.push(...listTopics(place));
-      continue;
-    }
-    const channel = namedChannelInfo(place, opened), topic = topicInfo(place);
-    if (channel !== undefined) channels.push(channel);
-    else if (topic !== undefined) topics.push(topic);
-    else throw new Refused(`Cannot list "${place}": it is no folder, and no named channel`);
-  }
-  return { channels: eachOnce(channels), topics: eachOnce(topics) };
-}
-
-function eachOnce<T extends { readonly path: string }>(infos: readonly T[]): T[] {
-  return [...new Map(infos.map((info) => [info.path, info])).values()].sort((a, b) => a.path < b.path ? -1 : 1);
-}
 
 function cellRow(cell: CellInfo): TableEntry[] {
   const notes = [cell.kind === "cbor" ? "CBOR" : cell.layout === "" ? "layout unknown" : printable(cell.layout)];

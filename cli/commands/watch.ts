@@ -11,6 +11,7 @@ import { processesText } from "../format/holders.ts";
 import { MessageOutput } from "../program/message_output.ts";
 import type { Output } from "../format/output.ts";
 import { checkName, isPath } from "../program/operand_name.ts";
+import { pause } from "../program/pause.ts";
 import { noChannel } from "../program/not_there.ts";
 import { Stop } from "../program/stop.ts";
 import { TRUST_FLAG, trustOf } from "../program/trust.ts";
@@ -186,16 +187,4 @@ class Flow {
     this.#read = read;
     this.#at = now;
   }
-}
-
-/** Waits so long, or until the signal aborts. */
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, milliseconds);
-  const end = () => resolve();
-  signal.addEventListener("abort", end, { once: true });
-  await promise;
-  clearTimeout(timer);
-  signal.removeEventListener("abort", end);
 }

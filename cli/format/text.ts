@@ -54,3 +54,21 @@ export function bytesText(bytes: number): string {
 export function counted(count: number, what: string): string {
   return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
+
+/** A number in four columns or less: "0", "7.5", "999", "12k", "1.2M". */
+export function shortNumber(count: number): string {
+  const units: readonly (readonly [number, string])[] = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""]];
+  // What rounds up to the next unit is written in that one: "1M", not "1000k".
+  const [unit, name] = units.find(([unit]) => count >= unit * 0.9995) ?? units.at(-1)!;
+  const scaled = count / unit;
+  return `${scaled < 9.95 ? Number(scaled.toFixed(1)) : Math.round(scaled)}${name}`;
+}
+
+/** A text in no more than so many columns, with a mark where its beginning was cut: of a path the end tells most. */
+export function cutStart(text: string, columns: number): string {
+  if (width(text) <= columns) return text;
+  const chars = [...text];
+  let used = 1, from = chars.length;
+  while (from > 0 && used + columnsOf(chars[from - 1]!) <= columns) used += columnsOf(chars[--from]!);
+  return columns < 1 ? "" : `…${chars.slice(from).join("")}`;
+}

@@ -1,0 +1,242 @@
+// `isthmus top`: what a look counts, what the page shows, and the command as a process.
+import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
+import { Activities, type Followed } from "../../../cli/commands/top/activity.ts";
+import { next, type Order, ORDERS, pageLines } from "../../../cli/commands/top/page.ts";
+import { Output } from "../../../cli/format/output.ts";
+import { sparkline } from "../../../cli/format/sparkline.ts";
+import { cutStart, shortNumber, width } from "../../../cli/format/text.ts";
+import type { Inventory } from "../../../cli/program/inventory.ts";
+import { IpcArc, IpcPublisher, IpcReceiver, IpcSender, locks } from "../../../mod.ts";
+import { folderTest } from "../../support/folder.ts";
+import { isthmus, isthmusArguments, onTerminal, Running } from "../../support/isthmus.ts";
+import { processTest, test } from "../../support/test.ts";
+
+const CHANNEL = {
+  path: "/run/jobs",
+  size: 1 << 20,
+  capacity: 1 << 19,
+  waiting: 0,
+  messages: 0,
+  positions: { read: 0, tail: 0 },
+  receiverWaits: false,
+  holders: [],
+  receiver: undefined,
+  senders: [],
+  attached: true,
+  damage: undefined,
+};
+
+function withChannel(change: Partial<Inventory["channels"][number]>): Inventory {
+  return { channels: [{ ...CHANNEL, ...change }], topics: [], cells: [], locks: [] };
+}
+
+/** A terminal of so many columns that nobody sees, or a pipe. */
+class Terminal extends Output {
+  override get columns(): number {
+    return this.size[0];
+  }
+
+  override get rows(): number {
+    return this.size[1];
+  }
+
+  constructor(readonly size: readonly [columns: number, rows: number]) {
+    super({ writeSync: (bytes: Uint8Array) => bytes.length, isTerminal: () => false });
+  }
+}
+
+function page(followed: readonly Followed[], size: readonly [number, number], order: Order = "name"): string[] {
+  const heading = { time: "10:11:12", interval: 1000, order, paused: false, keys: true };
+  return pageLines(followed, heading, new Terminal(size));
+}
+
+test("A look counts what has moved since the look before, also where positions wrap around", () => {
+  const activities = new Activities();
+  const [first] = activities.look(withChannel({ positions: { read: 2 ** 31 - 10, tail: 2 ** 31 - 5 } }), 1000);
+  assertEquals([first!.activity.rate, first!.activity.sent, first!.activity.history], [undefined, undefined, []]);
+  const positions = { read: -(2 ** 31), tail: -(2 ** 31) + 15 };
+  const [second] = activities.look(withChannel({ positions, messages: 5 }), 1500);
+  // 20 blocks of 64 bytes in half a second; five messages waited in 15 blocks, so three blocks a message.
+  assertEquals([second!.activity.sent, second!.activity.received], [40 * 64, 20 * 64]);
+  assertEquals(second!.activity.rate, 40 / 3);
+});
+
+test("How many messages are sent is not told while none was seen, and what begins anew counts from there", () => {
+  const activities = new Activities();
+  activities.look(withChannel({}), 0);
+  const [moved] = activities.look(withChannel({ positions: { read: 9, tail: 9 } }), 1000);
+  assertEquals([moved!.activity.rate, moved!.activity.sent], [undefined, 9 * 64]);
+  const [anew] = activities.look(withChannel({ positions: { read: 1, tail: 1 } }), 2000);
+  assertEquals([anew!.activity.rate, anew!.activity.sent], [0, 0]);
+  assertEquals(activities.look({ ...withChannel({}), channels: [] }, 3000), []);
+  const [back] = activities.look(withChannel({}), 4000);
+  assertEquals(back!.activity.history, []);
+});
+
+test("The page fits every terminal, whatever names and numbers there are", () => {
+  const activities = new Activities();
+  const names = ["/a", `/${"long/".repeat(60)}name`, "/漢字/文字", "/\u202e\u001b[31mred"];
+  const found: Inventory = {
+    channels: names.map((path, i) => ({
+      ...CHANNEL,
+      path,
+      messages: 10 ** i,
+      holders: [Deno.pid, Deno.pid, 2 ** 22],
+      positions: { read: 0, tail: 5000 * i },
+      damage: i === 3 ? "bad" : undefined,
+    })),
+    topics: [],
+    cells: [],
+    locks: [{ name: "深い", held: [], pending: [{ name: "深い", mode: "exclusive", pid: 7 }], ownerDied: false }],
+  };
+  activities.look(found, 0);
+  const followed = activities.look(found, 1000);
+  for (const columns of [20, 39, 40, 60, 80, 99, 100, 200, 1000]) {
+    for (const rows of [5, 8, 24]) {
+      for (const order of ORDERS) {
+        const lines = page(followed, [columns, rows], order);
+        assert(lines.length <= rows, `${lines.length} lines on ${rows}`);
+        for (const line of lines) assert(width(line) <= columns, `${width(line)} on ${columns}: ${line}`);
+        assert(!lines.join("").includes("\x1b"), "nothing acts on the terminal");
+      }
+    }
+  }
+  assertMatch(page(followed, [80, 24], "backlog")[3]!, /^channel .*red/);
+});
+
+test("Numbers are short, trends show the newest on the right, and paths lose their beginning", () => {
+  assertEquals([0, 0.04, 9.94, 9.96, 999, 999.6, 1000, 12_345, 999_600, 1_250_000, 3e9].map(shortNumber), [
+    "0",
+    "0",
+    "9.9",
+    "10",
+    "999",
+    "1k",
+    "1k",
+    "12k",
+    "1M",
+    "1.3M",
+    "3G",
+  ]);
+  assertEquals(sparkline([5, 0, 1, 4, 8], 4), "▁▂▅█");
+  assertEquals([sparkline([], 3), sparkline([0, 0], 3)], ["", "▁▁"]);
+  assertEquals([cutStart("/run/jobs", 9), cutStart("/run/jobs", 5), cutStart("/漢字", 4)], [
+    "/run/jobs",
+    "…jobs",
+    "…字",
+  ]);
+  assertEquals(ORDERS.map(next), ["rate", "backlog", "name"]);
+});
+
+folderTest("isthmus top --json prints a document a look, with rates from the second on", async (folder) => {
+  const path = folder.channel, name = `top-${crypto.randomUUID()}`;
+  using receiver = IpcReceiver.create<number>(path);
+  using sender = IpcSender.open<number>(path);
+  using cell = IpcArc.create(name, 0);
+  using publisher = IpcPublisher.open<number>(name);
+  await locks.request(name, async () => {
+    await using top = new Running("top", "--json", "--interval=50", path);
+    const look = async () => {
+      const all = JSON.parse((await top.line())!);
+      const named = (one: { name: string }) => one.name === name;
+      return {
+        channel: all.channels.find((one: { path: string }) => one.path === path),
+        cell: all.cells.find(named),
+        topic: all.topics.find(named),
+        lock: all.locks.find(named),
+      };
+    };
+    const first = await look();
+    assertEquals([first.channel.messagesPerSecond, first.cell.changesPerSecond], [null, null]);
+    assertEquals(first.lock.held[0].pid, Deno.pid);
+    for (let n = 0; n < 3; n++) {
+      sender.sendSync(n);
+      publisher.publish(n);
+      cell.updateSync((value) => value + 1);
+    }
+    let now = await look();
+    const seen = { messages: 0, changes: 0, published: 0, received: 0 };
+    const add = () => {
+      seen.messages += now.channel.messagesPerSecond;
+      seen.changes += now.cell.changesPerSecond;
+      seen.published += now.topic.messagesPerSecond;
+      seen.received += now.channel.bytesPerSecond.received;
+    };
+    for (add(); now.channel.messages < 3 || seen.changes === 0 || seen.published === 0; add()) now = await look();
+    assertGreater(seen.messages, 0);
+    assertEquals(receiver.recvMany(), [0, 1, 2]);
+    for (; seen.received === 0; add()) now = await look();
+    assertEquals((await top.end("SIGTERM")).code, 0);
+  });
+});
+
+processTest("isthmus top ends after so many looks, and when nobody reads", async () => {
+  const { code, out } = await isthmus("top", "--count=2", "--interval=50");
+  assertEquals(code, 0);
+  assertEquals(out.match(/^isthmus top /gm)?.length, 2);
+  await using top = new Running("top", "--interval=50");
+  assertStringIncludes((await top.line())!, "isthmus top");
+  await top.stopReading();
+  assertEquals((await top.process.status).code, 0);
+});
+
+processTest("isthmus top says what is wrong with its arguments", async () => {
+  for (
+    const [args, code, text] of [
+      [["--sort=size"], 2, '"--sort" takes name, rate, backlog'],
+      [["--interval=1"], 2, '"--interval" is 50 at least'],
+      [["--count=0"], 2, '"--count" takes a whole number, from 1'],
+      [["/no/such/folder"], 1, 'Cannot follow "/no/such/folder"'],
+    ] as const
+  ) {
+    const said = await isthmus("top", ...args);
+    assertEquals(said.code, code);
+    assertStringIncludes(said.err, text);
+  }
+});
+
+processTest("isthmus top draws on the second screen, and leaves the first as it was", async () => {
+  const text = await onTerminal(80, "isthmus top --count=1; echo after");
+  if (text === undefined) return;
+  const entered = text.indexOf("\x1b[?1049h"), left = text.indexOf("\x1b[?25h\x1b[?1049l");
+  assert(entered >= 0 && left > entered && text.indexOf("after") > left, text);
+  assertStringIncludes(text.slice(entered, left), "isthmus top");
+  assertStringIncludes(text.slice(left), "isthmus top"); // what was looked at once can be read afterwards
+});
+
+processTest("isthmus top reads keys: s orders by another column, q ends it and gives the terminal back", async () => {
+  if ((await new Deno.Command("sh", { args: ["-c", "command -v script"] }).output()).code !== 0) {
+    return console.log('Not tried on a terminal, as there is no program "script" here');
+  }
+  const words = [Deno.execPath(), ...isthmusArguments(["top"])].map((word) => `'${word}'`).join(" ");
+  const terminal = new Deno.Command("script", {
+    args: ["-qec", `stty cols 100 rows 20; ${words}; echo "ended $?"; stty -a`, "/dev/null"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const reader = terminal.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  const until = async (found: string) => {
+    while (!text.includes(found)) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error(`Ended before ${found} came: ${text}`);
+      text += value;
+    }
+  };
+  const keys = terminal.stdin.getWriter();
+  const press = (key: string) => keys.write(new TextEncoder().encode(key));
+  await until("s order by rate");
+  await press("s");
+  await until("s order by backlog");
+  await press(" ");
+  await until("stands still");
+  await press("q");
+  await until("ended 0");
+  await until("echok"); // as `stty -a` names it
+  assertMatch(text, /[^-]icanon/);
+  assertMatch(text, /[^-]echo\b/);
+  const { code } = await terminal.status;
+  await keys.close().catch(() => {});
+  await reader.cancel();
+  assertEquals(code, 0);
+});
