@@ -6,7 +6,8 @@
 import { IpcArc, IpcPublisher, IpcReceiver, IpcSender, locks } from "../mod.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
-const SOCKET = `isthmus-picture-${Deno.pid}`;
+/** A server of its own for each picture: one that ends is not there at once for the next. */
+let socket = "";
 
 /** Pixels of one character. */
 const WIDTH = 8.4, HEIGHT = 18, FONT = 14;
@@ -23,13 +24,14 @@ interface Style {
 const PLAIN: Style = { color: "#cdd9e5", bold: false, dim: false };
 
 async function tmux(...args: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command("tmux", { args: ["-L", SOCKET, ...args] }).output();
+  const { success, stdout, stderr } = await new Deno.Command("tmux", { args: ["-L", socket, ...args] }).output();
   if (!success) throw new Error(`tmux ${args[0]}: ${new TextDecoder().decode(stderr)}`);
   return new TextDecoder().decode(stdout);
 }
 
 /** What a terminal of so many columns shows of a command once the text is there. */
 async function capture(command: string, columns: number, rows: number, looks: number): Promise<string> {
+  socket = `isthmus-picture-${Deno.pid}-${columns}`;
   await tmux("-f", "/dev/null", "new-session", "-d", "-x", String(columns), "-y", String(rows), command);
   try {
     let pages = 0, last = "";
@@ -66,8 +68,9 @@ function svgOf(text: string, columns: number, title: string): string {
         const look = `fill="${style.color}"${style.bold ? ' font-weight="bold"' : ""}${
           style.dim ? ' opacity="0.6"' : ""
         }`;
-        const x = (16 + column * WIDTH).toFixed(1), length = (chars.length * WIDTH).toFixed(1);
-        spans += `<tspan x="${x}" textLength="${length}" ${look}>${escaped(chars)}</tspan>`;
+        const words = chars.trim(), indent = chars.length - chars.trimStart().length;
+        const x = (16 + (column + indent) * WIDTH).toFixed(1), length = (words.length * WIDTH).toFixed(1);
+        spans += `<tspan x="${x}" textLength="${length}" ${look}>${escaped(words)}</tspan>`;
       }
       column += chars.length;
     }
@@ -105,9 +108,9 @@ async function keepBusy(folder: string, signal: AbortSignal): Promise<void> {
   const wait = idle.recv({ signal }).catch(() => {});
   const lock = locks.request("deploy", () => new Promise<void>((end) => signal.addEventListener("abort", () => end())));
   for (let step = 0; !signal.aborted; step++) {
+    jobs.recvMany();
     const count = Math.round(200 * (1.1 + Math.sin(step / 9)));
     for (let i = 0; i < count; i++) job.sendSync({ job: i, path: "/srv/pictures/4711.jpg" });
-    jobs.recvMany();
     if (step % 2 === 0) line.trySend(`step ${step}`);
     if (step % 900 === 899) lines.recvMany();
     for (let i = 0; i < step % 7; i++) prices.publish({ symbol: "DENO", price: 12.5 + i });
