@@ -11,6 +11,7 @@ import { cString, libc } from "../libc/libc.ts";
 import { MFD_CLOEXEC } from "../libc/platform.ts";
 import { IO_FILE } from "../libc/structs.ts";
 import { runtime } from "../runtime/mod.ts";
+import type { Pointer } from "../runtime/runtime.ts";
 
 /** Index, in int32, of the descriptor in a `FILE`. */
 const FILENO = IO_FILE._fileno / 4;
@@ -47,8 +48,17 @@ function newGuard(): Int32Array | undefined {
   const guard = new Int32Array(runtime.memoryAt(file, IO_FILE.size));
   c.close(guard[FILENO]!);
   guard[FILENO] = -1;
-  c.__cxa_thread_atexit_impl(c.fclose, file, null);
+  closeAtThreadEnd(file);
   return guard;
+}
+
+/**
+ * Has glibc close a `FILE` when this thread ends. The last argument says which library the function is of: given null,
+ * glibc reads the address 0 if nothing was registered in this thread before.
+ */
+function closeAtThreadEnd(file: Pointer): void {
+  const { c } = libc();
+  c.__cxa_thread_atexit_impl(c.fclose, file, c.fclose);
 }
 
 /** Unmaps a span when this thread ends, while it is armed. */
@@ -125,6 +135,6 @@ function newSpanGuard(): SpanGuard | undefined {
   c.munmap(runtime.pointer(start), 1n);
   c.close(guard.words[FILENO]!);
   disarmSpan(guard);
-  c.__cxa_thread_atexit_impl(c.fclose, file, null);
+  closeAtThreadEnd(file);
   return guard;
 }
