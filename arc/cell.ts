@@ -381,9 +381,11 @@ export class Cell extends OpenThing {
     if (needed && this.#timer === undefined) {
       const pause = this.bells.available ? LOOK_EVERY : LOOK_EVERY_WITHOUT_BELL;
       this.#timer = setInterval(() => this.#onLook(), pause);
+      this.bells.awaited = true;
     } else if (!needed && this.#timer !== undefined) {
       clearInterval(this.#timer);
       this.#timer = undefined;
+      this.bells.awaited = false;
     }
   }
 }

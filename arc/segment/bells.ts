@@ -2,7 +2,7 @@
 //
 // An isolate takes one bell when it first has to wait. It lies beside the cell, so that it works wherever the cell
 // does: across containers and users, in C and Python. The event loop reads it, without a thread.
-import { BellListener, hasListener, ringBell } from "../../ffi/event/doorbell.ts";
+import { BellListener, hasListener, heardUnawaited, ringBell } from "../../ffi/event/doorbell.ts";
 import { createNamedBell, ringByName } from "../../ffi/event/named_bell.ts";
 import { listDirectory } from "../../ffi/file/directory.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
@@ -56,6 +56,7 @@ export class Bells {
   #own = -1;
   #refused = false;
   #listener: BellListener | undefined;
+  #awaited = false;
   /** Doorbells that this isolate has rung, open for the next time, the last one last. A dead owner's fails, and is opened anew. */
   readonly #ringing = new Map<number, IpcFd>();
 
@@ -106,6 +107,7 @@ export class Bells {
     }
     this.#listener = new BellListener(fd);
     this.#listener.listen(this.#onRing);
+    this.awaited = this.#awaited;
     // The event loop has a descriptor of its own, which ends with the isolate even if a Worker is terminated.
     fd.close();
     this.#own = bell;
@@ -218,6 +220,12 @@ export class Bells {
       }
     }
     this.#ringing.set(bell, opened);
+  }
+
+  /** Whether somebody waits here, whose timer keeps the process alive. */
+  set awaited(value: boolean) {
+    this.#awaited = value;
+    if (!heardUnawaited && this.#listener !== undefined) this.#listener.awaited = value;
   }
 
   /** Gives the bell of this isolate back and closes what it rang. */

@@ -2,6 +2,7 @@
 import { IpcError } from "../../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../../base/event_loop.ts";
 import { CALLED_OFF, iterate, type IterationOptions, NOT_NOW } from "../../base/iteration.ts";
+import { heardUnawaited } from "../../ffi/event/doorbell.ts";
 import { waitForBells } from "../../ffi/event/many_bells.ts";
 import {
   deadlineAfter,
@@ -65,6 +66,7 @@ export class SetCore {
     if (waiting !== undefined && !waiting.held) {
       try {
         this.#listen(entry);
+        this.#awaitBells(true);
       } catch (error) {
         // No descriptor for its bell: it is a member all the same, and the one who waits cannot wait for it.
         this.#rest();
@@ -154,6 +156,7 @@ export class SetCore {
 
   #await(): void {
     this.#keepAlive = setTimeout(() => {}, 0x7fff_ffff);
+    this.#awaitBells(true);
     this.#serve(false);
   }
 
@@ -339,11 +342,17 @@ export class SetCore {
     }
   }
 
+  #awaitBells(value: boolean): void {
+    if (heardUnawaited) return;
+    for (const { ring } of this.#entries.values()) ring.bell.awaited = value;
+  }
+
   /** Nobody waits: the process may exit. The bells stay armed, for the next select. */
   #rest(): void {
     this.#waiting = undefined;
     clearTimeout(this.#gapTimer);
     clearTimeout(this.#keepAlive);
+    this.#awaitBells(false);
     this.#gapTimer = undefined;
   }
 }

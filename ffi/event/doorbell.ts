@@ -171,6 +171,12 @@ const SHARED_LOOK = 2;
 /** What ended a wait for a doorbell. */
 export type BellEvent = "rung" | "hangup" | "timeout";
 
+/**
+ * Whether the event loop calls for a doorbell that is not {@linkcode BellListener.awaited}. Where it does not, who keeps
+ * the process alive by other means must say `awaited` as well.
+ */
+export const heardUnawaited: boolean = runtime.readsUnawaited;
+
 /** The listening end: blocking waits by `poll`, asynchronous ones by the event loop, without a thread. */
 export class BellListener implements DoorbellListener {
   readonly #fd: IpcFd;

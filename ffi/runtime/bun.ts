@@ -130,6 +130,7 @@ class FileWatch implements ReadWatch {
 export const bunRuntime = (): Runtime => ({
   ...nodeProcess(),
   keepsLoads: false,
+  readsUnawaited: false,
   loadsWrite: true,
   bind,
   onAnotherThread,

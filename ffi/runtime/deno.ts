@@ -64,6 +64,7 @@ export const denoRuntime = (): Runtime => ({
   pid: Deno.pid,
   isWorker,
   keepsLoads: true,
+  readsUnawaited: true,
   loadsWrite: false,
   bind,
   onAnotherThread,

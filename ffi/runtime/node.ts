@@ -106,6 +106,7 @@ const call = functions[name];
 export const nodeRuntime = (): Runtime => ({
   ...nodeProcess(),
   keepsLoads: true,
+  readsUnawaited: true,
   loadsWrite: false,
   bind,
   onAnotherThread,

@@ -114,6 +114,8 @@ export interface Runtime {
   readonly isWorker: boolean;
   /** Whether the engine leaves plain loads of shared memory where they stand: V8 does. */
   readonly keepsLoads: boolean;
+  /** Whether descriptors are read also while they keep no process alive: Bun reads only those that are awaited. */
+  readonly readsUnawaited: boolean;
   /** Whether `Atomics.load()` needs memory that can be written: as compiled by JavaScriptCore it does. */
   readonly loadsWrite: boolean;
 
