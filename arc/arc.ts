@@ -284,9 +284,13 @@ export class IpcArc<T> implements Disposable {
    */
   async update(fn: (value: T) => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
     checkUpdate(fn);
-    using guard = await this.acquire(options);
-    const made = fn(this.read());
-    return storeUpdate(isPromise(made) ? await made : made, guard, this.#attachment, this.#layout);
+    const guard = await this.acquire(options);
+    try {
+      const made = fn(this.read());
+      return storeUpdate(isPromise(made) ? await made : made, guard, this.#attachment, this.#layout);
+    } finally {
+      guard[Symbol.dispose]();
+    }
   }
 
   /**
@@ -300,16 +304,20 @@ export class IpcArc<T> implements Disposable {
    */
   updateSync(fn: (value: T) => T, options?: SyncWaitOptions): T {
     checkUpdate(fn);
-    using guard = this.acquireSync(options);
-    const made = fn(this.read());
-    if (isPromise(made)) {
-      Promise.resolve(made).catch(() => {}); // the error below says more than what it may fail with
-      throw new TypeError(
-        `Cannot update the cell "${this.name}" by a function that returns a promise: await update(), which holds the ` +
-          "lock until it is settled",
-      );
+    const guard = this.acquireSync(options);
+    try {
+      const made = fn(this.read());
+      if (isPromise(made)) {
+        Promise.resolve(made).catch(() => {}); // the error below says more than what it may fail with
+        throw new TypeError(
+          `Cannot update the cell "${this.name}" by a function that returns a promise: await update(), which holds the ` +
+            "lock until it is settled",
+        );
+      }
+      return storeUpdate(made, guard, this.#attachment, this.#layout);
+    } finally {
+      guard[Symbol.dispose]();
     }
-    return storeUpdate(made, guard, this.#attachment, this.#layout);
   }
 
   /**

@@ -51,9 +51,13 @@ export class LockFile {
     this.fd = fd;
     this.#status = status;
     // By a description of its own: a mapping keeps it open, and with it the locks.
-    using apart = reopen(fd.fd, what);
-    this.#mapping = Mapping.shared(apart.fd, LOCK_FILE_SIZE);
-    this.words = new Int32Array(this.#mapping.buffer);
+    const apart = reopen(fd.fd, what);
+    try {
+      this.#mapping = Mapping.shared(apart.fd, LOCK_FILE_SIZE);
+      this.words = new Int32Array(this.#mapping.buffer);
+    } finally {
+      apart.close();
+    }
   }
 
   /**

@@ -66,27 +66,31 @@ export function lockState(name: string): LockState | undefined {
     return undefined; // another user's
   }
   if (typeof found === "string") return undefined;
-  using fd = found.fd;
+  const fd = found.fd;
   try {
-    checkLockFile(fd.fd, found.status, "", path);
-  } catch {
-    return undefined; // something else
+    try {
+      checkLockFile(fd.fd, found.status, "", path);
+    } catch {
+      return undefined; // something else
+    }
+    const words = readWordsAt(fd.fd, 0, LOCK_FILE_SIZE / 4);
+    const held: LockInfo[] = [], pending: { ticket: number; info: LockInfo }[] = [];
+    let ownerDied = words[W_DIED] !== 0;
+    for (let n = 0; n < REQUESTS; n++) {
+      const at = requestAt(n), state = words[at + R_STATE];
+      if (state !== HELD && state !== WAITING) continue;
+      const mode = words[at + R_MODE] === SHARED ? "shared" : "exclusive";
+      const info = { name, mode, pid: words[at + R_PID]! } as const;
+      if (!isPlaceTaken(fd.fd, n)) ownerDied ||= state === HELD;
+      else if (state === HELD) held.push(info);
+      else pending.push({ ticket: words[at + R_TICKET]!, info });
+    }
+    const first = pending[0]?.ticket ?? 0;
+    pending.sort((a, b) => ((a.ticket - first) | 0) - ((b.ticket - first) | 0));
+    return { name, held, pending: pending.map(({ info }) => info), ownerDied };
+  } finally {
+    fd.close();
   }
-  const words = readWordsAt(fd.fd, 0, LOCK_FILE_SIZE / 4);
-  const held: LockInfo[] = [], pending: { ticket: number; info: LockInfo }[] = [];
-  let ownerDied = words[W_DIED] !== 0;
-  for (let n = 0; n < REQUESTS; n++) {
-    const at = requestAt(n), state = words[at + R_STATE];
-    if (state !== HELD && state !== WAITING) continue;
-    const mode = words[at + R_MODE] === SHARED ? "shared" : "exclusive";
-    const info = { name, mode, pid: words[at + R_PID]! } as const;
-    if (!isPlaceTaken(fd.fd, n)) ownerDied ||= state === HELD;
-    else if (state === HELD) held.push(info);
-    else pending.push({ ticket: words[at + R_TICKET]!, info });
-  }
-  const first = pending[0]?.ticket ?? 0;
-  pending.sort((a, b) => ((a.ticket - first) | 0) - ((b.ticket - first) | 0));
-  return { name, held, pending: pending.map(({ info }) => info), ownerDied };
 }
 
 /** All locks of this user. */
@@ -108,8 +112,12 @@ export function listLocks(): LockState[] {
 export function removeUnusedLock(name: string): boolean {
   const found = openRegularFile(lockPath(name), "read-write", `Cannot remove the lock "${name}"`);
   if (typeof found === "string") return false;
-  using fd = found.fd;
-  return tryLockFile(fd.fd, "alone") && removeFiles(lockPath(name)) === 0;
+  const fd = found.fd;
+  try {
+    return tryLockFile(fd.fd, "alone") && removeFiles(lockPath(name)) === 0;
+  } finally {
+    fd.close();
+  }
 }
 
 /**

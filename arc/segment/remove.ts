@@ -34,12 +34,16 @@ export function removeDead(name: string): boolean {
   const what = `Cannot remove the cell "${name}"`;
   const found = openCellFile(name, what);
   if (found === undefined) return false;
-  using fd = found.fd;
-  closeForDeadThreads(found.status);
-  if (!tryLockFile(fd.fd, "alone")) return false;
-  const failure = removeAlone(name, found.status);
-  if (failure !== 0) throw notRemoved(what, "its file", found.status.uid, failure);
-  return true;
+  const fd = found.fd;
+  try {
+    closeForDeadThreads(found.status);
+    if (!tryLockFile(fd.fd, "alone")) return false;
+    const failure = removeAlone(name, found.status);
+    if (failure !== 0) throw notRemoved(what, "its file", found.status.uid, failure);
+    return true;
+  } finally {
+    fd.close();
+  }
 }
 
 /**
@@ -52,9 +56,13 @@ export function removeByForce(name: string): boolean {
   const what = `Cannot remove the cell "${name}"`;
   const found = openCellFile(name, what, "read");
   if (found === undefined) return false;
-  using fd = found.fd;
-  if (!fd.closed && !isSameFile(found.status, cellPath(name))) return false;
-  const failure = unlinkFile(cellPath(name));
-  if (failure !== 0) throw notRemoved(what, "its file", found.status.uid, failure);
-  return true;
+  const fd = found.fd;
+  try {
+    if (!fd.closed && !isSameFile(found.status, cellPath(name))) return false;
+    const failure = unlinkFile(cellPath(name));
+    if (failure !== 0) throw notRemoved(what, "its file", found.status.uid, failure);
+    return true;
+  } finally {
+    fd.close();
+  }
 }

@@ -73,10 +73,14 @@ export class Ringer {
   /** @param seats The file, at least {@linkcode SEATS_SIZE} bytes; stays the caller's. */
   constructor(seats: IpcFd, path: string) {
     // By a description of its own: a mapping keeps it open, and with it the locks.
-    using apart = reopen(seats.fd, `Cannot publish to "${path}"`);
-    this.#mapping = Mapping.shared(apart.fd, SEATS_SIZE);
-    this.#words = new Int32Array(this.#mapping.buffer);
-    this.#path = path;
+    const apart = reopen(seats.fd, `Cannot publish to "${path}"`);
+    try {
+      this.#mapping = Mapping.shared(apart.fd, SEATS_SIZE);
+      this.#words = new Int32Array(this.#mapping.buffer);
+      this.#path = path;
+    } finally {
+      apart.close();
+    }
   }
 
   /** Wakes everybody who sleeps. Costs one load if nobody does. */

@@ -338,14 +338,18 @@ function removeBells(path: string): void {
 export function areOrphans(path: string, remove: boolean): boolean {
   const at = seatsPath(path), found = openRegularFile(at, "read-write", `Cannot look at "${at}"`);
   if (typeof found === "string") return false;
-  using fd = found.fd;
-  // Who makes a topic holds its seats first, and finds out if they are not at their path any more.
-  if (!areSeats(fd.fd, found.status.size) || !tryLockFile(fd.fd, "alone") || fileStatus(path) !== undefined) {
-    return false;
+  const fd = found.fd;
+  try {
+    // Who makes a topic holds its seats first, and finds out if they are not at their path any more.
+    if (!areSeats(fd.fd, found.status.size) || !tryLockFile(fd.fd, "alone") || fileStatus(path) !== undefined) {
+      return false;
+    }
+    if (!remove) return true;
+    removeBells(path);
+    return unlinkFile(at) === 0;
+  } finally {
+    fd.close();
   }
-  if (!remove) return true;
-  removeBells(path);
-  return unlinkFile(at) === 0;
 }
 
 /**
@@ -360,19 +364,27 @@ export function removeTopic(path: string, force: boolean): boolean {
   const what = `Cannot remove the topic "${topicName(path)}"`;
   const found = openAnyhow(path, what);
   if (found === undefined) return false;
-  using topic = found.fd;
-  blocksIn(topic.fd, what);
-  const opened = openAnyhow(seatsPath(path), what);
-  using seats = opened?.fd;
-  if (!force && seats !== undefined && !tryLockFile(seats.fd, "alone")) return false;
-  const failed = removeFiles(path, found.status, found.mayWrite ? topic : undefined, opened?.status);
-  if (failed !== 0) throw notRemoved(what, "it", found.status.uid, failed);
-  if (force && seats !== undefined && opened?.mayWrite && areSeats(seats.fd, opened.status.size)) {
-    const ringer = new Ringer(seats, path);
-    ringer.ring();
-    ringer.close();
+  const topic = found.fd;
+  try {
+    blocksIn(topic.fd, what);
+    const opened = openAnyhow(seatsPath(path), what);
+    const seats = opened?.fd;
+    try {
+      if (!force && seats !== undefined && !tryLockFile(seats.fd, "alone")) return false;
+      const failed = removeFiles(path, found.status, found.mayWrite ? topic : undefined, opened?.status);
+      if (failed !== 0) throw notRemoved(what, "it", found.status.uid, failed);
+      if (force && seats !== undefined && opened?.mayWrite && areSeats(seats.fd, opened.status.size)) {
+        const ringer = new Ringer(seats, path);
+        ringer.ring();
+        ringer.close();
+      }
+      return true;
+    } finally {
+      seats?.close();
+    }
+  } finally {
+    topic.close();
   }
-  return true;
 }
 
 /** For writing if that may be, else for reading. */

@@ -35,8 +35,12 @@ export function listHeldTopics(opened: OpenFiles): TopicInfo[] {
 /** What is known of the topic at a path; `undefined` if there is none that can be read. */
 export function topicInfo(path: string): TopicInfo | undefined {
   try {
-    using topic = TopicPeek.open(path);
-    return topic?.info();
+    const topic = TopicPeek.open(path);
+    try {
+      return topic?.info();
+    } finally {
+      topic?.close();
+    }
   } catch {
     return undefined; // some other file
   }
@@ -47,8 +51,12 @@ export function isTopicUnused(path: string): boolean {
   try {
     const seats = openRegularFile(seatsPath(path), "read-write", "");
     if (typeof seats === "string") return seats === "nothing";
-    using fd = seats.fd;
-    return tryLockFile(fd.fd, "alone");
+    const fd = seats.fd;
+    try {
+      return tryLockFile(fd.fd, "alone");
+    } finally {
+      fd.close();
+    }
   } catch {
     return false; // another user's
   }

@@ -196,19 +196,23 @@ function attach(path: string, what: string, trusted: Trusted): NamedRing | undef
 /** Makes a ring at a path, or what is missing beside one, unless somebody else does. */
 function create(path: string, what: string, blocks: number, mode: number, trusted: Trusted): void {
   const folder = path.slice(0, path.lastIndexOf("/") + 1) || ".";
-  using fd = createUnnamed(folder, what, `${what}: its folder must take unnamed files`);
-  setLength(fd.fd, ringSize(blocks), what);
-  // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/allocation.ts.
-  allocate(fd.fd, 0, dataOffset(blocks), what);
-  trusted.give(fd.fd, what);
-  setMode(fd.fd, mode, what);
-  RingMemory.format(fd.fd, blocks, HEADER_BYTES);
-  // Of a ring that has lost its bells, those who may use it must get in.
-  const theirs = lookAt(path, what)?.mode ?? mode;
-  for (const suffix of [BELL, ROOM]) {
-    makeNamedBell(path + suffix, theirs & 0o777, trusted, `${what}, "${path + suffix}"`);
+  const fd = createUnnamed(folder, what, `${what}: its folder must take unnamed files`);
+  try {
+    setLength(fd.fd, ringSize(blocks), what);
+    // All but the data, now: a page that cannot be had later is a fault. The data is had as it is used, see ring/allocation.ts.
+    allocate(fd.fd, 0, dataOffset(blocks), what);
+    trusted.give(fd.fd, what);
+    setMode(fd.fd, mode, what);
+    RingMemory.format(fd.fd, blocks, HEADER_BYTES);
+    // Of a ring that has lost its bells, those who may use it must get in.
+    const theirs = lookAt(path, what)?.mode ?? mode;
+    for (const suffix of [BELL, ROOM]) {
+      makeNamedBell(path + suffix, theirs & 0o777, trusted, `${what}, "${path + suffix}"`);
+    }
+    publish(fd.fd, path, what); // unless somebody else has, who is attached to then
+  } finally {
+    fd.close();
   }
-  publish(fd.fd, path, what); // unless somebody else has, who is attached to then
 }
 
 /**
@@ -236,16 +240,24 @@ function removeRing(path: string, force: boolean, unused: (ring: RingPeek) => bo
   checkPath(path);
   const what = `Cannot remove the channel "${path}"`;
   if (lookAt(path, what) === undefined) return false;
-  using ring = RingPeek.open(path);
-  if (ring === undefined) return false;
-  using lock = openIfThere(path, { access: "read", followLink: true }, () => what);
-  if (lock === undefined) return false;
-  const status = fileStatus(lock.fd)!;
-  if (!force && !tryLockFile(lock.fd, "alone")) return false;
-  if (!unused(ring)) return false;
-  const failed = removeFiles(path, status);
-  if (failed === 0) return true;
-  throw notRemoved(what, "it", status.uid, failed);
+  const ring = RingPeek.open(path);
+  try {
+    if (ring === undefined) return false;
+    const lock = openIfThere(path, { access: "read", followLink: true }, () => what);
+    try {
+      if (lock === undefined) return false;
+      const status = fileStatus(lock.fd)!;
+      if (!force && !tryLockFile(lock.fd, "alone")) return false;
+      if (!unused(ring)) return false;
+      const failed = removeFiles(path, status);
+      if (failed === 0) return true;
+      throw notRemoved(what, "it", status.uid, failed);
+    } finally {
+      lock?.close();
+    }
+  } finally {
+    ring?.close();
+  }
 }
 
 /**

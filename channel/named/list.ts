@@ -67,8 +67,12 @@ export function listHeldChannels(opened: OpenFiles = openFiles()): NamedChannelI
 /** What is known of the channel at a path; `undefined` if there is none that can be opened. */
 export function namedChannelInfo(path: string, opened?: OpenFiles): NamedChannelInfo | undefined {
   try {
-    using ring = RingPeek.open(path);
-    return ring && describe(path, ring, opened);
+    const ring = RingPeek.open(path);
+    try {
+      return ring && describe(path, ring, opened);
+    } finally {
+      ring?.close();
+    }
   } catch {
     return undefined; // some other file
   }
@@ -107,6 +111,10 @@ export function describe(path: string, ring: RingPeek, opened: OpenFiles = new M
  * lock for a moment: who attaches in it tries again, and who leaves in it leaves the files.
  */
 export function isUnused(path: string): boolean {
-  using lock = tryOpenFile(path, { access: "read-write", followLink: true });
-  return lock !== undefined && tryLockFile(lock.fd, "alone");
+  const lock = tryOpenFile(path, { access: "read-write", followLink: true });
+  try {
+    return lock !== undefined && tryLockFile(lock.fd, "alone");
+  } finally {
+    lock?.close();
+  }
 }

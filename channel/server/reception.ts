@@ -257,10 +257,14 @@ export class Reception<Client extends ServedClient> {
     this.#requireOpen();
     const ready = this.#ready.shift();
     if (ready !== undefined) return ready;
-    using accept = new BlockingAccept(this.#socket, this.#doorman, (connection) => void this.#introduce(connection));
-    const client = accept.before(deadline);
-    if (client === undefined) throw this.#doorman.explained(timeoutError(ACCEPT, timeout));
-    return client;
+    const accept = new BlockingAccept(this.#socket, this.#doorman, (connection) => void this.#introduce(connection));
+    try {
+      const client = accept.before(deadline);
+      if (client === undefined) throw this.#doorman.explained(timeoutError(ACCEPT, timeout));
+      return client;
+    } finally {
+      accept[Symbol.dispose]();
+    }
   }
 
   values(options?: IterationOptions): AsyncIterableIterator<Client> {

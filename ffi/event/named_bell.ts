@@ -23,10 +23,14 @@ export function makeNamedBell(path: string, mode: number, trusted: Trusted, what
   const errno = errnoCell[0]!;
   if (made < 0 && errno === EEXIST) return;
   check(made, errno, "mkfifo", what);
-  using fd = openIfThere(path, { access: "read-write" }, () => what);
-  if (fd === undefined) return; // removed by another, and looked for again
-  trusted.give(fd.fd, what);
-  setMode(fd.fd, mode, what);
+  const fd = openIfThere(path, { access: "read-write" }, () => what);
+  try {
+    if (fd === undefined) return; // removed by another, and looked for again
+    trusted.give(fd.fd, what);
+    setMode(fd.fd, mode, what);
+  } finally {
+    fd?.close();
+  }
 }
 
 /**
