@@ -39,7 +39,7 @@ export function topicInfo(path: string): TopicInfo | undefined {
     try {
       return topic?.info();
     } finally {
-      topic?.close();
+      topic?.[Symbol.dispose]();
     }
   } catch {
     return undefined; // some other file
