@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import stat
@@ -51,28 +50,6 @@ def wait(fd: int, deadline: float, events: int = select.POLLIN) -> int:
 def state(fd: int) -> int:
     """What ``poll`` says now of a descriptor, beside data: POLLHUP, POLLERR."""
     return wait(fd, 0.0, 0)
-
-
-def fulfil(waiting: "asyncio.Future[None]") -> None:
-    """What an event loop calls when a bell rings."""
-    if not waiting.done():
-        waiting.set_result(None)
-
-
-async def wait_async(fd: int, deadline: float) -> None:
-    """As :func:`wait` for data or the end of the other side, by the event loop, without a thread."""
-    loop = asyncio.get_running_loop()
-    waiting: "asyncio.Future[None]" = loop.create_future()
-    again = os.dup(fd)  # an event loop takes each number once, and several tasks may wait
-    loop.add_reader(again, fulfil, waiting)
-    try:
-        left = None if deadline == FOREVER else max(0.0, deadline - time.monotonic())
-        await asyncio.wait_for(waiting, left)
-    except asyncio.TimeoutError:
-        pass
-    finally:
-        loop.remove_reader(again)
-        os.close(again)
 
 
 def open_fifo(path: str) -> Optional[int]:

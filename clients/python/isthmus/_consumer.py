@@ -47,6 +47,7 @@ from ._ring import (
     signed,
 )
 from ._system import FOREVER
+from ._waits import Waits
 from .errors import AlreadyExists, IpcError
 
 #: Bounds of what one call does with what a peer may write as fast as it is read.
@@ -75,6 +76,7 @@ class Consumer:
     def __init__(self, memory: RingMemory, bell: int, queue: DescriptorQueue, file: Optional[NamedFile] = None) -> None:
         """Owns what it is given, also if another receiver has the ring."""
         self.memory, self.bell, self.queue, self.file = memory, bell, queue, file
+        self.waits = Waits()
         lock = -1 if file is None else file.lock
         if not claim_identity(memory, W_RECEIVER, True, lock) and (
             file is None or not claim_identity(memory, W_RECEIVER, True)
@@ -421,6 +423,7 @@ class Consumer:
         with self.lock:
             if self._closed:
                 return
+            self._closed = True
             for lent in self._lent:
                 lent.returned = True  # what was borrowed was received
             if self.file is None:
@@ -428,9 +431,13 @@ class Consumer:
                 clear_identity(self.memory, W_RECEIVER)
             else:
                 self.detach()
-                # Asked once nobody else is attached: a sender may have come, sent and gone until then.
-                self.file.leave(lambda: self._load(W_TAIL) == self._head)
-            self.close_descriptors()
+        self.waits.end(self._leave)
+
+    def _leave(self) -> None:
+        if self.file is not None:
+            # Asked once nobody else is attached: a sender may have come, sent and gone until then.
+            self.file.leave(lambda: self._load(W_TAIL) == self._head)
+        self.close_descriptors()
 
     def detach(self) -> None:
         """Lets go of the ring, for a receiver to go on elsewhere with the next message."""
@@ -443,8 +450,10 @@ class Consumer:
         claim_identity(self.memory, W_RECEIVER, False)
 
     def close_descriptors(self) -> None:
-        """Closes what is open, and nothing else: also for a child of a fork."""
+        """Closes what is open, and nothing else: also for a child of a fork, in which nobody else has the lock."""
         self._closed = True
+        self.lock = threading.Lock()
+        self.waits.forget()
         self.memory.close()
         self.queue.close()
         if self.file is not None:

@@ -7,7 +7,6 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, AsyncIterator, Iterator, Optional, Tuple, Union
 
-from . import _bell
 from ._cell_bells import WANTS_CHANGE
 from ._system import deadline_of, timed_out
 from .errors import Closed
@@ -109,8 +108,11 @@ class Watch:
     def __next__(self) -> Any:
         cell, deadline = self._cell, deadline_of(self._timeout)
         while not cell.closed:
-            cell._arm(WANTS_CHANGE)  # the bell first, then the value: a change after the look rings
-            found = self._change()
+            try:
+                cell._arm(WANTS_CHANGE)  # the bell first, then the value: a change after the look rings
+                found = self._change()
+            except Closed:
+                break  # by another thread
             if found:
                 cell._bells.disarm(WANTS_CHANGE)
                 return found[0]
@@ -118,11 +120,7 @@ class Watch:
             if now >= deadline:
                 raise timed_out(f'Cannot watch the cell "{cell.name}"', self._timeout)
             until = min(deadline, now + cell._pause())
-            if cell._bells.fd >= 0:
-                if _bell.wait(cell._bells.fd, until):
-                    _bell.drain(cell._bells.fd)
-            else:
-                time.sleep(max(0.0, until - now))
+            cell._rung_sync(until)
         raise StopIteration
 
     def __aiter__(self) -> AsyncIterator[Any]:

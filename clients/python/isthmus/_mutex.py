@@ -12,6 +12,7 @@ import os
 import platform
 import threading
 import time
+from typing import Callable
 
 from ._atomics import atomics
 from ._system import MACHINE, SYS_FUTEX, libc, quick
@@ -82,12 +83,12 @@ class RobustMutex:
             )
         raise IpcError(f"Cannot lock a mutex: {os.strerror(result)}", errno=result)
 
-    def lock(self, deadline: float) -> str:
-        """The same; waits for it, and is ``busy`` only when the time is over."""
+    def lock(self, deadline: float, wanted: Callable[[], bool]) -> str:
+        """The same; waits for it, and is ``busy`` only when the time is over, or when it is not wanted any more."""
         result = self.try_lock()
         while result == "busy":
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or not wanted():
                 return "busy"
             self._sleep(min(left, _LONGEST_SLEEP))
             result = self.try_lock()

@@ -11,6 +11,8 @@ import os
 import weakref
 from typing import NamedTuple, Optional
 
+from ._waits import Waits
+
 #: The inode of the time namespace that Linux begins with.
 _FIRST_TIME_NAMESPACE = 0xEFFFFFFA
 
@@ -115,6 +117,7 @@ _open: "weakref.WeakSet[OpenThing]" = weakref.WeakSet()
 
 
 def _close_all() -> None:
+    Waits.exiting = True
     for thing in list(_open):
         try:
             thing.close()

@@ -33,6 +33,7 @@ from ._ring import (
     W_BELL,
     W_COMMIT,
     W_HEAD,
+    W_READ,
     W_RECEIVER,
     W_SPACE,
     W_TAIL,
@@ -41,8 +42,10 @@ from ._ring import (
     SenderSlots,
     blocks_for,
     padding_word,
+    signed,
 )
 from ._system import F_ADD_SEALS, close_quietly, thread_ended
+from ._waits import Waits
 from .errors import Closed, Corrupt, Disconnected, IpcError, Serialization, TooLarge, system_error
 
 #: Seconds between two looks whether the receiver lives.
@@ -75,11 +78,21 @@ class Producer:
         self._gone = self._closed = False
         self._space_bell = -1
         self.lock = threading.Lock()
+        self.waits = Waits()
 
     @property
     def capacity(self) -> int:
         """Bytes that the ring holds."""
         return self.memory.blocks * BLOCK
+
+    @property
+    def position(self) -> int:
+        """Where what is sent next will lie, or before that."""
+        return self._load(W_TAIL)
+
+    def is_unread(self, position: int) -> bool:
+        """Whether the receiver has not got to a position. Final once it is gone."""
+        return signed(self._load(W_READ) - position) <= 0
 
     @property
     def bell(self) -> int:
@@ -91,7 +104,7 @@ class Producer:
     def try_send(self, data: memoryview, fds: Sequence[int] = ()) -> bool:
         """Sends a message if there is room; the descriptors stay the caller's."""
         with self.lock:
-            self._require_open()
+            self.require_open()
             length = data.nbytes
             if fds or length > self.memory.blocks << 6:
                 return self._try_send_extended(data, fds)
@@ -293,11 +306,11 @@ class Producer:
                 return False
             until = min(deadline, now + self.pause(armed))
             if armed:
-                self.after_sleep(_bell.wait(self._space_bell, until))
+                self._sleep(until)
             else:
                 time.sleep(until - now)
             with self.lock:
-                self._require_open()
+                self.require_open()
                 self.require_listener()
         return True
 
@@ -307,23 +320,40 @@ class Producer:
             return _BLIND_SLEEP
         return _LONGEST_SLEEP if self.file is None else _SHARED_SLEEP
 
-    @property
-    def space_bell(self) -> int:
-        """What the receiver rings, once armed."""
-        return self._space_bell
+    def _sleep(self, until: float) -> None:
+        bell = self._space_bell
+        if self.waits.enter():
+            try:
+                self.after_sleep(bell, self.waits.wait((bell,), until))
+            finally:
+                self.waits.leave()
 
-    def after_sleep(self, events: int) -> None:
+    async def sleep_async(self, until: float, armed: bool) -> None:
+        """Until there may be room, by the event loop."""
+        bell = self._space_bell if armed else self._bell
+        if self.waits.enter():
+            try:
+                await self.waits.wait_async((bell,), until)
+                if armed:
+                    self.after_sleep(bell, _bell.wait(bell, 0.0))
+            finally:
+                self.waits.leave()
+
+    def after_sleep(self, bell: int, events: int) -> None:
         """Takes what was rung; after a hang-up, the next wait gives another bell."""
-        if events & select.POLLHUP and self.file is None:
-            close_quietly(self._space_bell)
-            self._space_bell = -1
-        elif events:
-            _bell.drain(self._space_bell)
+        with self.lock:
+            if bell < 0 or bell != self._space_bell:
+                return  # another thread has seen the hang-up first
+            if events & select.POLLHUP and self.file is None:
+                close_quietly(bell)
+                self._space_bell = -1
+            elif events:
+                _bell.drain(bell)
 
     def arm_space_bell(self) -> bool:
         """Asks the receiver to ring when there is room. Look once more after it. ``False`` if it cannot be asked."""
         with self.lock:
-            self._require_open()
+            self.require_open()
             if self._space_bell < 0 and self.file is not None:
                 self._space_bell = os.dup(self.file.room)
             elif self._space_bell < 0:
@@ -355,7 +385,7 @@ class Producer:
         if length > self.capacity:
             raise TooLarge(f"Cannot reserve {length} bytes: the channel holds {self.capacity}; send them instead")
         with self.lock:
-            self._require_open()
+            self.require_open()
             slot = self._slots.borrow()
             index = _FULL
             blocks = blocks_for(length)
@@ -391,7 +421,8 @@ class Producer:
 
     # --- The end -----------------------------------------------------------------------------------------------------
 
-    def _require_open(self) -> None:
+    def require_open(self) -> None:
+        """Raises ``Closed`` if it is."""
         if self._closed:
             raise Closed("Cannot send: this sender was closed")
 
@@ -402,11 +433,13 @@ class Producer:
                 return
             self._closed = True
             self._slots.close()
-            self.close_descriptors()
+        self.waits.end(self.close_descriptors)
 
     def close_descriptors(self) -> None:
-        """Closes what is open, and nothing else: also for a child of a fork."""
+        """Closes what is open, and nothing else: also for a child of a fork, in which nobody else has the lock."""
         self._closed = True
+        self.lock = threading.Lock()
+        self.waits.forget()
         if self._space_bell >= 0:
             close_quietly(self._space_bell)
         self.memory.close()

@@ -21,6 +21,7 @@ from ._process import OpenThing, own_identity
 from ._system import close_quietly, deadline_of, timed_out
 from ._trust import Trust, Trusted
 from ._values import decode, encode
+from ._waits import Waits
 from .errors import AlreadyExists, Closed, Corrupt, Deadlock, Incompatible, IpcError, NotFound, TooLarge
 from .layout import Layout, fingerprint, is_scalar, parse
 
@@ -50,7 +51,9 @@ class Cell(OpenThing):
         #: What the values are laid out as; ``None`` for CBOR.
         self.layout = layout
         self._file = file
-        self._mapping: Optional[Mapping] = mapping
+        #: Stays until this object goes: another thread may be reading, or waiting for the lock, when it is closed.
+        self._mapping = mapping
+        self._closed = False
         self._memory = mapping.view()
         self._base = mapping.address
         self._offset, self._stride, self._capacity = header.offset, header.stride, header.capacity
@@ -59,6 +62,7 @@ class Cell(OpenThing):
         status = os.fstat(file.fd)
         self._key = (status.st_dev, status.st_ino)
         self._bell_lock = threading.Lock()
+        self.waits = Waits()
         #: The thread that holds the lock by this object.
         self._holder: Optional[int] = None
         atomics.store32(self._base + _REFERENCES, file.holders())
@@ -176,7 +180,7 @@ class Cell(OpenThing):
     # --- The value ---------------------------------------------------------------------------------------------------
 
     def _require_open(self) -> None:
-        if self._mapping is None:
+        if self._closed:
             raise Closed(f'Cannot use the cell "{self.name}": it was closed; load it again')
 
     def _word(self, at: int) -> int:
@@ -261,8 +265,9 @@ class Cell(OpenThing):
         """
         deadline = deadline_of(timeout)
         self._require_free("lock")
-        result = self._mutex.lock(deadline)
+        result = self._mutex.lock(deadline, lambda: not self._closed)
         if result == "busy":
+            self._require_open()
             raise timed_out(f'Cannot lock the cell "{self.name}"', timeout)
         return self._locked(result)
 
@@ -294,7 +299,7 @@ class Cell(OpenThing):
                 await self._rung(min(deadline, time.monotonic() + self._pause()))
                 self._require_open()
         finally:
-            if ticket is not None and self._mapping is not None and not self._bells.disarm(WANTS_LOCK):
+            if ticket is not None and not self._closed and not self._bells.disarm(WANTS_LOCK):
                 if _held.get(self._key) is None:
                     self._bells.ring_waiter()  # rung, and perhaps not needed: hands it on
 
@@ -304,6 +309,10 @@ class Cell(OpenThing):
             raise Deadlock(f'Cannot {what} the cell "{self.name}": this thread holds its lock already')
 
     def _locked(self, result: str) -> "Guard":
+        if self._closed:  # meanwhile, by another thread
+            self._mutex.consistent() if result == "owner-died" else None
+            self._mutex.unlock()
+            self._require_open()
         _held[self._key] = self._holder = threading.get_native_id()
         counter = self._word(_COUNTER)
         died = result == "owner-died"
@@ -345,6 +354,7 @@ class Cell(OpenThing):
 
     def _arm(self, wants: int, ticket: int = 0) -> bool:
         with self._bell_lock:
+            self._require_open()
             return self._bells.arm(wants, ticket)
 
     async def _rung(self, until: float) -> None:
@@ -352,9 +362,24 @@ class Cell(OpenThing):
         fd, left = self._bells.fd, max(0.0, until - time.monotonic())
         if fd < 0:
             await asyncio.sleep(left)
-            return
-        await _bell.wait_async(fd, until)
-        _bell.drain(fd)
+        elif self.waits.enter():
+            try:
+                await self.waits.wait_async((fd,), until)
+                _bell.drain(fd)
+            finally:
+                self.waits.leave()
+
+    def _rung_sync(self, until: float) -> None:
+        """The same for a thread."""
+        fd = self._bells.fd
+        if fd < 0:
+            time.sleep(max(0.0, until - time.monotonic()))
+        elif self.waits.enter():
+            try:
+                self.waits.wait((fd,), until)
+                _bell.drain(fd)
+            finally:
+                self.waits.leave()
 
     # --- The rest ----------------------------------------------------------------------------------------------------
 
@@ -377,30 +402,35 @@ class Cell(OpenThing):
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return self._mapping is None
+        return self._closed
 
     def close(self) -> None:
         """Ends the attachment. The last one removes the cell. Closing twice is harmless.
 
         A lock that this thread still holds is given back; what its guard changed is not stored.
         """
-        if self._mapping is None:
-            return
-        if self._holder == threading.get_native_id():
-            self._unlock()
-        self._ended()
+        with self._bell_lock:
+            if self._closed:
+                return
+            if self._holder == threading.get_native_id():
+                self._unlock()
+            self._closed = True
+            self._ended()
+        self.waits.end(self._leave)
+
+    def _leave(self) -> None:
         self._bells.close()
         left = self._file.leave()
         atomics.store32(self._base + _REFERENCES, left)
         if left == 0:
             atomics.store32(self._base + _STATE, _GONE)
-        self._memory.release()
-        self._mapping = None
 
     def _after_fork(self) -> None:
+        self._closed = True
+        self._bell_lock = threading.Lock()
+        self.waits.forget()
         close_quietly(self._bells.fd)
         close_quietly(self._file.fd)
-        self._mapping = None
 
     def __enter__(self) -> "Cell":
         return self
@@ -409,7 +439,7 @@ class Cell(OpenThing):
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_mapping", None) is not None:
+        if not getattr(self, "_closed", True):
             self.close()
 
     def __repr__(self) -> str:

@@ -31,6 +31,8 @@ class Duplex:
         self.sender, self.receiver = sender, receiver
         #: Of a server's: who the client is.
         self.peer = peer
+        #: What calls go through, once there are any.
+        self._line: Any = None
 
     def send(self, value: Any, timeout: Optional[float] = None) -> None:
         """See :meth:`Sender.send`."""

@@ -12,9 +12,11 @@ class IpcError(Exception):
 
     code: str = "System"
 
-    def __init__(self, message: str, *, errno: Optional[int] = None) -> None:
+    def __init__(self, message: str, *, errno: Optional[int] = None, delivered: bool = True) -> None:
         super().__init__(message)
         self.errno = errno
+        #: Of a call: ``False`` if the method was certainly not called, so that calling again is safe.
+        self.delivered = delivered
 
 
 class Disconnected(IpcError):

@@ -323,6 +323,7 @@ class Publisher(OpenThing):
 
     def _after_fork(self) -> None:
         self._closed = True
+        self._lock = threading.Lock()
         self._close_bells()
         self._file.close_descriptors()
 

@@ -184,14 +184,17 @@ class Receiver(OpenThing):
                     if record is not None:
                         return take(ring, record)
                 began = time.monotonic()
+                if not ring.waits.enter():
+                    continue
                 try:
-                    events = _bell.wait(ring.bell, min(deadline, began + pause))
+                    events = ring.waits.wait((ring.bell,), min(deadline, began + pause))
+                    if events & select.POLLIN:
+                        _bell.drain(ring.bell)
                 finally:
+                    ring.waits.leave()
                     with ring.lock:
                         if not self._closed:
                             ring.disarm()
-                if events & select.POLLIN:
-                    _bell.drain(ring.bell)
                 now = time.monotonic()
                 ring.slept(now - began)
                 # The end of the senders, a gap to look at, or the end of the time, also after a bell without a message.
@@ -230,14 +233,16 @@ class Receiver(OpenThing):
                     if now >= deadline:
                         ring.disarm()
                         raise timed_out(_WHAT, timeout)
+                    if not ring.waits.enter():
+                        continue
                     try:
-                        await _bell.wait_async(ring.bell, min(deadline, now + pause))
+                        await ring.waits.wait_async((ring.bell,), min(deadline, now + pause))
+                        _bell.drain(ring.bell)
                     finally:
-                        if not self._closed:
-                            with ring.lock:
+                        ring.waits.leave()
+                        with ring.lock:
+                            if not self._closed:
                                 ring.disarm()
-                            if _bell.wait(ring.bell, 0.0) & select.POLLIN:
-                                _bell.drain(ring.bell)
             finally:
                 self._waiting.release()
 
@@ -302,6 +307,7 @@ class Receiver(OpenThing):
 
     def _after_fork(self) -> None:
         self._closed = True
+        self._waiting, self._tasks = threading.Lock(), None
         if self._consumer is not None:
             self._consumer.close_descriptors()
         self._close_unused()
@@ -324,7 +330,7 @@ class Receiver(OpenThing):
 
         def sent() -> None:
             self._ended()
-            ring.close_descriptors()
+            ring.waits.end(ring.close_descriptors)
             for item in early:
                 close_all(item.fds)
 

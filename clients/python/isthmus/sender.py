@@ -7,7 +7,6 @@ import socket
 import time
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
-from . import _bell
 from ._carrier import carrier_from, close_all, private_end, unpack_sender
 from ._named import open_named
 from ._process import OpenThing
@@ -155,10 +154,9 @@ class Sender(OpenThing):
                 raise timed_out(_WHAT, timeout)
             # By the clock as well, and more often: other tasks of this thread may have heard the bell.
             until = min(deadline, now + min(ring.pause(armed), 0.005))
-            await _bell.wait_async(ring.space_bell if armed else ring.bell, until)
-            if armed:
-                ring.after_sleep(_bell.wait(ring.space_bell, 0.0))
+            await ring.sleep_async(until, armed)
             with ring.lock:
+                ring.require_open()
                 ring.require_listener()
         return True
 

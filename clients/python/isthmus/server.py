@@ -5,22 +5,21 @@ See "A client of a server" and "Children" in docs/internals.md.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
-import select
 import socket
 import stat
 import struct
+import threading
 import time
 import uuid
 from typing import AsyncIterator, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
-from ._bell import fulfil
 from ._carrier import close_all, receive_packet, send_packet
 from ._process import OpenThing
 from ._ring import FORMAT_VERSION, MAX_CAPACITY, capacity_of
 from ._system import FOREVER, deadline_of, timed_out
+from ._waits import Waits
 from .channel import Parts, make_parts, own_receiver, own_sender
 from .duplex import Duplex, Peer
 from .errors import Closed, Disconnected, Incompatible, IpcError, NotFound, system_error
@@ -153,6 +152,9 @@ class Server(OpenThing):
         self._prefix = "bytes-" if byte_strings else ""
         self._allow = allow or (lambda peer: peer.uid == os.geteuid())
         self._guests: List[_Guest] = []
+        #: Threads take turns.
+        self._lock = threading.RLock()
+        self._waits = Waits()
         self._path, self._inode = path, 0
         self.name = path or f"@isthmus-{self._prefix}server-{uuid.uuid4()}"
         if capacity is not None:
@@ -212,16 +214,16 @@ class Server(OpenThing):
             now = time.monotonic()
             if now >= deadline:
                 raise timed_out("Cannot accept: no client came", timeout)
-            poll = select.poll()
-            for fd in self._descriptors():
-                poll.register(fd, select.POLLIN)
-            until = min([deadline, *(guest.until for guest in self._guests)])
-            poll.poll(None if until == FOREVER else max(0.0, (until - now) * 1000))
+            if self._waits.enter():
+                try:
+                    fds, until = self._awaited()
+                    self._waits.wait(fds, min(deadline, until))
+                finally:
+                    self._waits.leave()
 
     async def accept_async(self, timeout: Optional[float] = None) -> Duplex:
         """As :meth:`accept`, without holding up the event loop."""
         deadline = deadline_of(timeout)
-        loop = asyncio.get_running_loop()
         while True:
             found = self.try_accept()
             if found is not None:
@@ -229,26 +231,27 @@ class Server(OpenThing):
             now = time.monotonic()
             if now >= deadline:
                 raise timed_out("Cannot accept: no client came", timeout)
-            waiting: "asyncio.Future[None]" = loop.create_future()
-            fds = [os.dup(fd) for fd in self._descriptors()]  # an event loop takes each number once
-            for fd in fds:
-                loop.add_reader(fd, fulfil, waiting)
-            until = min([deadline, *(guest.until for guest in self._guests)])
-            try:
-                await asyncio.wait_for(waiting, None if until == FOREVER else max(0.0, until - now))
-            except asyncio.TimeoutError:
-                pass
-            finally:
-                for fd in fds:
-                    loop.remove_reader(fd)
-                close_all(fds)
+            if self._waits.enter():
+                try:
+                    fds, until = self._awaited()
+                    await self._waits.wait_async(fds, min(deadline, until))
+                finally:
+                    self._waits.leave()
 
-    def _descriptors(self) -> List[int]:
-        assert self._socket is not None
-        return [self._socket.fileno(), *(guest.line.fileno() for guest in self._guests)]
+    def _awaited(self) -> Tuple[List[int], float]:
+        """What says something when somebody comes or speaks, and when the first of those who are silent has to go."""
+        with self._lock:
+            if self._socket is None:
+                raise Closed("Cannot accept: this server was closed")
+            lines = [self._socket, *(guest.line for guest in self._guests)]
+            return [line.fileno() for line in lines], min((guest.until for guest in self._guests), default=FOREVER)
 
     def try_accept(self) -> Optional[Duplex]:
         """The next client's conversation if one is there."""
+        with self._lock:
+            return self._try_accept()
+
+    def _try_accept(self) -> Optional[Duplex]:
         if self._socket is None:
             raise Closed("Cannot accept: this server was closed")
         self._let_in(self._socket)
@@ -301,11 +304,19 @@ class Server(OpenThing):
     def __iter__(self) -> Iterator[Duplex]:
         """Clients, until this server is closed."""
         while self._socket is not None:
-            yield self.accept()
+            try:
+                client = self.accept()
+            except Closed:
+                return
+            yield client
 
     async def __aiter__(self) -> AsyncIterator[Duplex]:
         while self._socket is not None:
-            yield await self.accept_async()
+            try:
+                client = await self.accept_async()
+            except Closed:
+                return
+            yield client
 
     @property
     def closed(self) -> bool:
@@ -314,18 +325,28 @@ class Server(OpenThing):
 
     def close(self) -> None:
         """Stops listening. Conversations go on."""
-        if self._socket is None:
-            return
-        if self._path is not None:
-            try:
-                if os.stat(self._path).st_ino == self._inode:
-                    os.unlink(self._path)
-            except OSError:
-                pass
-        self._ended()
-        self._after_fork()
+        with self._lock:
+            if self._socket is None:
+                return
+            listener, self._socket = self._socket, None
+            guests, self._guests = self._guests, []
+            if self._path is not None:
+                try:
+                    if os.stat(self._path).st_ino == self._inode:
+                        os.unlink(self._path)
+                except OSError:
+                    pass
+            self._ended()
+
+        def close() -> None:
+            for line in (listener, *(guest.line for guest in guests)):
+                line.close()
+
+        self._waits.end(close)
 
     def _after_fork(self) -> None:
+        self._lock = threading.RLock()
+        self._waits.forget()
         if self._socket is not None:
             self._socket.close()
         self._socket = None

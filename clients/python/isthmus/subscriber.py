@@ -16,6 +16,7 @@ from ._topic_reader import TopicReader
 from ._topic_seat import Seat
 from ._trust import Trust, Trusted
 from ._values import decode
+from ._waits import Waits
 from .errors import Closed, IpcError, NotFound
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Subscriber(OpenThing):
         self._pause = _FIRST_LOOK
         self._lock = threading.RLock()
         self._waiting = threading.Lock()
+        self._waits = Waits()
         if not self._attach(begin) and not os.path.isdir(os.path.dirname(self.path) or "."):
             raise NotFound(f'Cannot subscribe to "{name}": the folder of "{self.path}" does not exist')
         self._closed = False
@@ -198,8 +200,12 @@ class Subscriber(OpenThing):
                 bell, pause = self._sleepy()
                 until = min(deadline, time.monotonic() + pause)
                 if bell >= 0:
-                    _bell.wait(bell, until)
-                    self._woken()
+                    if self._waits.enter():
+                        try:
+                            self._waits.wait((bell,), until)
+                            self._woken()
+                        finally:
+                            self._waits.leave()
                 elif pause > 0.0:
                     time.sleep(max(0.0, until - time.monotonic()))
         finally:
@@ -221,10 +227,12 @@ class Subscriber(OpenThing):
                 bell, pause = self._sleepy()
                 until = min(deadline, now + pause)
                 if bell >= 0:
-                    try:
-                        await _bell.wait_async(bell, until)
-                    finally:
-                        self._woken()
+                    if self._waits.enter():
+                        try:
+                            await self._waits.wait_async((bell,), until)
+                        finally:
+                            self._woken()
+                            self._waits.leave()
                 else:
                     await asyncio.sleep(max(0.0, until - time.monotonic()) if pause > 0.0 else 0)
         finally:
@@ -270,10 +278,12 @@ class Subscriber(OpenThing):
                 return
             self._closed = True
             self._ended()
-            self._let_go()
+        self._waits.end(self._let_go)
 
     def _after_fork(self) -> None:
         self._closed = True
+        self._lock, self._waiting = threading.RLock(), threading.Lock()
+        self._waits.forget()
         if self._seat is not None:
             close_quietly(self._seat.bell)
         if self._file is not None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 
 import isthmus
 
@@ -106,6 +107,22 @@ def subscribe_as_another(name, user):
     except isthmus.Permission:
         say("refused")
     topic.close()
+
+
+def end_while_waiting(path, how):
+    """The program ends while its threads wait: with the interpreter go the waits, and nothing stays behind."""
+    receiver = isthmus.Receiver(path)
+    mine, theirs = isthmus.duplex()
+    server = isthmus.Server()
+    for wait in (receiver.recv, mine.recv, server.accept):
+        threading.Thread(target=wait, daemon=True).start()
+    theirs.send(1)
+    say()
+    if how == "exit":
+        sys.exit(3)
+    if how == "error":
+        sys.stderr = open(os.devnull, "w")
+        raise RuntimeError
 
 
 if __name__ == "__main__":
