@@ -51,6 +51,7 @@ const EXAMPLES: Example[] = [
   { file: "arc_counter.ts", shows: "a shared value outlives the writers that are killed", permissions: [RUN] },
   { file: "arc_sensors.ts", shows: "numbers in shared memory, read in place", permissions: [RUN] },
   { file: "events.ts", shows: "five subscribers, of which one sleeps and one is killed", permissions: [RUN] },
+  { file: "one_at_a_time.ts", shows: "a duty that passes on when its holder is killed", permissions: [RUN] },
   {
     file: "rate_limiter.ts",
     args: ["--demo"],

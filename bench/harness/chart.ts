@@ -5,6 +5,20 @@ import { type Side, titleOf } from "./workload.ts";
 
 const BAR = 16, GAP = 14, LABEL = 250, WIDTH = 980, HEAD = 34;
 
+/** Colours on a light page and on a dark one. */
+const STYLE = `
+text { fill: #1f2328; }
+.paper { fill: #ffffff; }
+.ours { fill: #2a78c8; }
+.other { fill: #a8a8a8; }
+@media (prefers-color-scheme: dark) {
+  text { fill: #e6edf3; }
+  .paper { fill: #0d1117; }
+  .ours { fill: #6ea0e8; }
+  .other { fill: #6b7178; }
+}
+`;
+
 /** Speed of each side in each workload; longer is faster. */
 export function chart(title: string, rows: readonly Row[], sides: readonly Side[]): string {
   const speeds = rows.flatMap(({ cells }) => Object.values(cells).map(({ ns }) => 1 / ns.median));
@@ -20,8 +34,8 @@ export function chart(title: string, rows: readonly Row[], sides: readonly Side[
       const length = Math.max(1, (Math.log10(1 / median) - low) / (high - low) * (WIDTH - LABEL - 190));
       parts.push(
         text(LABEL - 8, y + 12, side.title, "text-anchor='end'"),
-        `<rect x='${LABEL}' y='${y}' width='${length.toFixed(1)}' height='${BAR - 3}' fill='${
-          side.ours ? "#2a78c8" : "#a8a8a8"
+        `<rect x='${LABEL}' y='${y}' width='${length.toFixed(1)}' height='${BAR - 3}' class='${
+          side.ours ? "ours" : "other"
         }'/>`,
         text(LABEL + length + 6, y + 11, amount(workload, median)),
       );
@@ -30,7 +44,9 @@ export function chart(title: string, rows: readonly Row[], sides: readonly Side[
     y += GAP;
   }
   return `<svg xmlns='http://www.w3.org/2000/svg' width='${WIDTH}' height='${y}' font-family='sans-serif' font-size='12'>
-<rect width='100%' height='100%' fill='white'/>
+<title>${title}</title>
+<style>${STYLE}</style>
+<rect width='100%' height='100%' class='paper'/>
 ${text(8, 20, `${title} (longer is faster, logarithmic)`, "font-size='15'")}
 ${parts.join("\n")}
 </svg>
