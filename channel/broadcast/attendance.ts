@@ -1,6 +1,7 @@
 // A subscriber's connection to its topic, apart from the object that the program has: where it reads, whether it can be
 // rung, and how it goes over to the topic that takes the place of one that was removed.
 import { IpcError } from "../../base/error.ts";
+import type { BellListener } from "../../ffi/event/doorbell.ts";
 import { pauseSync } from "../../ffi/event/pause.ts";
 import { backgroundTimer } from "../../ffi/event/background_timer.ts";
 import { isFolder, isSameFile } from "../../ffi/file/file_status.ts";
@@ -9,6 +10,7 @@ import { OpenThing } from "../../ffi/process/open_things.ts";
 import { SpinBudget } from "../ring/spin_budget.ts";
 import type { LentPublication } from "./borrowed.ts";
 import { type From, TopicReader } from "./reader.ts";
+import { EarlyBell } from "./early_bell.ts";
 import { Seat } from "./seats.ts";
 import { folderOf, leaveTopic, openForSubscribing, type TopicFile } from "./topic_file.ts";
 import { topicPath } from "./topic_name.ts";
@@ -20,12 +22,12 @@ const MAX_SPINS = 4000, MIN_SPINS = 16, MAX_ASYNC_SPINS = 1000;
 const FIRST_LOOK = 1, LAST_LOOK = 16;
 
 /**
- * The same for one that can be: for what nobody rings for, a message whose publisher died before it rang, and files that
- * were removed behind everybody's back.
+ * The same for one that can be: for what nobody rings for, a message or a topic whose publisher died before it rang, and
+ * files that were removed behind everybody's back.
  */
-const SLOW_LOOK = 1000;
+const FIRST_SLOW_LOOK = 5000, LAST_SLOW_LOOK = 60_000;
 
-/** The same while there is no topic at the path. */
+/** The same, without a doorbell, while there is no topic at the path any more. */
 const LOST_LOOK = 50;
 
 /** One subscriber at a topic. */
@@ -40,12 +42,20 @@ export class Attendance extends OpenThing {
   /** Whether there is no seat for it. */
   #standing = false;
   #closed = false;
-  /** Ends the look for a topic that has not been made yet. */
+  /** While there is no topic at the path: rung when there is. */
+  #early: EarlyBell | undefined;
+  /** Whether there is no doorbell to be had for that. */
+  #unlisted = false;
+  /** In its place: ends the look for a topic that has not been made yet. */
   #looking: (() => void) | undefined;
+  /** Somebody who waits for a message, and is to look again. */
+  #onRing: (() => void) | undefined;
   /** Missed in topics that were removed. */
   #missedBefore = 0;
   /** Milliseconds until the next look, of a wait without a seat. */
   #pause = FIRST_LOOK;
+  /** The same, of one that is rung. */
+  #slowPause = FIRST_SLOW_LOOK;
   readonly #spins = new SpinBudget(MAX_SPINS, MIN_SPINS);
   readonly #asyncSpins = new SpinBudget(MAX_ASYNC_SPINS, 0);
   readonly #lent = new Set<LentPublication>();
@@ -61,9 +71,20 @@ export class Attendance extends OpenThing {
     if (!this.#attach(from) && !isFolder(folderOf(this.path))) {
       throw new IpcError("NotFound", `Cannot subscribe to "${name}": the folder of "${this.path}" does not exist`);
     }
-    // Of a topic that has not been made yet, everything counts: this looks for it, also while the program waits for nothing.
-    if (this.#file === undefined) this.#looking = backgroundTimer(() => this.#lookForTopic(), LAST_LOOK);
+    // Of a topic that has not been made yet, everything counts: this goes to it also while the program waits for nothing.
+    if (this.#file === undefined) this.#comeEarly();
     this.opened();
+  }
+
+  #comeEarly(): void {
+    const rung = this.#listenForTopic();
+    this.#looking = backgroundTimer(() => this.#lookForTopic(), rung ? LAST_SLOW_LOOK : LAST_LOOK);
+    try {
+      this.#attach("successor"); // it may have been made before anybody could ring
+    } catch (error) {
+      this.#stopLooking();
+      throw error;
+    }
   }
 
   /** Goes to the topic, if there is one by now. */
@@ -77,9 +98,28 @@ export class Attendance extends OpenThing {
       throw error;
     }
     this.#file = file;
+    this.#stopLooking();
+    return true;
+  }
+
+  #stopLooking(): void {
     this.#looking?.();
     this.#looking = undefined;
-    return true;
+    this.#early?.close();
+    this.#early = undefined;
+    this.#unlisted = false;
+  }
+
+  /** Has a publisher that makes the topic ring. `false` if none can, or others may make it, who cannot. */
+  #listenForTopic(): boolean {
+    if (this.#early === undefined && !this.#unlisted && this.#trusted.isUserAlone) {
+      this.#early = EarlyBell.make(this.path, () => {
+        this.#lookForTopic();
+        this.#onRing?.();
+      });
+    }
+    this.#unlisted = this.#early === undefined;
+    return !this.#unlisted;
   }
 
   #lookForTopic(): void {
@@ -143,21 +183,40 @@ export class Attendance extends OpenThing {
     (blocking ? this.#spins : this.#asyncSpins).inVain(milliseconds);
   }
 
-  /** Asks to be rung; a message that is there by now must be looked for afterwards. `false` if that cannot be. */
-  arm(): boolean {
-    if (this.#file === undefined || this.#file.memory.removed) return false;
+  /**
+   * Asks to be rung; a message, or a topic, that is there by now must be looked for afterwards.
+   *
+   * @param onRing Called by the event loop then; without it this is for {@linkcode sleepSync}.
+   * @returns `false` if that cannot be.
+   */
+  arm(onRing?: () => void): boolean {
+    this.#onRing = onRing;
+    if (this.#file === undefined || this.#file.memory.removed) return this.#listenForTopic();
     const { seats, path, status } = this.#file;
     if (this.#seat === undefined && !this.#standing) {
       this.#seat = seats && Seat.take(seats, path, status.mode, this.#trusted);
       this.#standing = this.#seat === undefined;
     }
-    this.#seat?.arm();
-    return this.#seat !== undefined;
+    if (this.#seat === undefined) return false;
+    this.#seat.arm();
+    if (onRing !== undefined) this.#seat.bell.listen(this.#onSeatRing);
+    return true;
   }
 
-  /** The seat, if it has one. */
-  get seat(): Seat | undefined {
-    return this.#seat;
+  readonly #onSeatRing = () => {
+    this.#seat?.rung();
+    this.#onRing?.();
+  };
+
+  /** What rings, if anything does. */
+  get #bell(): BellListener | undefined {
+    return this.#early?.bell ?? this.#seat?.bell;
+  }
+
+  /** The program waits by what {@linkcode arm} asked for: keeps the process alive. */
+  await(): void {
+    const bell = this.#bell;
+    if (bell !== undefined) bell.awaited = true;
   }
 
   /** Whether a message is there, for certain. */
@@ -169,12 +228,27 @@ export class Attendance extends OpenThing {
   disarm(): void {
     this.#seat?.disarm();
     this.#pause = FIRST_LOOK;
+    this.#slowPause = FIRST_SLOW_LOOK;
   }
 
-  /** Milliseconds after which a wait should look by itself. */
+  /** Nobody waits: nothing is to be called, nor the process to be kept alive. */
+  rest(): void {
+    this.disarm();
+    this.#onRing = undefined;
+    if (this.#early !== undefined) this.#early.bell.awaited = false; // it still rings for the topic itself
+    if (this.#seat === undefined) return;
+    this.#seat.bell.awaited = false;
+    this.#seat.bell.rest();
+  }
+
+  /** Milliseconds after which a wait should look by itself; longer each time. */
   get nextLook(): number {
+    if (this.#bell !== undefined) {
+      const pause = this.#slowPause;
+      this.#slowPause = Math.min(2 * pause, LAST_SLOW_LOOK);
+      return pause;
+    }
     if (this.#file?.memory.removed) return LOST_LOOK;
-    if (this.#seat !== undefined) return SLOW_LOOK;
     const pause = this.#pause;
     this.#pause = Math.min(2 * pause, LAST_LOOK);
     return pause;
@@ -183,9 +257,10 @@ export class Attendance extends OpenThing {
   /** Blocks until it is rung, or until it should look by itself. The bell is armed, if there is one. */
   sleepSync(deadline: number): void {
     const began = performance.now(), until = Math.min(deadline, began + this.nextLook);
-    if (this.#seat !== undefined && !this.#file?.memory.removed) {
-      if (this.#seat.bell.waitSync(until) === "rung") this.#seat.rung();
-      this.#seat.disarm();
+    const bell = this.#bell;
+    if (bell !== undefined) {
+      if (bell.waitSync(until) === "rung") this.#seat?.rung();
+      this.#seat?.disarm();
     } else pauseSync(Math.max(1, Math.ceil(until - began)));
     this.slept(performance.now() - began, true);
   }
@@ -212,6 +287,7 @@ export class Attendance extends OpenThing {
     this.#missedBefore += this.#reader!.missed;
     this.#letGoOfTopic();
     this.#file = next;
+    this.#stopLooking();
     this.#reader = reader;
     this.#standing = false;
     return true;
@@ -242,7 +318,7 @@ export class Attendance extends OpenThing {
     if (this.#closed) return;
     this.#closed = true;
     this.ended();
-    this.#looking?.();
+    this.#stopLooking();
     this.#letGoOfTopic();
   }
 

@@ -50,7 +50,8 @@ export class IpcBytesSubscriber implements Disposable, AsyncIterable<Uint8Array<
   }
 
   /**
-   * Subscribes to a topic. One that no publisher has made yet is looked for every 16 ms, and read from its first message on.
+   * Subscribes to a topic. One that no publisher has made yet is gone to when it is made, and read from its first message on;
+   * where nothing can be made beside its path, and with other users trusted, it is looked for every 16 ms.
    *
    * @param name The name that publishers open it by.
    * @param options Where to begin, and whose topic is used.

@@ -61,7 +61,8 @@ export class IpcSubscriber<out T> implements Disposable, AsyncIterable<T> {
   }
 
   /**
-   * Subscribes to a topic. One that no publisher has made yet is looked for every 16 ms, and read from its first message on.
+   * Subscribes to a topic. One that no publisher has made yet is gone to when it is made, and read from its first message on;
+   * where nothing can be made beside its path, and with other users trusted, it is looked for every 16 ms.
    *
    * @typeParam T What is published; nobody checks.
    * @param name The name that publishers open it by.

@@ -46,10 +46,7 @@ export class Subscription {
   #held = false;
   #errors: ErrorBudget | undefined;
   #sleepsSince = 0;
-  readonly #onRing = () => {
-    this.#at.seat?.rung();
-    this.#pump(true);
-  };
+  readonly #onRing = () => this.#pump(true);
 
   constructor(at: Attendance) {
     this.#at = at;
@@ -191,14 +188,13 @@ export class Subscription {
   /** There is no message: goes to sleep, unless there is one by now. */
   #mayGoOn(): boolean {
     const at = this.#at;
-    const rung = at.arm();
-    if (rung) at.seat!.bell.listen(this.#onRing);
+    const rung = at.arm(this.#onRing);
     if (at.hasMessage) {
       at.disarm();
       return true;
     }
     if (at.follow()) return true;
-    if (rung) at.seat!.bell.awaited = true;
+    if (rung) at.await();
     this.#lookLater();
     return false;
   }
@@ -217,11 +213,7 @@ export class Subscription {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#at.closed || this.#waits.length > 0) return;
-    this.#at.disarm();
-    const bell = this.#at.seat?.bell;
-    if (bell === undefined) return;
-    bell.awaited = false;
-    bell.rest();
+    this.#at.rest();
   }
 
   /** Ends a wait that is pending, without a message. */

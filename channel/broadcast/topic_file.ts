@@ -4,6 +4,7 @@
 // PATH          the memory, as drawn in channel/broadcast/layout.ts
 // PATH.seats    who is attached, and who sleeps, as drawn in channel/broadcast/seats.ts; only for those who may publish
 // PATH.bell.n   rung by publishers for the subscriber in seat n
+// PATH.early.ID rung by the publisher that makes the topic, for a subscriber that came before it
 // ```
 //
 // Both files are born whole: made without a name, and linked to their paths. All locks are on the one beside the memory,
@@ -24,6 +25,7 @@ import { notRemoved, unlinkFile } from "../../ffi/file/unlink.ts";
 import { writeWordAt } from "../../ffi/file/write_at.ts";
 import { Mapping } from "../../ffi/memory/mapping.ts";
 import { allocate } from "../../ffi/memory/storage.ts";
+import { ringEarly } from "./early_bell.ts";
 import { DATA_OFFSET, REMOVED, topicSize, W_STATE } from "./layout.ts";
 import { blocksIn, blocksOf, newHeader, TopicMemory } from "./memory.ts";
 import { areSeats, formatSeats, Ringer, seatsMode } from "./seats.ts";
@@ -240,6 +242,7 @@ function create(
     step("topic-seats-held");
     if (seats !== undefined && publish(fd.fd, path, what)) {
       step("topic-linked");
+      ringEarly(path);
       return { path, memory: new TopicMemory(fd, "write", what), status: fileStatus(fd.fd)!, trusted, seats };
     }
   } catch (error) {

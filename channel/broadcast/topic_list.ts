@@ -3,6 +3,7 @@ import { listDirectory } from "../../ffi/file/directory.ts";
 import { tryLockFile } from "../../ffi/file/file_lock.ts";
 import { openRegularFile } from "../../ffi/file/named_file.ts";
 import type { OpenFiles } from "../../ffi/file/open_files.ts";
+import { abandonedBellOf } from "./early_bell.ts";
 import { areOrphans } from "./topic_file.ts";
 import { seatsPath } from "./topic_name.ts";
 import { type TopicInfo, TopicPeek } from "./topic_peek.ts";
@@ -63,20 +64,22 @@ export function isTopicUnused(path: string): boolean {
 }
 
 /**
- * Paths of topics of which a process that was killed has left only the seats.
+ * Paths of topics of which a process that was killed has left only the seats, or the doorbell of one that came early.
  *
  * @param remove Whether to remove them.
  */
 export function orphanTopics(folder: string, remove: boolean): string[] {
-  const names = new Set(listDirectory(folder)), found: string[] = [];
+  const names = new Set(listDirectory(folder)), found = new Set<string>();
   for (const name of names) {
+    const early = abandonedBellOf(`${folder.replace(/\/+$/, "")}/${name}`, remove);
+    if (early !== undefined) found.add(early);
     if (!name.endsWith(SEATS) || names.has(name.slice(0, -SEATS.length))) continue;
     const path = `${folder.replace(/\/+$/, "")}/${name.slice(0, -SEATS.length)}`;
     try {
-      if (areOrphans(path, remove)) found.push(path);
+      if (areOrphans(path, remove)) found.add(path);
     } catch {
       // another user's
     }
   }
-  return found;
+  return [...found];
 }

@@ -27,9 +27,11 @@ export function topicPath(name: string): string {
     throw new TypeError(`Cannot use "${name.slice(0, 40)}…", of ${length} bytes, as the name of a topic: ${rule}`);
   }
   // What lies beside another topic.
-  if (/\.(seats|bell\.\d+)$/.test(name)) {
+  if (/\.(seats|bell\.\d+|early\.[0-9a-f]{8})$/.test(name)) {
     throw new TypeError(
-      `Cannot use ${JSON.stringify(name)} as the name of a topic: ".seats" and ".bell.N" are files beside it`,
+      `Cannot use ${
+        JSON.stringify(name)
+      } as the name of a topic: ".seats", ".bell.N" and ".early.ID" are files beside it`,
     );
   }
   // A lone surrogate would become U+FFFD, and two names one file.
@@ -48,6 +50,11 @@ export function topicName(path: string): string {
 /** Where publishers and subscribers are counted, and those who wait put their names down. */
 export function seatsPath(path: string): string {
   return `${path}.seats`;
+}
+
+/** What the doorbells of those begin with who came before the topic; an id of 8 hexadecimal digits follows. */
+export function earlyPath(path: string): string {
+  return `${path}.early.`;
 }
 
 /** The doorbell of one seat. */

@@ -1,7 +1,8 @@
 // Opening files: never waiting (the path may be that of a FIFO), never inherited by a program that is started.
 import { cString, libc, systemError } from "../libc/libc.ts";
-import { ENOENT, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/platform.ts";
+import { ENOENT, ENXIO, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } from "../libc/platform.ts";
 import { IpcFd } from "./fd.ts";
+import { fileStatus } from "./file_status.ts";
 
 /** What a file is opened for. */
 export type Access = "read" | "write" | "read-write";
@@ -56,6 +57,13 @@ export function openFile(path: string, options: OpenOptions, what: () => string)
 export function tryOpenFile(path: string, options: OpenOptions): IpcFd | undefined {
   const fd = open(path, options);
   return fd < 0 ? undefined : new IpcFd(fd);
+}
+
+/** Whether the file at a path is a pipe that nobody reads. */
+export function isPipeWithoutReader(path: string): boolean {
+  const fd = open(path, { access: "write" });
+  if (fd >= 0) new IpcFd(fd).close();
+  return fd === -ENXIO && fileStatus(path)?.pipe === true; // a socket that lies there is refused like that, too
 }
 
 /**

@@ -97,6 +97,11 @@ export class Trusted {
     if (refusal !== undefined) throw new IpcError("Permission", `${what}: ${refusal}`);
   }
 
+  /** Whether nobody is trusted but this user and root. */
+  get isUserAlone(): boolean {
+    return !this.#anyone && this.#users.length === 0 && this.#group === undefined;
+  }
+
   /** Gives a file to the group that is trusted, if there is one and it can be. */
   tryToGive(fd: number): void {
     if (this.#group !== undefined) libc().c.fchown(fd, -1, this.#group);

@@ -99,6 +99,13 @@ export async function sleepAt({ name }: { name: string }, self: Self): Promise<v
   await subscriber.recv();
 }
 
+/** Says what it receives, message by message, by a wait that blocks or by one that does not. */
+export async function listen({ name, blocks }: { name: string; blocks: boolean }, self: Self): Promise<void> {
+  const subscriber = IpcSubscriber.open<unknown>(name);
+  self.say("there");
+  for (;;) self.say(blocks ? subscriber.recvSync() : await subscriber.recv());
+}
+
 export interface PatternJob {
   readonly name: string;
   readonly milliseconds: number;
