@@ -6,7 +6,9 @@ Channels at a path (:class:`Sender`, :class:`Receiver`), for values and for byte
 """
 
 from . import layout
+from ._failure import RemoteError
 from ._guard import Guard, Watch
+from .calls import Remote, Stream, expose, remote
 from .cell import Cell
 from .channel import channel
 from .duplex import Duplex, Peer, duplex
@@ -52,10 +54,13 @@ __all__ = [
     "Permission",
     "Publisher",
     "Receiver",
+    "Remote",
+    "RemoteError",
     "Sender",
     "Serialization",
     "Server",
     "SharedMemory",
+    "Stream",
     "Subscriber",
     "Timeout",
     "TooLarge",
@@ -64,6 +69,8 @@ __all__ = [
     "channel",
     "connect",
     "duplex",
+    "expose",
     "layout",
     "parent",
+    "remote",
 ]

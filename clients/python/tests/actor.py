@@ -1,5 +1,6 @@
 """What another Python program does in the tests: ``actor.py SCENARIO ARGUMENTS…``, with a line of JSON each way."""
 
+import itertools
 import json
 import os
 import sys
@@ -123,6 +124,11 @@ def end_while_waiting(path, how):
     if how == "error":
         sys.stderr = open(os.devnull, "w")
         raise RuntimeError
+
+
+def answer_until_killed(name):
+    numbers = itertools.count()
+    isthmus.expose(isthmus.connect(name), {"next": lambda: next(numbers)})
 
 
 if __name__ == "__main__":
