@@ -10,6 +10,7 @@ from typing import Optional, Tuple
 
 from ._ring import BLOCK
 from ._system import allocate, close_quietly, publish, try_lock_file
+from ._topic_early import ring_early
 from ._topic_memory import (
     DATA_OFFSET,
     DEFAULT_CAPACITY,
@@ -44,7 +45,7 @@ def topic_path(name: str) -> str:
         length = 0
     most = 4080 if "/" in name else 200
     bad = not 0 < length <= most or "\0" in name or name.startswith("@") or name.endswith("/")
-    if bad or re.search(r"\.(seats|bell\.\d+)$", name):
+    if bad or re.search(r"\.(seats|bell\.\d+|early\.[0-9a-f]{8})$", name):
         raise TypeError(f"Cannot use {name[:60]!r} as the name of a topic: {rule}")
     return name if "/" in name else _PREFIX + name
 
@@ -253,6 +254,7 @@ def _create(path: str, what: str, blocks: int, mode: int, trusted: Trusted) -> O
             _check_seats(seats, path + ".seats", what)
             if try_lock_file(seats, alone=False) and _is_at(path + ".seats", seats):
                 publish(fd, path)
+                ring_early(path)
                 return TopicFile(path, TopicMemory(fd, True, what), seats, trusted)
             time.sleep(0.001)
     except FileExistsError:

@@ -26,6 +26,11 @@ class Trusted:
         else:
             self.users = frozenset(trust) | {os.geteuid(), 0}
 
+    @property
+    def is_user_alone(self) -> bool:
+        """Whether nobody is trusted but this user and root."""
+        return not self.anyone and self.users == {os.geteuid(), 0}
+
     def check(self, status: os.stat_result, what: str, path: str) -> None:
         """Refuses a file of somebody else's, and one that others may write to."""
         if self.anyone:

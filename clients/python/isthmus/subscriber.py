@@ -11,6 +11,7 @@ from typing import Any, AsyncIterator, Callable, Iterator, Optional, Tuple, Type
 from . import _bell
 from ._process import OpenThing
 from ._system import FOREVER, close_quietly, deadline_of, timed_out
+from ._topic_early import EarlyBell
 from ._topic_file import TopicFile, open_for_subscribing, topic_path
 from ._topic_reader import TopicReader
 from ._topic_seat import Seat
@@ -20,8 +21,10 @@ from ._waits import Waits
 from .errors import Closed, IpcError, NotFound
 
 T = TypeVar("T")
-#: Seconds between two looks: of one that cannot be rung, of one that can, and where there is no topic any more.
-_FIRST_LOOK, _LAST_LOOK, _SLOW_LOOK, _LOST_LOOK = 0.001, 0.016, 1.0, 0.05
+#: Seconds between two looks, doubling: of one that cannot be rung, and of one that can, for what nobody rings for.
+_FIRST_LOOK, _LAST_LOOK, _FIRST_SLOW_LOOK, _LAST_SLOW_LOOK = 0.001, 0.016, 5.0, 60.0
+#: The same without a doorbell where there is no topic any more.
+_LOST_LOOK = 0.05
 #: Attempts in one call to read a message that is not overwritten meanwhile.
 _ATTEMPTS = 64
 _TURN = 32
@@ -47,8 +50,11 @@ class Subscriber(OpenThing):
         self._reader: Optional[TopicReader] = None
         self._seat: Optional[Seat] = None
         self._standing = False
+        #: While there is no topic at the path: rung when there is.
+        self._early: Optional[EarlyBell] = None
+        self._unlisted = False
         self._missed_before = 0
-        self._pause = _FIRST_LOOK
+        self._pause, self._slow_pause = _FIRST_LOOK, _FIRST_SLOW_LOOK
         self._lock = threading.RLock()
         self._waiting = threading.Lock()
         self._waits = Waits()
@@ -67,7 +73,19 @@ class Subscriber(OpenThing):
         if file is None:
             return False
         self._file, self._reader = file, TopicReader(file.memory, begin)
+        self._stop_looking()
         return True
+
+    def _stop_looking(self) -> None:
+        if self._early is not None:
+            self._early.close()
+        self._early, self._unlisted = None, False
+
+    def _listen_for_topic(self) -> None:
+        """Has the publisher that makes the topic ring, unless others may make it, who cannot."""
+        if self._early is None and not self._unlisted and self._trusted.is_user_alone:
+            self._early = EarlyBell.make(self.path)
+        self._unlisted = self._early is None
 
     def _require_open(self) -> None:
         if self._closed:
@@ -137,26 +155,34 @@ class Subscriber(OpenThing):
                     self._standing = self._seat is None
                 if self._seat is not None:
                     self._seat.arm()
+            else:
+                self._listen_for_topic()
             if self._reader is not None and self._reader.waiting:
                 self._disarm()
                 return -1, 0.0
             if self._follow():
                 return -1, 0.0
+            bell = self._early.fd if self._early is not None else -1 if self._seat is None else self._seat.bell
+            if bell >= 0:
+                pause, self._slow_pause = self._slow_pause, min(2 * self._slow_pause, _LAST_SLOW_LOOK)
+                return bell, pause
             if file is not None and file.memory.removed:
                 return -1, _LOST_LOOK
-            if self._seat is not None:
-                return self._seat.bell, _SLOW_LOOK
             pause, self._pause = self._pause, min(2 * self._pause, _LAST_LOOK)
             return -1, pause
 
     def _disarm(self) -> None:
-        self._pause = _FIRST_LOOK
+        self._pause, self._slow_pause = _FIRST_LOOK, _FIRST_SLOW_LOOK
         if self._seat is not None:
             self._seat.disarm()
 
     def _woken(self) -> None:
         with self._lock:
-            if not self._closed and self._seat is not None:
+            if self._closed:
+                return
+            if self._early is not None:
+                _bell.drain(self._early.fd)
+            if self._seat is not None:
                 _bell.drain(self._seat.bell)
                 self._seat.disarm()
 
@@ -178,6 +204,7 @@ class Subscriber(OpenThing):
         return True
 
     def _let_go(self) -> None:
+        self._stop_looking()
         if self._seat is not None:
             self._seat.close()
             self._seat = None
@@ -193,7 +220,7 @@ class Subscriber(OpenThing):
             while True:
                 found = self._now(take)
                 if found:
-                    self._pause = _FIRST_LOOK
+                    self._pause, self._slow_pause = _FIRST_LOOK, _FIRST_SLOW_LOOK
                     return found[0]
                 if time.monotonic() >= deadline:
                     raise timed_out("Cannot receive: nothing was published", timeout)
@@ -219,7 +246,7 @@ class Subscriber(OpenThing):
             while True:
                 found = self._now(take)
                 if found:
-                    self._pause = _FIRST_LOOK
+                    self._pause, self._slow_pause = _FIRST_LOOK, _FIRST_SLOW_LOOK
                     return found[0]
                 now = time.monotonic()
                 if now >= deadline:
@@ -284,6 +311,8 @@ class Subscriber(OpenThing):
         self._closed = True
         self._lock, self._waiting = threading.RLock(), threading.Lock()
         self._waits.forget()
+        if self._early is not None:
+            close_quietly(self._early.fd)
         if self._seat is not None:
             close_quietly(self._seat.bell)
         if self._file is not None:

@@ -5,6 +5,7 @@ import mmap
 import os
 import random
 import struct
+import threading
 import time
 
 import pytest
@@ -77,6 +78,42 @@ def test_a_slow_subscriber_knows_what_it_has_missed(name):
             value = slow.try_recv()
         assert seen == sorted(set(seen)) and seen[-1] == 4999
         assert len(seen) + slow.missed == 5000 and slow.missed > 0
+
+
+def test_subscribers_that_came_before_the_topic_are_rung(peers, name):
+    """In both languages, by publishers in both; and what a killed one has left is removed."""
+    for publishes_here in (True, False):
+        early = peers.deno("subscribe", name, 3)
+        early.hear()
+        killed = peers.deno("subscribe", name, 3)
+        killed.hear()
+        with Subscriber(name) as own:
+            found = []
+            thread = threading.Thread(target=lambda own=own, found=found: found.append(own.recv(PATIENCE)))
+            thread.start()
+            until = time.monotonic() + PATIENCE
+            while sum(".early." in entry and name in entry for entry in os.listdir("/dev/shm")) < 3:
+                assert time.monotonic() < until
+            killed.kill()
+            began = time.monotonic()
+            if publishes_here:
+                with Publisher(name) as topic:
+                    for n in range(3):
+                        topic.publish({"n": n})
+                    assert early.hear() == [[0, 1, 2], 0]
+                    thread.join(PATIENCE)
+            else:
+                peer = peers.deno("publish", name, 3, "values")
+                peer.hear(), peer.say(), peer.hear()
+                assert early.hear() == [[0, 1, 2], 0]
+                thread.join(PATIENCE)
+                peer.say()
+                peer.end()
+            assert found == [{"n": 0}]
+            assert time.monotonic() - began < PATIENCE / 4  # Deno looks by itself after 60 s
+            early.say()
+            early.end()
+        assert [entry for entry in os.listdir("/dev/shm") if ".early." in entry and name in entry] == []
 
 
 def test_what_was_missed_between_python_and_deno(peers, name):
@@ -171,7 +208,7 @@ def test_the_event_loop_hears_of_messages(peers, name):
 
 
 def test_what_is_refused(name, tmp_path):
-    for bad in ("", "@x", "a.seats", "a.bell.3", "x" * 201, "a/", 5, "\0"):
+    for bad in ("", "@x", "a.seats", "a.bell.3", "a.early.0123abcd", "x" * 201, "a/", 5, "\0"):
         with pytest.raises(TypeError):
             Subscriber(bad)
     with pytest.raises(NotFound):
