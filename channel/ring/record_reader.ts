@@ -149,6 +149,7 @@ export class RecordReader {
         return word !== 0;
       }
       const padding = (-word - 1) >>> 1; // exact also for -2^31, which is even
+      if (padding === 0) this.#refuse(padding, index);
       this.#claimed(padding, index);
       this.#pass(padding, index);
     }
@@ -176,11 +177,15 @@ export class RecordReader {
   #claimed(blocks: number, index: number): void {
     if (((this.#head + blocks - this.#knownTail) | 0) <= 0) return;
     this.#knownTail = this.loadTail();
-    if (blocks > 0 && ((this.#head + blocks - this.#knownTail) | 0) <= 0) return;
-    // One block further, so that the same word is not reported without end.
+    if (((this.#head + blocks - this.#knownTail) | 0) <= 0) return;
+    this.#refuse(blocks, index);
+  }
+
+  /** Reports a record that breaks the rules, and goes one block further, so that it is not reported without end. */
+  #refuse(blocks: number, index: number): never {
     this.#pass(this.#head === this.#knownTail ? 0 : 1, index);
     this.#publish();
-    throw corrupt(`a record claims ${blocks} blocks where producers claimed fewer`);
+    throw corrupt(`a record claims ${blocks} blocks where producers claimed ${blocks === 0 ? "some" : "fewer"}`);
   }
 
   /** A large record in the ring itself. A peer may claim one that it never wrote, in a ring that takes no memory. */

@@ -2562,9 +2562,11 @@ static isthmus_error isth__open_cell_file(const char *name, const char *path, co
       return isth__system("Cannot load the cell \"%s\"", name);
     }
     struct stat status;
+    memset(&status, 0, sizeof status);
     isthmus_error error = ISTHMUS_OK;
-    if (fstat(*fd, &status) < 0 || !S_ISREG(status.st_mode) || pread(*fd, magic, 8, 0) != 8 ||
-        memcmp(magic, "IPCARC\0\1", 8) != 0)
+    if (fstat(*fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == 0)
+      error = isth__fail(ISTHMUS_CORRUPT, "Cannot load the cell \"%s\": its file was cut short to 0 bytes", name);
+    else if (!S_ISREG(status.st_mode) || pread(*fd, magic, 8, 0) != 8 || memcmp(magic, "IPCARC\0\1", 8) != 0)
       error = isth__fail(ISTHMUS_INCOMPATIBLE, "Cannot load the cell \"%s\": its file is of another kind", name);
     if (error == ISTHMUS_OK) error = isth__check_owner(trust, *fd, path);
     if (error == ISTHMUS_OK && isth__lock_file(*fd, LOCK_EX)) {
@@ -2613,7 +2615,8 @@ static isthmus_error isth__attach_cell(const char *name, char *path, int fd, con
   isthmus_error error = ISTHMUS_OK;
   isthmus_cell *c = (isthmus_cell *)calloc(1, sizeof *c);
   uint64_t size = 0, print = 0;
-  if (c == NULL || fstat(fd, &status) < 0 || pread(fd, header, sizeof header, 0) != (ssize_t)sizeof header) {
+  memset(header, 0, sizeof header); /* of a file that is cut short, the rest reads as 0 */
+  if (c == NULL || fstat(fd, &status) < 0 || pread(fd, header, sizeof header, 0) < 0) {
     error = isth__system("Cannot load the cell \"%s\"", name);
   } else if (isth__at(header, 8) != 1) {
     error = isth__fail(ISTHMUS_INCOMPATIBLE, "Cannot load the cell \"%s\": it has format %u, and this header knows format 1",
