@@ -249,7 +249,7 @@ void isthmus_watch_close(isthmus_watch *watch);
 enum {
   ISTH__VERSION = 2, ISTH__BLOCK = 64,
   ISTH__W_NAMESPACE = 4, ISTH__W_TRIMS = 5, ISTH__W_TAIL = 16, ISTH__W_HEAD = 32, ISTH__W_BELL = 48, ISTH__W_SPACE = 64,
-  ISTH__W_CONSUMER = 80, ISTH__W_READ = 84, ISTH__W_SLOTS = 1024, ISTH__SLOTS = 1024, ISTH__SLOT_WORDS = 16,
+  ISTH__W_CONSUMER = 80, ISTH__W_READ = 84, ISTH__W_GAPS = 96, ISTH__W_GAP_LOG = 112, ISTH__LOGGED_GAPS = 16, ISTH__W_SLOTS = 1024, ISTH__SLOTS = 1024, ISTH__SLOT_WORDS = 16,
   ISTH__W_COMMIT = ISTH__W_SLOTS + ISTH__SLOTS * ISTH__SLOT_WORDS,
   ISTH__ID_TID = 0, ISTH__ID_START = 1, ISTH__ID_NAMESPACE = 2, ISTH__ID_PID = 3, ISTH__ID_LOCK = 7,
   ISTH__CLAIM_POSITION = 4, ISTH__CLAIM_BLOCKS = 5, ISTH__SLOT_COUNTER = 6,
@@ -1849,6 +1849,12 @@ static isthmus_error isth__recover(isthmus_receiver *r, int all_gone, int *worth
   for (uint32_t i = 0; i < skip; i++)
     if (isth__load(r->ring.commits + ((r->head + i) & r->ring.mask)) != 0) return ISTHMUS_OK;
   if (skip == 0) return ISTHMUS_OK;
+  /* pair: gap/READ. The entry, its number, then READ: a sender that was killed finds out later what became of its claim. */
+  uint32_t gaps = isth__load(r->ring.words + ISTH__W_GAPS);
+  uint32_t *entry = r->ring.words + ISTH__W_GAP_LOG + 2 * (gaps % ISTH__LOGGED_GAPS);
+  isth__put(entry, r->head);
+  isth__put(entry + 1, skip);
+  isth__store(r->ring.words + ISTH__W_GAPS, gaps + 1);
   r->head += skip;
   isth__store(r->ring.words + ISTH__W_READ, r->head);
   isth__publish_head(r);

@@ -15,12 +15,14 @@ export function placed(vector: Vector, memory: VectorMemory, body: (name: string
     if (vector.kind === "cell") held.lockSync(false); // somebody holds it: it is not a dead one
     body(name, path);
   } finally {
-    for (const suffix of ["", ".bell", ".room", ".seats", ".bell.0"]) {
-      try {
-        Deno.removeSync(path + suffix);
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
+    for (const suffix of ["", ".bell", ".room", ".seats", ".bell.0"]) removeIfThere(path + suffix);
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -2,7 +2,16 @@
 import { type Made, messageText as message, type Vector, VectorMemory } from "./memory.ts";
 
 const BLOCKS = 1024, DATA = 131_072, SIZE = DATA + 64 * BLOCKS;
-const TAIL = 64, HEAD = 128, BELL = 192, SPACE = 256, CONSUMER = 320, READ = 336, SLOTS = 4096, COMMIT = 69_632;
+const TAIL = 64,
+  HEAD = 128,
+  BELL = 192,
+  SPACE = 256,
+  CONSUMER = 320,
+  READ = 336,
+  GAPS = 384,
+  GAP_LOG = 448,
+  SLOTS = 4096,
+  COMMIT = 69_632;
 
 /** An owner that says it holds a lock, in a file where nobody does: dead, whatever runs on the machine. */
 const DEAD = [77, 1, 1, 77] as const;
@@ -246,7 +255,7 @@ function junk(ring: Ring): Ring {
   for (let at = 24; at < 1024; at++) {
     if (
       ![TAIL, HEAD, BELL, SPACE].some((field) => at >= field && at < field + 4) &&
-      (at < CONSUMER || at >= CONSUMER + 32)
+      (at < CONSUMER || at >= CONSUMER + 32) && (at < GAPS || at >= GAPS + 4) && (at < GAP_LOG || at >= GAP_LOG + 128)
     ) {
       ring.bytes[at] = 0xA5;
     }

@@ -199,8 +199,10 @@ static void loans_hold_up_and_go(void) {
   OK(isthmus_reserve(s, 100, &one, 0));
   isthmus_sender_close(s); /* with a loan out: nobody waits for it */
   s = sender();
+  uint32_t at = r->head, *words = r->ring.words;
   OK(isthmus_send(s, "later", 5, 0));
   OK(isthmus_receive(r, buffer, sizeof buffer, &length, PATIENCE));
+  CHECK(isth__load(words + ISTH__W_GAPS) == 1 && words[ISTH__W_GAP_LOG] == at && words[ISTH__W_GAP_LOG + 1] == 2);
   CHECK(length == 5);
   IS(ISTHMUS_TOO_LARGE, isthmus_send(s, path, 65537, 0));
   IS(ISTHMUS_TOO_LARGE, isthmus_reserve(s, 65537, &one, 0));
