@@ -130,7 +130,7 @@ export class Hold implements Holder {
     }
   }
 
-  /** Gives the lock back without the changes, so that the next owner is told of an owner that did not finish. */
+  /** Gives the lock back without the changes, so that the next owner learns that one did not finish. */
   abandon(): void {
     this.#scope?.drop();
     this.#cell.store.leaveUnfinished();

@@ -42,7 +42,7 @@ export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T>
   return types.isPromise(value); // asks nothing of the value itself
 }
 
-/** @throws {TypeError} If it is no function. */
+/** @throws {TypeError} If it is not a function. */
 export function checkUpdate(fn: unknown): void {
   if (typeof fn !== "function") {
     throw new TypeError(`Cannot update a cell with ${asFound(fn)}: give a function from the old value to the new one`);

@@ -51,7 +51,7 @@ export function optionsOf<O extends object>(options: O | undefined, what: string
  *
  * @param what What was to be done with it, up to the number: "Cannot make a channel with the capacity".
  * @throws {TypeError} If it is no number.
- * @throws {RangeError} If it is no integer between the limits.
+ * @throws {RangeError} If it is not an integer between the limits.
  */
 export function integerOf(value: unknown, from: number, to: number, what: string): number {
   const rule = `it must be an integer from ${from}${to === Number.MAX_SAFE_INTEGER ? "" : ` to ${to}`}`;

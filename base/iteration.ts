@@ -1,6 +1,6 @@
 // One rule for all that can be iterated over. The loop ends quietly when no more can come, when this side closes what it
 // iterates over, be it in its body or while it waits, and when a signal says so; as with Deno's listeners. Leaving it takes
-// nothing: a wait that is called off has left what it waited for where it is.
+// nothing: a wait that ends early has left what it waited for where it is.
 import { IpcError } from "./error.ts";
 import { afterOthers } from "./event_loop.ts";
 
@@ -19,7 +19,7 @@ export interface IterationSource<T> {
 /** What {@linkcode IterationSource.now} returns if there is nothing. */
 export const NOT_NOW: unique symbol = Symbol("isthmus.notNow");
 
-/** What a wait that was called off rejects with. */
+/** What a wait that ended early rejects with. */
 export const CALLED_OFF: unique symbol = Symbol("isthmus.calledOff");
 
 /**

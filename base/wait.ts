@@ -91,7 +91,7 @@ async function withCallers(error: Error): Promise<never> {
 }
 
 /**
- * Settles one pending promise at most once, and calls off its timer and its listener on the signal when it does.
+ * Settles one pending promise at most once, and removes its timer and its listener on the signal when it does.
  * What the async waits of this package are made of.
  */
 export class PendingWait<T> {

@@ -36,7 +36,7 @@ export const TYPED_ARRAYS: ReadonlyMap<number, TypedArrayClass> = new Map<number
   [77, Int16Array],
   [78, Int32Array],
   [79, BigInt64Array],
-  // An old Node.js has none: it is told of its version when a channel is used, not by an error here.
+  // An old Node.js has none: the error about its version comes when a channel is used, not here.
   ...("Float16Array" in globalThis ? [[84, Float16Array] as const] : []),
   [85, Float32Array],
   [86, Float64Array],

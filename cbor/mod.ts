@@ -2,7 +2,7 @@
 //
 // Plain values are plain CBOR: maps with text keys, arrays, numbers, text and byte strings. The rest uses registered
 // tags: 1 Date, 2/3 big integers, 27 objects of a class, 28/29 shared references and cycles, 64 to 86 typed arrays,
-// 258 Set, 259 Map, 273 text that is no UTF-8.
+// 258 Set, 259 Map, 273 text that is not UTF-8.
 //
 // One walk writes all of it (`writer.ts`, `special_writer.ts`). Two readers read it, by the same rules: one for plain
 // values (`plain_reader.ts`), which is the hot path, and one for everything (`strict_reader.ts`). What came from a peer is read

@@ -2,7 +2,7 @@
 //
 // It reads from shared memory as well, where a peer may change every byte at any moment: no place and no length is read
 // a second time after it was checked against the end, text is copied before it is converted, and whatever the bytes say,
-// the worst that comes of it is a wrong value. That saves copying a message before it is read.
+// the worst result is a wrong value. That saves copying a message before it is read.
 //
 // What makes it fast: the names of properties are compared with those that came at this place in earlier messages
 // instead of being made into strings, and so is short text; and objects are put together by code that knows them

@@ -1,5 +1,5 @@
 // Objects of the platform: what the runtime or the engine made of classes of its own, whose state is not in their
-// properties. As plain properties they would arrive empty, without a word.
+// properties. As plain properties they would arrive empty, and no error would say so.
 
 /** Where the runtime keeps its classes. Those on the global object are not enumerable; what a program adds there is. */
 function namespaces(): (Record<string, unknown> | undefined)[] {

@@ -405,7 +405,7 @@ class Decoder {
   #dateOfText(): Date {
     const text = this.#taggedText(0);
     const date = new Date(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/i.test(text) ? text : NaN);
-    if (Number.isNaN(date.getTime())) throw new Error("a date that is none");
+    if (Number.isNaN(date.getTime())) throw new Error("a date that is out of range");
     return date;
   }
 

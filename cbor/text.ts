@@ -33,7 +33,7 @@ function decoded(bytes: Uint8Array<ArrayBuffer>): string {
   try {
     return strict.decode(bytes);
   } catch (cause) {
-    throw new NotText("text that is no UTF-8", { cause });
+    throw new NotText("text that is not UTF-8", { cause });
   }
 }
 

@@ -3,7 +3,7 @@
 /**
  * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
  *
- * @returns What to write in its place, inside tag 27; `undefined` for objects that are none of its business.
+ * @returns What to write in its place, inside tag 27; `undefined` for objects that it does not handle.
  */
 export type Collect = (object: object) => unknown[] | undefined;
 

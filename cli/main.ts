@@ -1,4 +1,4 @@
-// Finds the command that is meant, and turns what comes of it into an exit code.
+// Finds the command that is meant, runs it, and turns its result into an exit code.
 import config from "../deno.json" with { type: "json" };
 import { parseCall } from "./program/arguments.ts";
 import { bench } from "./commands/bench/bench.ts";

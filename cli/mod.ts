@@ -23,7 +23,7 @@ import { run } from "./main.ts";
  * Runs the command. It writes to the standard output and the standard error, and never exits the process.
  *
  * @param args The arguments, without the name of the program.
- * @returns The exit code: 0 if all went well, 1 if something failed, 2 if the arguments make no sense.
+ * @returns The exit code: 0 if all went well, 1 if something failed, 2 if the arguments are wrong.
  *
  * @example Asking for the version
  * ```ts

@@ -109,7 +109,7 @@ export class CellPeek implements Disposable {
   /**
    * The bytes of the value as they were at one moment.
    *
-   * @throws {IpcError} `Corrupt` if the header makes no sense, `TooLarge` if there are too many to look at.
+   * @throws {IpcError} `Corrupt` if the header is impossible, `TooLarge` if there are too many to look at.
    */
   bytes(): Uint8Array<ArrayBuffer> {
     const fd = this.#fd.fd;

@@ -14,7 +14,7 @@ import { removeByForce, removeDead } from "../segment/remove.ts";
 import { layoutTextPlace } from "../segment/format.ts";
 import { CAPACITY, COUNTER, KIND, KIND_CBOR, LENGTHS, MUTEX_OFFSET, NAMESPACE, WAITERS } from "../segment/header.ts";
 
-/** What can be told of a cell without attaching to it. */
+/** What can be known of a cell without attaching to it. */
 export interface CellInfo {
   /** The name that it was created with. */
   readonly name: string;
@@ -134,7 +134,7 @@ export interface Collected {
 export function collectStaleCells(): Collected {
   const removed: string[] = [], failed: { name: string; reason: string }[] = [];
   for (const name of cellNames()) {
-    // Those of others that cannot be opened, and what is no cell, are left.
+    // Those of others that cannot be opened, and what is not a cell, are left.
     if (cellInfo(name)?.stale !== true) continue;
     try {
       if (removeDead(name)) removed.push(name);

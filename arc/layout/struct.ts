@@ -227,7 +227,9 @@ export function struct<S extends Record<string, Layout<unknown>>>(fields: S): La
   let end = 0, alignment = 1;
   for (const [name, layout] of Object.entries(fields)) {
     if (/^(0|[1-9][0-9]*)$/.test(name) || name === "__proto__" || name === "constructor") {
-      throw new TypeError(`Cannot name a field "${name}": use a name that is no integer, "__proto__" or "constructor"`);
+      throw new TypeError(
+        `Cannot name a field "${name}": use a name that is not an integer, "__proto__" or "constructor"`,
+      );
     }
     const pod = podLayout(layout, `the layout of the field "${name}"`);
     const offset = Math.ceil(end / pod.alignment) * pod.alignment;

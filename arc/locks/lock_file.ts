@@ -131,7 +131,7 @@ function find(path: string, what: string): IpcFd | undefined {
 }
 
 /**
- * @throws {IpcError} `Incompatible` if a file is no lock.
+ * @throws {IpcError} `Incompatible` if a file is not a lock.
  */
 export function checkLockFile(fd: number, status: FileStatus, what: string, path: string): void {
   const words = readWordsAt(fd, 0, W_VERSION + 1);

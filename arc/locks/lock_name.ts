@@ -16,7 +16,7 @@ const escaped = (character: string) => `%${character.charCodeAt(0).toString(16).
 /**
  * The file of a lock.
  *
- * @throws {TypeError} If the name can be none.
+ * @throws {TypeError} If the name cannot be one.
  */
 export function lockPath(name: string): string {
   const rule = `the name of a lock is text of 1 to ${NAME_LIMIT} bytes, where "/" and "%" count as three`;
@@ -30,7 +30,7 @@ export function lockPath(name: string): string {
   return `${SHARED_FOLDER}/${LOCK_PREFIX}${file}`;
 }
 
-/** The name of the lock in a file; `undefined` if it is none. */
+/** The name of the lock in a file; `undefined` if the file is something else. */
 export function lockName(file: string): string | undefined {
   if (!file.startsWith(LOCK_PREFIX)) return undefined;
   const name = file.slice(LOCK_PREFIX.length).replaceAll(

@@ -123,7 +123,7 @@ export class LockRequest extends OpenThing {
     Atomics.store(this.#words, state, FREE);
   }
 
-  /** Has the next holder told of the death of one; any number but 0 says that there was one. */
+  /** Lets the next holder know that one died; any number but 0 says that there was one. */
   #noteDeath(n: number): void {
     Atomics.store(this.#words, W_DIED, Atomics.load(this.#words, requestAt(n) + R_PID) || -1);
   }
@@ -173,7 +173,7 @@ export class LockRequest extends OpenThing {
     if (state === FREE) return false;
     if (state === CHOOSING) return true;
     if (this.#mode === SHARED && Atomics.load(words, at + R_MODE) === SHARED) {
-      // A dead one excludes nobody, but somebody must be told of it.
+      // A dead one excludes nobody, but the next holder must learn of it.
       return state === HELD && !isPlaceTaken(this.#file.fd.fd, n);
     }
     return this.#distance(n) > 0;

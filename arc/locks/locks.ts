@@ -90,7 +90,7 @@ export interface IpcLocks {
    * @returns What the callback returned.
    * @throws {IpcError} `Permission` if another user has made a lock of that name; `Incompatible` if the name is something
    * else's; `System` if 256 requests wait for it, or there are no descriptors or memory left.
-   * @throws {TypeError} If the name or the callback is none.
+   * @throws {TypeError} If the name or the callback is wrong.
    */
   request<R>(name: string, callback: (lock: IpcLock) => R | PromiseLike<R>): Promise<R>;
   /**
@@ -116,7 +116,7 @@ export interface IpcLocks {
    * @param callback Called with the lock; with `ifAvailable`, `null` in its place if it cannot be had now.
    * @returns What the callback returned.
    * @throws {IpcError} `Timeout`, and as without options.
-   * @throws {TypeError} If the options are none.
+   * @throws {TypeError} If the options are wrong.
    */
   request<R>(name: string, options: LockRequestOptions, callback: (lock: IpcLock) => R | PromiseLike<R>): Promise<R>;
   /**

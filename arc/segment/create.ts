@@ -19,7 +19,7 @@ export type Fill = (mapping: Mapping) => void;
  *
  * @param fill Writes the segment.
  * @returns The attachment and its memory, or `undefined` if a living cell has the name.
- * @throws {IpcError} `Incompatible` if something that is no cell has the name, `Permission` if it is somebody else's.
+ * @throws {IpcError} `Incompatible` if something that is not a cell has the name, `Permission` if it is somebody else's.
  */
 export function createSegment(
   name: string,

@@ -59,7 +59,7 @@ export class IpcBytesSubscriber implements Disposable, AsyncIterable<Uint8Array<
    * @throws {IpcError} `NotFound` if its folder does not exist; `Incompatible` if the file is something else; `Permission`
    * if this user may not read it, or if another user has made it, or others may write to it, who are not trusted. Of a topic
    * that is made later, receiving fails with the last two.
-   * @throws {TypeError} If the name can be none, or the options are none.
+   * @throws {TypeError} If the name or the options are wrong.
    */
   static open(name: string, options?: SubscriberOptions): IpcBytesSubscriber {
     return new IpcBytesSubscriber(attend(name, options));
@@ -104,7 +104,7 @@ export class IpcBytesSubscriber implements Disposable, AsyncIterable<Uint8Array<
    * @returns The message.
    * @throws {IpcError} `Timeout`; `Closed`; `Corrupt` if a publisher
    * has damaged the topic, after which this goes on with what is published from then on.
-   * @throws {TypeError} If the options are none.
+   * @throws {TypeError} If the options are wrong.
    */
   recv(options?: WaitOptions): Promise<Uint8Array<ArrayBuffer>> {
     return this.#subscription.receive(takeBytes, options, this);

@@ -50,13 +50,13 @@ export function newHeader(blocks: number): Int32Array<ArrayBuffer> {
  * The blocks of the topic in a file. Read, not mapped: the file may be any.
  *
  * @param what Begins the messages of errors.
- * @throws {IpcError} `Incompatible` if it is no topic, or one of another format.
+ * @throws {IpcError} `Incompatible` if it is not a topic, or one of another format.
  */
 export function blocksIn(fd: number, what: string): number {
   const size = fileSize(fd);
   const words = readWordsAt(fd, 0, W_STATE);
   if (size < topicSize(0) || words[W_MAGIC] !== MAGIC_LOW || words[W_MAGIC + 1] !== MAGIC_HIGH) {
-    throw new IpcError("Incompatible", `${what}: the file is no topic; use another name`);
+    throw new IpcError("Incompatible", `${what}: the file is not a topic; use another name`);
   }
   if (words[W_VERSION] !== FORMAT_VERSION) {
     throw new IpcError(
@@ -73,7 +73,7 @@ export function blocksIn(fd: number, what: string): number {
   if (valid) return blocks;
   throw new IpcError(
     "Incompatible",
-    `${what}: its header says ${blocks} blocks, which a file of ${size} bytes has not; remove it`,
+    `${what}: its header says ${blocks} blocks, which a file of ${size} bytes cannot have; remove it`,
   );
 }
 

@@ -76,7 +76,7 @@ const forgotten = new FinalizationRegistry<Podium>((podium) => podium.close());
 /**
  * Publishes values to all who subscribe to a topic. Any number of publishers and subscribers come and go, in any process;
  * each subscriber sees every message from its start on, in order, or is told how many it has missed. A publisher never
- * waits for a subscriber, and is not told of any: what nobody reads is overwritten.
+ * waits for a subscriber, and does not know of any: what nobody reads is overwritten.
  *
  * Values are what `structuredClone` takes. Endpoints, shared memory and descriptors cannot be published, as nobody knows
  * who would get them.
@@ -125,7 +125,7 @@ export class IpcPublisher<in T> implements Disposable {
    * @throws {IpcError} `Incompatible` if the file is something else, `NotFound` if its folder does not exist, `Permission`
    * if another user has made it, or others may write to it, who are not trusted; `System` if there is no room for it, or it
    * has 1024 publishers.
-   * @throws {TypeError} If the name can be none.
+   * @throws {TypeError} If the name cannot be one.
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static open<T>(name: string, options?: PublisherOptions): IpcPublisher<T> {
@@ -226,7 +226,7 @@ export class IpcBytesPublisher implements Disposable {
    * @param options Whose topic is used; capacity and permission bits, for one that does not exist yet.
    * @returns The publisher.
    * @throws {IpcError} As {@linkcode IpcPublisher.open}.
-   * @throws {TypeError} If the name can be none.
+   * @throws {TypeError} If the name cannot be one.
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static open(name: string, options?: PublisherOptions): IpcBytesPublisher {

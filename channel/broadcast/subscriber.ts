@@ -71,7 +71,7 @@ export class IpcSubscriber<out T> implements Disposable, AsyncIterable<T> {
    * @throws {IpcError} `NotFound` if its folder does not exist; `Incompatible` if the file is something else; `Permission`
    * if this user may not read it, or if another user has made it, or others may write to it, who are not trusted. Of a topic
    * that is made later, receiving fails with the last two.
-   * @throws {TypeError} If the name can be none, or the options are none.
+   * @throws {TypeError} If the name or the options are wrong.
    */
   static open<T>(name: string, options?: SubscriberOptions): IpcSubscriber<T> {
     return new IpcSubscriber<T>(attend(name, options));
@@ -116,7 +116,7 @@ export class IpcSubscriber<out T> implements Disposable, AsyncIterable<T> {
    * @returns The message.
    * @throws {IpcError} `Timeout`; `Closed`; `Serialization` if the message cannot be decoded (it is skipped); `Corrupt` if a publisher
    * has damaged the topic, after which this goes on with what is published from then on.
-   * @throws {TypeError} If the options are none.
+   * @throws {TypeError} If the options are wrong.
    */
   recv(options?: WaitOptions): Promise<T> {
     return this.#subscription.receive(takeValue as Getter<T>, options, this);

@@ -121,7 +121,7 @@ function open(path: string, access: Access, what: string, trusted: Trusted): Ope
   const found = openRegularFile(path, access, `${what}, "${path}"`);
   if (found === "nothing") return undefined;
   if (found === "another kind") {
-    throw new IpcError("Incompatible", `${what}: "${path}" is not a regular file, so no topic; use another name`);
+    throw new IpcError("Incompatible", `${what}: "${path}" is not a regular file, so not a topic; use another name`);
   }
   try {
     trusted.check(found.status, what, path);
@@ -361,7 +361,7 @@ export function areOrphans(path: string, remove: boolean): boolean {
  * @param force Also if somebody is attached; publishers and subscribers go on with each other, without a name, until there
  * is a new topic, which subscribers go over to.
  * @returns Whether it was removed: `false` if there is none, or, without `force`, if somebody is attached.
- * @throws {IpcError} `Incompatible` if it is no topic; `Permission` if it cannot be removed.
+ * @throws {IpcError} `Incompatible` if it is not a topic; `Permission` if it cannot be removed.
  */
 export function removeTopic(path: string, force: boolean): boolean {
   const what = `Cannot remove the topic "${topicName(path)}"`;
@@ -397,7 +397,7 @@ function openAnyhow(path: string, what: string): { fd: IpcFd; status: FileStatus
       const found = openRegularFile(path, access, what);
       if (typeof found !== "string") return { ...found, mayWrite: access === "read-write" };
       if (found === "nothing") return undefined;
-      throw new IpcError("Incompatible", `${what}: "${path}" is not a regular file, so no topic`);
+      throw new IpcError("Incompatible", `${what}: "${path}" is not a regular file, so not a topic`);
     } catch (error) {
       if (access === "read" || !(error instanceof IpcError) || error.code !== "Permission") throw error;
     }

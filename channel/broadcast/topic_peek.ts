@@ -74,7 +74,7 @@ export class TopicPeek implements Disposable {
    * Opens the file at a path, for reading alone.
    *
    * @returns `undefined` if there is nothing at the path.
-   * @throws {IpcError} `Incompatible` if it is no topic.
+   * @throws {IpcError} `Incompatible` if it is not a topic.
    */
   static open(path: string): TopicPeek | undefined {
     const what = `Cannot look at the topic "${topicName(path)}"`;
@@ -130,7 +130,7 @@ export class TopicPeek implements Disposable {
       damage: header[W_STATE] === REMOVED
         ? "it was removed"
         : last >= 0 && newest === undefined && this.#position(W_LAST) === last && this.#position(W_OLDEST) <= last
-        ? "its newest message makes no sense"
+        ? "its newest message is impossible"
         : undefined,
     };
   }

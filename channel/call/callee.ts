@@ -93,7 +93,7 @@ export class Callee {
     const exposed = this.#exposed;
     if (!isCount(id) || typeof method !== "string" || !Array.isArray(args) || this.#active.has(id)) {
       discard(args);
-      return this.#line.violated("it sends a call that makes no sense");
+      return this.#line.violated("it sends a malformed call");
     }
     if (exposed === undefined || this.#active.size >= exposed.most) {
       discard(args);
@@ -139,7 +139,7 @@ export class Callee {
   wanted(id: unknown, count: unknown): void {
     const answering = this.#active.get(id as number);
     if (answering === undefined) return; // it has ended
-    if (!isCount(count)) return this.#line.violated("it wants no number of items");
+    if (!isCount(count)) return this.#line.violated("it asks for items without a number");
     answering.wanted = Math.min(answering.wanted + count, Number.MAX_SAFE_INTEGER);
     answering.wake?.();
   }

@@ -241,7 +241,7 @@ export class Caller {
       });
       return;
     }
-    if (!isCount(window)) return this.#line.violated("it takes no number of calls");
+    if (!isCount(window)) return this.#line.violated("it says how many calls it takes without a number");
     this.#window = window;
     this.#sendNext();
   }
@@ -260,7 +260,7 @@ export class Caller {
       const { stream } = call;
       call.stream = undefined;
       stream?.end({
-        error: new TypeError(`Cannot iterate over what "${call.method}" returns: it is no stream; await it`),
+        error: new TypeError(`Cannot iterate over what "${call.method}" returns: it is not a stream; await it`),
       });
       this.#fulfil(call, value);
     }
@@ -298,7 +298,7 @@ export class Caller {
     if (call === undefined) return discard(item);
     if (!call.streaming || !isCount(number)) {
       discard(item);
-      return this.#line.violated("it sends an item of no stream");
+      return this.#line.violated("it sends an item of an unknown stream");
     }
     const found = call.abandoned ? discard(item) : call.stream!.arrive(number, item);
     if (found === "too many") this.#line.violated("it sends more of a stream than was asked for");

@@ -122,7 +122,7 @@ export class Line {
   #take(message: unknown): void {
     if (!isFrame(message)) {
       discard(message);
-      this.violated("what it sent is no part of a call; both ends must use expose() or remote()");
+      this.violated("what it sent is not part of a call; both ends must use expose() or remote()");
       return;
     }
     this.#hand(message);

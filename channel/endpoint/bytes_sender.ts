@@ -58,7 +58,7 @@ export class IpcBytesSender implements Disposable {
    * Attaches to a named channel, which is made if there is none. Senders and the receiver come and go in any order;
    * what is sent while no receiver runs waits for one, as far as there is room.
    *
-   * A named channel carries data only, and no message larger than itself. Nobody is told of the other side's end. Its
+   * A named channel carries data only, and no message larger than itself. Neither side detects the other's exit. Its
    * file does not say what the messages are: for a receiver of values, bytes that are no CBOR are `Serialization`.
    *
    * @param path Where the channel's file is, or is to be; best in a folder that is memory, such as `/dev/shm`.
@@ -66,7 +66,7 @@ export class IpcBytesSender implements Disposable {
    * @returns A sender to it.
    * @throws {IpcError} `Incompatible` if the path is something else, `NotFound` if its folder does not exist,
    * `Permission` if another user has made it, or others may write to it, who are not trusted; `System` if there is no room.
-   * @throws {TypeError} If the path is none, or the name of a server (`@name`).
+   * @throws {TypeError} If the path cannot be one, or is the name of a server (`@name`).
    */
   static open(path: string, options: NamedChannelOptions = {}): IpcBytesSender {
     return bytesSenderFrom(SenderPort.open(openRingFile(path, options)));

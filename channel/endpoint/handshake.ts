@@ -138,7 +138,7 @@ function problemOf(
   token: Uint8Array,
 ): IpcError | undefined {
   if (length !== hello.byteLength || hello[0] !== MAGIC_LOW || hello[1] !== MAGIC_HIGH) {
-    return new IpcError("Corrupt", "Cannot accept a client: what it sent is no greeting of this package");
+    return new IpcError("Corrupt", "Cannot accept a client: what it sent is not an Isthmus handshake");
   }
   if (hello[2] !== FORMAT_VERSION) {
     return new IpcError(

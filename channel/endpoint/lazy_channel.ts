@@ -35,7 +35,7 @@ export class LazyChannel extends OpenThing {
   #room = MOST_KEPT;
 
   /**
-   * @throws {RangeError} If the capacity is none.
+   * @throws {RangeError} If the capacity is out of range.
    * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
    */
   constructor(capacity: number | undefined) {

@@ -90,7 +90,7 @@ export class IpcReceiver<out T> implements Disposable, AsyncIterable<T> {
    * @throws {IpcError} `AlreadyExists` if the channel has a living receiver, `Incompatible` if the path is something
    * else, `NotFound` if its folder does not exist, `Permission` if another user has made it, or others may write to it, who
    * are not trusted; `System` if there is no room for it.
-   * @throws {TypeError} If the path is none, or the name of a server (`@name`).
+   * @throws {TypeError} If the path cannot be one, or is the name of a server (`@name`).
    * @throws {RangeError} If the capacity or the mode cannot be used.
    */
   static create<T>(path: string, options: NamedReceiverOptions = {}): IpcReceiver<T> {

@@ -188,7 +188,7 @@ export class IpcRouter implements Disposable {
    * @param options Whom to tell of errors.
    * @returns The route.
    * @throws {IpcError} `Closed` after {@linkcode shutdown}, or if the receiver is closed.
-   * @throws {TypeError} If the handler is no function.
+   * @throws {TypeError} If the handler is not a function.
    */
   route(
     receiver: IpcBytesReceiver,
@@ -229,7 +229,7 @@ export class IpcRouter implements Disposable {
    * @param options Whom to tell of errors.
    * @returns The route.
    * @throws {IpcError} `Closed` after {@linkcode shutdown}, or if the receiver is closed.
-   * @throws {TypeError} If the handler is no function.
+   * @throws {TypeError} If the handler is not a function.
    */
   routeOnce(
     receiver: IpcBytesReceiver,

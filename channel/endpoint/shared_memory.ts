@@ -209,5 +209,5 @@ export class IpcSharedMemory implements Disposable {
 /** Linux does not refuse what it has not got: it kills processes until it has. */
 function requireMemory(length: number, what: string): void {
   if (length <= MUCH || length <= (availableMemory() ?? Infinity)) return;
-  throw outOfMemory(`${what} of ${length} bytes: the machine has not as much left`);
+  throw outOfMemory(`${what} of ${length} bytes: the machine does not have that much left`);
 }

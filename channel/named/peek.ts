@@ -72,7 +72,7 @@ export interface Backlog {
   readonly damage: string | undefined;
 }
 
-/** How often the positions are looked at again that moved meanwhile so far that they make no sense together. */
+/** How often the positions are looked at again that moved meanwhile so far that they contradict one another. */
 const ATTEMPTS = 100;
 
 /** Commit words that are read at a time. */
@@ -95,7 +95,7 @@ export class RingPeek implements Disposable {
    * Opens the file at a path, for reading alone.
    *
    * @returns `undefined` if there is nothing at the path.
-   * @throws {IpcError} `Incompatible` if it is no ring, or one of another format.
+   * @throws {IpcError} `Incompatible` if it is not a ring, or one of another format.
    */
   static open(path: string): RingPeek | undefined {
     const what = `Cannot look at the channel "${path}"`;

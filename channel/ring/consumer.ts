@@ -130,7 +130,7 @@ export class RingConsumer extends RecordReader {
     claimIdentity(this.memory.words, W_CONSUMER, false);
   }
 
-  /** The receiver is elsewhere now: closes this side, without a word to the producers. */
+  /** The receiver is elsewhere now: closes this side, which producers do not notice. */
   finishDetach(): void {
     this.#letGo();
   }

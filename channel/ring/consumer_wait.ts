@@ -104,7 +104,7 @@ export class ConsumerWait {
   #drainLast(): PollResult {
     const records = this.#records;
     if (this.#lastTail === undefined) {
-      this.#lastTail = records.position; // for the case that it makes no sense, which is said once
+      this.#lastTail = records.position; // if it is impossible, that is reported once
       this.#lastTail = records.loadTail();
     }
     const until = performance.now() + PADDING_TIME;

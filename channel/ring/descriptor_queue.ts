@@ -65,7 +65,7 @@ export class DescriptorQueue implements DescriptorSource {
   /**
    * The pipes to ring when room is made, those that just arrived among them. Broken ones are the caller's to drop.
    *
-   * What cannot be read now stays where it is, and a packet that is none is reported with the next message that has
+   * What cannot be read now stays where it is, and a malformed packet is reported with the next message that has
    * descriptors: this is called after a message was received, which must not be lost.
    */
   spaceBells(): IpcFd[] {
@@ -231,7 +231,7 @@ export class DescriptorQueue implements DescriptorSource {
       this.#push({ slot, counter, fds, bundled: count });
     } else {
       closeAllForeign(fds);
-      throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a packet that is none");
+      throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a malformed packet");
     }
     return true;
   }

@@ -52,7 +52,7 @@ export class PackedSender {
   /**
    * Its three descriptors.
    *
-   * @throws {IpcError} `Corrupt` if it is none, and closed then; `System` if this process has no room for the descriptors:
+   * @throws {IpcError} `Corrupt` if it is something else, and closed then; `System` if this process has no room for the descriptors:
    * nothing is lost then.
    */
   unpack(): Handle {

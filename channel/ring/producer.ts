@@ -98,7 +98,7 @@ export class RingProducer extends RecordWriter {
     }
   }
 
-  /** Whether the ring has a name: then nobody is told of its consumer's end, as another may come. */
+  /** Whether the ring has a name: then producers do not learn of its consumer's end, as another may come. */
   get named(): boolean {
     return this.#named !== undefined;
   }

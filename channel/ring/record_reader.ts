@@ -239,13 +239,13 @@ export class RecordReader {
   /**
    * Up to where blocks are claimed now.
    *
-   * @throws {IpcError} `Corrupt` if that makes no sense.
+   * @throws {IpcError} `Corrupt` if that is impossible.
    */
   loadTail(): number {
     const tail = Atomics.load(this.#words, W_TAIL);
     if (this.#isTail(tail)) return tail;
     const used = (tail - this.#published) | 0;
-    throw corrupt(`its positions make no sense (${used} of ${this.memory.blocks} blocks used)`);
+    throw corrupt(`its positions are impossible (${used} of ${this.memory.blocks} blocks used)`);
   }
 
   #isTail(tail: number): boolean {
@@ -253,7 +253,7 @@ export class RecordReader {
     return used >= 0 && used <= this.memory.blocks && ((tail - this.#head) | 0) >= 0;
   }
 
-  /** Up to where blocks are claimed now; the head if that makes no sense, which the next look says. */
+  /** Up to where blocks are claimed now; the head if that is impossible, which the next look reports. */
   get claimedUntil(): number {
     const tail = Atomics.load(this.#words, W_TAIL);
     return this.#isTail(tail) ? tail : this.#head;
@@ -297,7 +297,7 @@ export class RecordReader {
       if (padding === 0) return;
       if (((this.#head + padding - this.#knownTail) | 0) > 0) {
         const tail = Atomics.load(this.#words, W_TAIL);
-        // What makes no sense is for the next look, which says so.
+        // What is impossible is for the next look, which reports it.
         if (!this.#isTail(tail) || ((this.#head + padding - tail) | 0) > 0) return;
         this.#knownTail = tail;
       }

@@ -113,7 +113,7 @@ export class RecordWriter {
    *
    * @param slot Where the claim record goes; one claim a slot at a time.
    * @returns The index of the first block, or {@linkcode FULL}.
-   * @throws {IpcError} `Disconnected` if the consumer is gone; `Corrupt` if the ring's positions make no sense.
+   * @throws {IpcError} `Disconnected` if the consumer is gone; `Corrupt` if the ring's positions are impossible.
    */
   tryClaim(blocks: number, slot: number = this.slot): number {
     if (--this.#untilCheck < 0) this.#checkConsumer();
@@ -230,7 +230,7 @@ export class RecordWriter {
     if (used < 0 || used > capacity) {
       throw new IpcError(
         "Corrupt",
-        `Cannot send: the ring's positions make no sense (${used} of ${capacity} blocks used)`,
+        `Cannot send: the ring's positions are impossible (${used} of ${capacity} blocks used)`,
       );
     }
     const index = tail & this.#mask;

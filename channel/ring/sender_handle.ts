@@ -6,7 +6,7 @@ import { PackedSender } from "./packed_sender.ts";
 /** A sender's end, packed or not. */
 export type SenderHandle = Handle | PackedSender;
 
-/** Whether something is an end of a channel, packed or not: objects that a program made are none. */
+/** Whether something is an end of a channel, packed or not: objects that a program made do not count. */
 export function isSenderHandle(value: unknown): value is SenderHandle {
   return value instanceof PackedSender || isHandle(value);
 }

@@ -7,7 +7,7 @@
 // wait for room. Slots of loans are locked in any case: a loan may be out for long, and its producer do nothing meanwhile;
 // they are kept for the next loans, so it costs that once a producer.
 //
-// Not known for dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
+// Not known to be dead in another namespace is, for this reason, an owner that was killed within a send, between claim and
 // commit, before it had looked for the consumer again after that end was attached; and one that could not open the
 // memory, as the system does not show it, or is not allowed to.
 import { IpcError } from "../../base/error.ts";

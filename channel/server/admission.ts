@@ -15,7 +15,7 @@ function sameUser(peer: PeerCredentials): boolean {
  * What a server asks about each client.
  *
  * @param allow The option of that name.
- * @throws {TypeError} If it is no function. What is returned throws one if `allow` answers by anything but a boolean: a
+ * @throws {TypeError} If it is not a function. What is returned throws one if `allow` answers by anything but a boolean: a
  * promise, of an `async` function, is truthy whatever it resolves with.
  */
 export function admissionBy(

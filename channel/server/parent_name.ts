@@ -37,7 +37,7 @@ export function formatParentName({ server, token, capacity }: ParentName): strin
   return capacity === undefined ? text : `${text}:${capacity}`;
 }
 
-/** The name in the text of the variable; `undefined` if it is none. */
+/** The name in the text of the variable; `undefined` if it holds something else. */
 export function parseParentName(text: string): ParentName | undefined {
   const found = /^(@[^:]{1,106}):([0-9a-f]{32})(?::([1-9][0-9]{0,9}))?$/.exec(text);
   if (found === null) return undefined;

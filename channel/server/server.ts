@@ -61,7 +61,7 @@ export type ClientOf<Server> = Server extends IpcServer<infer Out, infer In> ? I
 
 /**
  * Waits for clients at a name, and gives each a {@linkcode IpcDuplex} of its own. A client that misbehaves, or does not
- * introduce itself, is dropped, and holds nobody up.
+ * introduce itself, is dropped, and delays no other.
  *
  * @typeParam Out What the server sends.
  * @typeParam In What the server receives.

@@ -38,7 +38,7 @@ export const gc: Command = {
     const folder = operands[0] === undefined ? SHARED_FOLDER : checkIsPath(operands[0], "a folder");
     // Before anything is removed.
     if (operands[0] !== undefined && !isFolder(folder)) {
-      throw new Refused(`Cannot look at "${folder}": it is no folder`);
+      throw new Refused(`Cannot look at "${folder}": it is not a folder`);
     }
     const channels = listNamedChannels(folder).filter(({ path, attached }) => !attached && isUnused(path));
     const stale = channels.filter(({ waiting }) => waiting === 0);

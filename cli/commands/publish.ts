@@ -14,12 +14,13 @@ export const publish: Command = {
   name: "publish",
   summary: "Publish lines of the standard input, or the values given, to a topic",
   details: [
-    "Makes the topic if there is none. Every subscriber sees what is published from its start on; nobody is waited for,",
-    "and who is too slow misses messages. The topic is removed when its last publisher and subscriber have ended.",
+    "Makes the topic if there is none. Every subscriber sees what is published from its start on. A",
+    "publisher does not wait for subscribers: one that is too slow misses messages. The topic is removed when its last",
+    "publisher and subscriber have ended.",
     "",
     'NAME is a name, or, with a slash, the path of the topic\'s file. Lines and values are as for "isthmus send": a text',
     "each; with --json the value that the JSON stands for; with --raw the input is published as messages of bytes, as it",
-    `is read, at most ${PIECE} bytes each. A VALUE is JSON, or a text that is no JSON and does not begin as JSON does.`,
+    `is read, at most ${PIECE} bytes each. A VALUE is JSON, or a text that is not JSON and does not begin as JSON does.`,
   ].join("\n"),
   operands: ["NAME", "[VALUE...]"],
   flags: {

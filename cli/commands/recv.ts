@@ -21,7 +21,7 @@ export const recv: Command = {
     "",
     "Each message is a line: text as it is, any other value as JSON. With --json also text is JSON; what JSON lacks is an",
     'object such as {"$bigint": "12"} or {"$bytes": "AQI="}. With --raw the messages are bytes, written one after',
-    "another with nothing in between. A message that cannot be decoded is told of, and makes the exit code 1.",
+    "another with nothing in between. A message that cannot be decoded is reported, and makes the exit code 1.",
   ].join("\n"),
   operands: ["PATH"],
   flags: {

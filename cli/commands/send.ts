@@ -23,7 +23,7 @@ export const send: Command = {
     'object such as {"$bigint": "12"} or {"$bytes": "AQI="}, and blank lines are left out. With --raw the input is sent as',
     `messages of bytes, as it is read, at most ${PIECE} bytes each: one after the other they are the input again.`,
     'Values that are given are a message each, and the input is not read: a VALUE is JSON, as for "isthmus set", or a text',
-    "that is no JSON and does not begin as JSON does; with --json it must be JSON, with --raw it is bytes. It ends at the",
+    "that is not JSON and does not begin as JSON does; with --json it must be JSON, with --raw it is bytes. It ends at the",
     "first line that cannot be sent; what was sent before it stays sent.",
   ].join("\n"),
   operands: ["PATH", "[VALUE...]"],

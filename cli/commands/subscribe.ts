@@ -17,7 +17,7 @@ export const subscribe: Command = {
   details: [
     "NAME is a name, or, with a slash, the path of the topic's file, which need only be readable. Waits for a topic that",
     "no publisher has made yet. Takes nothing away from other subscribers. Publishers come and go, so it ends by --count, by --timeout, by Ctrl-C, or when nobody reads its",
-    "output any more. Messages that were overwritten before they could be printed are told of on the standard error.",
+    "output any more. Messages that were overwritten before they could be printed are reported on the standard error.",
     "",
     "Each message is a line: text as it is, any other value as JSON; with --json also text is JSON. With --raw the",
     "messages are bytes, written one after another with nothing in between.",

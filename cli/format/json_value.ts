@@ -42,7 +42,7 @@ export function jsonOf(value: unknown): Json {
 /**
  * The value that a text in JSON stands for.
  *
- * @throws {IpcError} `Serialization` if it is no JSON, or not by the rule.
+ * @throws {IpcError} `Serialization` if it is not JSON, or not by the rule.
  */
 export function valueOfJson(text: string): unknown {
   let json: Json;

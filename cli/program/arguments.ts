@@ -73,7 +73,7 @@ function showNumber(argument: string): string {
 /**
  * The milliseconds that a flag asks for; `undefined` if it was not given.
  *
- * @throws {UsageError} If they are none.
+ * @throws {UsageError} If they are wrong.
  */
 export function millisecondsOf({ flags }: Pick<Call, "flags">, name: string): number | undefined {
   const text = flags[name];
@@ -88,7 +88,7 @@ export function millisecondsOf({ flags }: Pick<Call, "flags">, name: string): nu
 /**
  * The whole number that a flag asks for; `undefined` if it was not given.
  *
- * @throws {UsageError} If it is none, or out of range.
+ * @throws {UsageError} If it is not a number, or out of range.
  */
 export function integerOf(
   { flags }: Pick<Call, "flags">,
@@ -112,6 +112,6 @@ function checkOperands(command: Command, operands: readonly string[]): void {
     throw new UsageError(`"isthmus ${command.name}" needs ${missing}`);
   }
   if (operands.length > expected.length && !expected.at(-1)?.endsWith("...]")) {
-    throw new UsageError(`"isthmus ${command.name}" has no use for "${operands[expected.length]}"`);
+    throw new UsageError(`"isthmus ${command.name}" got an unexpected argument "${operands[expected.length]}"`);
   }
 }

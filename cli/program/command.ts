@@ -44,7 +44,7 @@ export interface Command {
   run(call: Call): number | Promise<number>;
 }
 
-/** The arguments make no sense: exit code 2. */
+/** Wrong arguments: exit code 2. */
 export class UsageError extends Error {
   override name = "UsageError";
 }

@@ -18,7 +18,7 @@ export function programHelp(commands: readonly Command[], out: Output): string {
     ...columns([["-h, --help", "Show help, also of one command"], ["-V, --version", "Show the version"]], out.columns),
     "",
     ...wrapped(
-      'Exit codes: 0 done, 1 failed, 2 the arguments make no sense. "isthmus COMMAND --help" tells more.',
+      'Exit codes: 0 done, 1 failed, 2 wrong arguments. "isthmus COMMAND --help" tells more.',
       out.columns,
     ),
   ].join("\n");

@@ -71,7 +71,7 @@ function filesAt(
     if (channel !== undefined) channels.push(channel);
     else if (topic !== undefined) topics.push(topic);
     else if (what !== undefined) {
-      throw new Refused(`Cannot ${what} "${printable(place)}": it is no folder, and no named channel`);
+      throw new Refused(`Cannot ${what} "${printable(place)}": it is neither a folder nor a named channel`);
     }
   }
   return { channels: eachOnce(channels), topics: eachOnce(topics) };

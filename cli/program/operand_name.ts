@@ -32,13 +32,13 @@ export function checkName(operand: string): string {
  * Checks an operand that must be a path.
  *
  * @param what What lies there: "a channel", "a folder".
- * @throws {UsageError} If it is none.
+ * @throws {UsageError} If it cannot be one.
  */
 export function checkIsPath(operand: string, what: string): string {
   if (operand !== "" && isPath(operand)) return operand;
   const shown = printable(operand);
   const hint = operand === "" || operand.startsWith("@") ? "" : `, as in "./${shown}" or "${SHARED_FOLDER}/${shown}"`;
-  throw new UsageError(`"${shown}" is no path: the path of ${what} has a slash${hint}`);
+  throw new UsageError(`"${shown}" is not a path: the path of ${what} has a slash${hint}`);
 }
 
 /** Checks an operand that must be the path of a channel. */

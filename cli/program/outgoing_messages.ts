@@ -52,7 +52,7 @@ export async function sendInput(format: Format, capacity: number, stop: Stop, pu
   }
 }
 
-/** Makes a message of what was read, in an array of one; nothing of a line that is none. */
+/** Makes a message of what was read, in an array of one; an empty array for a line that is not a message. */
 function readerOf(format: Format): (bytes: Uint8Array) => [unknown] | undefined {
   if (format === "raw") return (bytes) => [bytes];
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -8,7 +8,7 @@ import { hexText, valueLine } from "../format/value_text.ts";
 /** Bytes that are shown of a message that is no value. */
 const EXCERPT = 32;
 
-/** A message as it is shown: a value, or bytes and why they are none. */
+/** A message as it is shown: a value, or bytes and why they cannot be decoded. */
 export type Shown = { value: unknown } | { bytes: Uint8Array; problem: string };
 
 /**

@@ -62,7 +62,7 @@ export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
  * @param fd The end as it came; closed, or returned where the system does not let it be opened anew, and then
  * {@linkcode isShared}.
  * @param role Which end it must be.
- * @throws {IpcError} `Corrupt` if it is no pipe, or the other end of one; it is closed then.
+ * @throws {IpcError} `Corrupt` if it is not a pipe, or the other end of one; it is closed then.
  */
 export function privateEnd(fd: IpcFd, role: BellRole): IpcFd {
   const problem = problemOf(fd.fd, role);

@@ -50,7 +50,7 @@ export function readTextFile(path: string, enough = Infinity): string | undefine
 /** The longest path, and more than the kernel ever writes into a link. */
 const PATH_MAX = 4096;
 
-/** Where a symbolic link leads; `undefined` if it is none, or cannot be read. */
+/** Where a symbolic link leads; `undefined` if it is something else, or cannot be read. */
 export function linkTarget(path: string): string | undefined {
   const target = new Uint8Array(PATH_MAX);
   const length = libc().c.readlink(cString(path), target, BigInt(target.length));

@@ -76,7 +76,7 @@ export function publish(fd: number, path: string, what: string): boolean {
 /**
  * Opens the regular file at a path.
  *
- * @returns What was found instead: nothing, or something that is no regular file.
+ * @returns What was found instead: nothing, or something that is not a regular file.
  * @throws {IpcError} If it is there and cannot be opened; the message names its owner.
  */
 export function openRegularFile(

@@ -53,7 +53,7 @@ export class MemoryFileReader {
    * @param fd The file; stays the caller's.
    * @param length Bytes that it must hold, neither more nor less.
    * @param admit Throws if so many are too many. Asked about a length that the file has: one that it does not have is damage.
-   * @throws {IpcError} `Incompatible` if it is no sealed memory file; `Corrupt` if it has another length, or claims bytes
+   * @throws {IpcError} `Incompatible` if it is not a sealed memory file; `Corrupt` if it has another length, or claims bytes
    * that nobody ever wrote.
    * @throws {RangeError} If there is no memory for as many.
    */

@@ -73,7 +73,7 @@ const call = new CFunction({ ptr, args, returns: "i32" });
 
 /**
  * Reads a pipe by a stream of its file: Bun's sockets refuse pipes. Reading keeps the process alive, and cannot be told
- * not to. So nothing is read while nobody waits, and an end is told of as soon as somebody does.
+ * not to. So nothing is read while nobody waits, and an end is reported as soon as somebody does.
  */
 class FileWatch implements ReadWatch {
   readonly #fd: number;

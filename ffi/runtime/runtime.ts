@@ -94,7 +94,7 @@ export interface Acceptor {
   listen(fd: number, settled: (refusal: unknown) => void): void;
   /** Whether it keeps the process alive. */
   awaited(value: boolean): void;
-  /** Ends it. What the runtime has accepted and not told of yet is lost. */
+  /** Ends it. What the runtime has accepted and not reported yet is lost. */
   close(): void;
 }
 
@@ -148,7 +148,7 @@ export interface Runtime {
   /** Classes of errors that the runtime has beside the standard's, by the names that programs know them by. */
   readonly errorClasses: readonly (readonly [name: string, type: ErrorClass])[];
 
-  /** Has something done when this isolate is told of its end, after what the program itself does then. */
+  /** Has something done when this isolate learns that it ends, after what the program itself does then. */
   atExit(act: () => void): void;
   /** Whether a timer keeps the process alive. */
   timerAwaited(timer: Timer, value: boolean): void;

@@ -1,7 +1,7 @@
 // The listening side of a socket: clients that come, and those who wait for them.
 //
-// The event loop accepts stream sockets, without a thread. It may do so earlier than anybody asks, and then give up
-// without a word: what it took is kept, and who waits looks itself now and then.
+// The event loop accepts stream sockets, without a thread. It may do so earlier than anybody asks, and then
+// silently give up: what it took is kept, and who waits looks itself now and then.
 import { IpcError } from "../../base/error.ts";
 import { giveWay, mustGiveWay, turned } from "../../base/event_loop.ts";
 import {
@@ -201,7 +201,7 @@ export class AcceptQueue {
   }
 
   /**
-   * The event loop gives up accepting, without a word, when an accept fails for want of a descriptor; seen in Deno 2.9.
+   * The event loop silently gives up accepting when an accept fails for want of a descriptor; seen in Deno 2.9.
    * So who waits looks itself now and then whether somebody is kept waiting.
    */
   #lookLater(): void {

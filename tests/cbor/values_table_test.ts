@@ -113,7 +113,7 @@ const TAKEN: Record<string, () => unknown[]> = {
     ],
     ...["\ufffd", "\ufeff", "\ufeffafter it", "\ufeff" + "x".repeat(100), "\ufeff" + "x".repeat(70_000), "a\ufeffb"],
   ],
-  "text that is no UTF-8": () => [
+  "text that is not UTF-8": () => [
     ...[
       "\ud83d",
       "\ude00",

@@ -16,7 +16,7 @@ const BATCH = 64, LARGE = 65_536;
 /** A value as programs send it. */
 const VALUE = { id: 4711, name: "isthmus", tags: ["a", "b"], position: [1.5, -2.5], urgent: false };
 
-/** What was measured. The figures that make no sense for it are not there. */
+/** What was measured. Figures that do not apply are left out. */
 export interface Figures {
   /** Messages, or locks, in a second. */
   perSecond?: number;

@@ -36,7 +36,7 @@ if [[ "\${funcstack[1]}" == _isthmus ]]; then _isthmus "$@"; else compdef _isthm
 function commandCase({ name, flags, operands }: Words): string {
   const action = { names: ":_isthmus_names", files: ":_isthmus_names", shells: `:(${SHELLS.join(" ")})`, none: "" };
   const specs = flags.map(({ text, help }) => quoted(`${text}[${help.replace(/[[\]:]/g, "\\$&")}]${valueOf(text)}`));
-  // The first of \`words\` is the program, and the command is no operand.
+  // The first of \`words\` is the program, and the command is not an operand.
   const operand = operands === "none" ? [] : [quoted(`*:${operands}${action[operands]}`)];
   return `    ${name}) shift words; ((CURRENT--)); _arguments ${[...specs, ...operand].join(" ")} ;;`;
 }

@@ -184,7 +184,7 @@ const NOT_WELL_FORMED: Record<string, string> = {
   "break in an indefinite-length map, with an odd number of items": "bf00ff bf000000ff",
   "major types 0, 1 and 6 with additional information 31": "1f 3f df",
   "nothing, and more than one item": " 0000 f6f6 a000 8000 614100 9fff00",
-  "text that is no UTF-8": "61ff 62c328 63eda080 62c080 64f4908080 7f61c361bcff",
+  "text that is not UTF-8": "61ff 62c328 63eda080 62c080 64f4908080 7f61c361bcff",
   "the same behind a tag": "c101ff c1 d9010281 d90102ff d901039f d90103bf00ff d81c81 d81cff d81b9f c25f4100 d8405f41",
 };
 

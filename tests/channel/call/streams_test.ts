@@ -143,7 +143,7 @@ test("A call that is refused, or returns no stream, fails the loop", async () =>
     },
   }, async (caller) => {
     const streams = caller as unknown as Record<string, () => AsyncIterable<unknown>>;
-    await assertRejects(() => soon(Array.fromAsync(streams.one!())), TypeError, "it is no stream");
+    await assertRejects(() => soon(Array.fromAsync(streams.one!())), TypeError, "it is not a stream");
     await assertRejects(() => soon(Array.fromAsync(streams.broken!())), TypeError, "no");
     await assertIpcError("NotFound", () => soon(Array.fromAsync(streams.missing!())));
   });

@@ -56,7 +56,7 @@ processTest("gc of a folder that is not there fails before it removes anything",
   const dead = `gc-${crypto.randomUUID()}`;
   await killed(`isthmus.IpcArc.create(${JSON.stringify(dead)}, 1)`);
   const { code, out, err } = await isthmus("gc", "/nonexistent", "--yes");
-  assertEquals([code, out, err], [1, "", 'isthmus: Cannot look at "/nonexistent": it is no folder\n']);
+  assertEquals([code, out, err], [1, "", 'isthmus: Cannot look at "/nonexistent": it is not a folder\n']);
   assertEquals(await isthmus("rm", dead), { code: 0, out: `removed ${dead}\n`, err: "" });
 });
 

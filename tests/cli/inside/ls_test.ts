@@ -163,7 +163,7 @@ folderTest("isthmus ls says what is wrong with what it was told to look at", asy
     assertEquals(await isthmus("ls", path), {
       code: 1,
       out: "",
-      err: `isthmus: Cannot list "${path}": it is no folder, and no named channel\n`,
+      err: `isthmus: Cannot list "${path}": it is neither a folder nor a named channel\n`,
     });
   }
   const { code, err } = await isthmus("ls", "--jsn");

@@ -78,7 +78,7 @@ processTest("isthmus suggests what a mistyped command or flag was meant to be", 
     [["xyzzy"], 'Unknown command "xyzzy"\n'],
     [["doctor", "--jsn"], 'Unknown flag "--jsn" of "isthmus doctor"; did you mean "--json"?'],
     [["--versoin"], 'Unknown flag "--versoin"; did you mean "--version"?'],
-    [["doctor", "patient"], '"isthmus doctor" has no use for "patient"'],
+    [["doctor", "patient"], '"isthmus doctor" got an unexpected argument "patient"'],
   ];
   for (const [args, complaint] of cases) {
     const { code, out, err } = await isthmus(args);

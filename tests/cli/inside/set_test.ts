@@ -127,7 +127,7 @@ processTest("isthmus set refuses what cannot be set, and says why", async () => 
     [["set", dead, "1"], 1, "its holders have ended"],
     [["set", "/dev/shm/x", "1"], 2, '"isthmus send" sends to named channels'],
     [["set", name], 2, '"isthmus set" needs VALUE'],
-    [["set", name, "1", "2"], 2, 'has no use for "2"'],
+    [["set", name, "1", "2"], 2, 'unexpected argument "2"'],
     [["set", name, "1", "--timeout=-1"], 2, '"--timeout" takes milliseconds'],
     [["set", name, "1", "--time=1"], 2, "Unknown flag"],
   ];
