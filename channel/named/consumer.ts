@@ -40,11 +40,10 @@ export interface NamedReceiverOptions extends NamedChannelOptions {
 
 /** Attaches to the ring at a path, to receive from it: see {@linkcode openRingFile}. */
 export function openNamedConsumer(path: string, options: NamedReceiverOptions): RingConsumer {
-  const redeliver = optionsOf(options, `Cannot receive from the channel "${path}"`).redeliver ?? false;
+  const what = `Cannot receive from the channel ${asFound(path)}`; // not checked yet
+  const redeliver = optionsOf(options, what).redeliver ?? false;
   if (typeof redeliver !== "boolean") {
-    throw new TypeError(
-      `Cannot receive from the channel "${path}": "redeliver" is true or false, not ${asFound(redeliver)}`,
-    );
+    throw new TypeError(`${what}: "redeliver" is true or false, not ${asFound(redeliver)}`);
   }
   return RingConsumer.open(openRingFile(path, options), redeliver);
 }
