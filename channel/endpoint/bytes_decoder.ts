@@ -1,6 +1,7 @@
 // Messages as they are, without a decoding.
 import { IpcError } from "../../base/error.ts";
 import { type Borrowed, BorrowedMessage, BorrowedRecord } from "../message/borrowed.ts";
+import { type BatchLender, type BorrowedBatch, RingBatch, SingleBatch } from "../message/borrowed_batch.ts";
 import { copyOut } from "../message/byte_pool.ts";
 import { ReadAhead } from "../message/read_ahead.ts";
 import { claimedLength, openExtended } from "../message/record.ts";
@@ -34,6 +35,12 @@ export class BytesDecoder implements Decoder<Uint8Array<ArrayBuffer>> {
     }
     const loan = ring.lend(0);
     return new BorrowedRecord(loan.bytes, loan);
+  }
+
+  /** Lends the message that the ring has found, and those behind it. */
+  lendMany(ring: RingConsumer, most: number, lender: BatchLender): BorrowedBatch {
+    this.#ahead.pass();
+    return ring.extended ? new SingleBatch(outOfLine(ring)) : new RingBatch(ring, most, lender);
   }
 
   /**

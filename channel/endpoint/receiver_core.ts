@@ -88,7 +88,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     try {
       return this.decoder.take(ring);
     } catch (error) {
-      throw this.#counted(error);
+      throw this.judge(error);
     }
   }
 
@@ -98,12 +98,12 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
       if (borrowed instanceof BorrowedRecord) borrowed.lender = this;
       return borrowed;
     } catch (error) {
-      throw this.#counted(error);
+      throw this.judge(error);
     }
   }
 
   /** What is wrong with a message. Of a channel with too many of them, that is the end. */
-  #counted(error: unknown): unknown {
+  judge(error: unknown): unknown {
     return (this.#errors ??= new ErrorBudget()).judge(error, () => this.close(), "receiver");
   }
 
@@ -112,7 +112,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     try {
       return this.decoder.decode(this.#seat.takeKept().bytes);
     } catch (error) {
-      throw this.#counted(error);
+      throw this.judge(error);
     }
   }
 
@@ -173,10 +173,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   }
 
   tryBorrow(): Borrowed<T> | undefined {
-    const ring = this.open();
-    const state = ring.next() ? "message" : ring.wait.poll();
-    if (state === "disconnected") throw disconnected();
-    return state === "message" ? this.#lendFrom(ring) : undefined;
+    return this.receiveNow(this.#lend);
   }
 
   /** The next message, got out of the ring by `get`. */
@@ -223,6 +220,14 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     const state = ring.next() ? "message" : ring.wait.poll();
     if (state === "message") return { state, value: get(ring) };
     return state === "empty" ? EMPTY : DISCONNECTED;
+  }
+
+  /** The same; `undefined` if there is none now. */
+  receiveNow<R>(get: Get<R>): R | undefined {
+    const ring = this.open();
+    const state = ring.next() ? "message" : ring.wait.poll();
+    if (state === "disconnected") throw disconnected();
+    return state === "message" ? get(ring) : undefined;
   }
 
   /** Blocks until the ring has found a message. */

@@ -103,7 +103,7 @@ export interface Loan extends Disposable {
 }
 
 /** What is needed to end a loan, apart from the object that the program holds. */
-class OpenReservation extends OpenThing {
+export class OpenReservation extends OpenThing {
   readonly #port: SenderPort;
   readonly #owner = {};
   readonly #reservation: Reservation;
@@ -141,6 +141,16 @@ class OpenReservation extends OpenThing {
     if (!this.#end()) return;
     try {
       this.#reservation.commit(length);
+    } finally {
+      this.#port.release(this.#owner);
+    }
+  }
+
+  /** Sends the first messages, of so many bytes each. */
+  commitMany(lengths: readonly number[], each: number): void {
+    if (!this.#end()) return;
+    try {
+      this.#reservation.commitMany(lengths, each);
     } finally {
       this.#port.release(this.#owner);
     }

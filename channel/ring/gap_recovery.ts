@@ -50,6 +50,8 @@ export class GapRecovery {
     let gap = 0;
     while (gap < most && Atomics.load(words, W_COMMIT + ((head + gap) & mask)) === 0) gap++;
     if (gap === 0) return most > 0;
+    // pair: next/commit. The word of the record before was loaded before; a producer with another one in the same claim had
+    // recorded that.
     // pair: record/TAIL. TAIL was loaded before; a producer writes its claim record, then moves TAIL.
     const skip = allGone ? gap : this.#living.before(head, gap);
     if (skip === 0) return false;

@@ -9,10 +9,11 @@ export interface RecordLender {
   giveBack(lent: LentRecord): void;
 }
 
-/** A record whose blocks are lent to the program. */
+/** A record whose blocks are lent to the program, or several in a row. */
 export interface LentRecord {
   readonly lender: RecordLender;
   readonly position: number;
+  /** The same as the position if it is for several, which are passed one by one. */
   readonly end: number;
   /** The payload: in place, in a buffer of its own over the ring's memory, or a copy of a small one. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -109,6 +110,7 @@ export class LentRecords {
 
   /** pair: READ/word. As where a record is passed: READ goes first. */
   #received({ position, end }: LentRecord): void {
+    if (position === end) return; // lent for those that follow it
     const { words, blocks } = this.#memory;
     words[W_READ] = end;
     words[W_COMMIT + (position & (blocks - 1))] = 0;

@@ -165,6 +165,11 @@ export class RingProducer extends RecordWriter {
     return Reservation.claim(this, length);
   }
 
+  /** The same for several messages, which take no more blocks than the ring has. */
+  tryReserveMany(count: number, length: number): Reservation | undefined {
+    return Reservation.claimMany(this, count, length);
+  }
+
   /** Gives up the slots and releases the memory and the descriptors. */
   close(): void {
     this.#consumer.gone = true;

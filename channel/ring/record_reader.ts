@@ -7,10 +7,14 @@ import { BLOCK_SHIFT, blocksFor, EXTENDED_HEADER, W_COMMIT, W_HEAD, W_READ, W_SP
 import { type LentRecord, LentRecords } from "./lent_records.ts";
 import type { RingMemory } from "./memory.ts";
 import { LARGE, MessageLimit } from "./message_limit.ts";
+import { SMALL } from "./small_memory.ts";
 import { SpaceBells } from "./space_bells.ts";
 
 /** Padding that is passed over in one go: a peer may write it as fast as it is read. */
 const MOST_PADDING = 1024;
+
+/** Blocks that are lent as a copy, also for several messages. */
+const FEW = SMALL >>> BLOCK_SHIFT;
 
 /** The records of a ring, as its consumer sees them one after another. */
 export class RecordReader {
@@ -359,6 +363,37 @@ export class RecordReader {
     if (this.#keeps) this.#head = end;
     else this.#pass(this.#blocks, this.#head & this.#mask);
     return lent;
+  }
+
+  /**
+   * Lends the blocks from the record that {@linkcode next} found on, for {@linkcode takeWithin}: as far as they are claimed,
+   * and up to half of the ring, as producers get none of them back before. No message is taken out of the ring by it.
+   */
+  lendMany(): LentRecord {
+    const claimed = (this.claimedUntil - this.#head) | 0;
+    const blocks = claimed <= FEW
+      ? this.committed(FEW, FEW) // a copy does not show what is committed later
+      : Math.max(this.#blocks, Math.min(claimed, this.memory.blocks >>> 1));
+    return this.#lentRecords.lend(this.#head, this.#head, this.offset, blocks << BLOCK_SHIFT);
+  }
+
+  /**
+   * Takes the next message out of the ring if it lies within blocks that are lent, without releasing them.
+   *
+   * @param lent What {@linkcode lendMany} returned.
+   * @param buffer The buffer of its bytes.
+   * @returns Its bytes there; `undefined` if there is none, or it is an extended one.
+   * @throws {IpcError} As {@linkcode next}.
+   */
+  takeWithin(lent: LentRecord, buffer: ArrayBuffer): Uint8Array<ArrayBuffer> | undefined {
+    // Of bytes whose buffer a program has transferred there are none.
+    const span = lent.returned ? 0 : lent.bytes.length >>> BLOCK_SHIFT;
+    if (((this.#head - lent.position) | 0) >= span || !this.next() || this.extended) return undefined;
+    const from = (this.#head - lent.position) | 0, blocks = this.#blocks;
+    if (from + blocks > span) return undefined;
+    const bytes = new Uint8Array(buffer, from << BLOCK_SHIFT, this.length);
+    this.#pass(blocks, this.#head & this.#mask);
+    return bytes;
   }
 
   /** Gives blocks back. They are released in order: those behind an earlier record that is out wait for it. */

@@ -151,6 +151,33 @@ export class RecordWriter {
     return tail & this.#mask;
   }
 
+  /**
+   * Publishes several records of one claim, in order, and wakes the consumer: the first ones arrive if this process dies
+   * meanwhile.
+   *
+   * @param index Of the first block of the claim.
+   * @param slot That it is recorded in.
+   * @param other Another one, whose claim record is free.
+   * @param lengths Bytes of each record.
+   * @param each Blocks from one record to the next.
+   * @returns As {@linkcode commit}.
+   */
+  commitMany(index: number, slot: number, other: number, lengths: readonly number[], each: number): boolean {
+    const words = this.#words, mask = this.#mask, last = lengths.length - 1;
+    const position = words[slot + CLAIM_POSITION]!; // for claim records alone: what a peer may have made of it harms those
+    for (let i = 0; i < last; i++) {
+      // pair: next/commit. The next record is claimed through the slot that the one at hand is not, then this one is
+      // committed; a consumer that steps to the next one does not look for claims that began before it. Atomic stores, which
+      // keep their order everywhere.
+      Atomics.store(words, other + CLAIM_POSITION, (position + (i + 1) * each) | 0);
+      if (i === 0) Atomics.store(words, other + CLAIM_BLOCKS, each);
+      Atomics.store(words, W_COMMIT + ((index + i * each) & mask), lengths[i]! + 1);
+      step("committed");
+      [slot, other] = [other, slot];
+    }
+    return this.commit((index + last * each) & mask, lengths[last]! + 1);
+  }
+
   /** Wakes the consumer before a large message is copied: the wake-up runs meanwhile. A smaller copy takes less than that. */
   ringEarly(): void {
     const bell = Atomics.load(this.#words, W_BELL);

@@ -4,10 +4,15 @@ import { BLOCK_SHIFT, blocksFor, CLAIM_POSITION, paddingWord } from "./layout.ts
 import { FULL, type RecordWriter } from "./record_writer.ts";
 import { SMALL, SmallMemory } from "./small_memory.ts";
 
-/** Blocks for one message, until it is committed or cancelled: to be ended once, by one of the two. */
+/** No slot. */
+const NONE = -1;
+
+/** Blocks for messages of one size, until they are committed or cancelled: to be ended once, by one of the two. */
 export class Reservation {
   readonly #records: RecordWriter;
   readonly #slot: number;
+  /** Of several messages: takes turns with the first. */
+  readonly #otherSlot: number;
   readonly #index: number;
   /** Where it was claimed, in blocks. */
   readonly position: number;
@@ -19,9 +24,17 @@ export class Reservation {
   /** What the program fills. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 
-  private constructor(records: RecordWriter, slot: number, index: number, blocks: number, length: number) {
+  private constructor(
+    records: RecordWriter,
+    slot: number,
+    otherSlot: number,
+    index: number,
+    blocks: number,
+    length: number,
+  ) {
     this.#records = records;
     this.#slot = slot;
+    this.#otherSlot = otherSlot;
     this.#index = index;
     this.#blocks = blocks;
     this.position = records.memory.words[slot + CLAIM_POSITION]!;
@@ -40,15 +53,33 @@ export class Reservation {
    * @returns `undefined` if there is no room.
    */
   static claim(records: RecordWriter, length: number): Reservation | undefined {
-    const { slots } = records, blocks = blocksFor(length);
+    return Reservation.#claim(records, blocksFor(length), length, false);
+  }
+
+  /**
+   * Claims blocks for several messages of up to so many bytes; each begins with a block.
+   *
+   * @returns `undefined` if there is no room.
+   */
+  static claimMany(records: RecordWriter, count: number, length: number): Reservation | undefined {
+    const blocks = count * blocksFor(length);
+    return Reservation.#claim(records, blocks, blocks << BLOCK_SHIFT, count > 1);
+  }
+
+  static #claim(records: RecordWriter, blocks: number, length: number, several: boolean): Reservation | undefined {
+    const { slots } = records;
     const slot = slots.borrow();
-    let index = FULL;
+    let otherSlot = NONE, index = FULL;
     try {
+      if (several) otherSlot = slots.borrow();
       index = records.tryClaim(blocks, slot);
     } finally {
-      if (index === FULL) slots.giveBack(slot);
+      if (index === FULL) {
+        slots.giveBack(slot);
+        if (otherSlot !== NONE) slots.giveBack(otherSlot);
+      }
     }
-    return index === FULL ? undefined : new Reservation(records, slot, index, blocks, length);
+    return index === FULL ? undefined : new Reservation(records, slot, otherSlot, index, blocks, length);
   }
 
   /** How many gaps consumers have stepped over: this claim may be in a later one. */
@@ -63,31 +94,65 @@ export class Reservation {
    * @throws {TypeError} If the program has transferred them: nothing is sent.
    */
   commit(length: number): void {
-    if (this.#small !== undefined) {
-      if (this.#small.isGone) {
-        this.cancel();
-        throw new TypeError("Cannot commit: the buffer of this loan was transferred, and its bytes with it");
-      }
-      const { data, dataLongs } = this.#records.memory;
-      this.#small.copyTo(data, dataLongs, this.#index << BLOCK_SHIFT, length);
+    this.#fill(length);
+    this.#endMemory();
+    const records = this.#records, blocks = blocksFor(length);
+    // What was reserved and not used becomes padding, before the word that makes the consumer look there.
+    if (blocks < this.#blocks) records.pad(this.#index + blocks, this.#blocks - blocks);
+    const heard = records.commit(this.#index, length + 1);
+    this.#giveSlotsBack();
+    if (!heard) records.checkConsumer();
+  }
+
+  /**
+   * Sends the first messages, in order, of so many bytes each. Views on them are empty afterwards.
+   *
+   * @param lengths At least one.
+   * @param each Blocks from one message to the next.
+   * @throws {IpcError} As {@linkcode commit}.
+   * @throws {TypeError} The same.
+   */
+  commitMany(lengths: readonly number[], each: number): void {
+    this.#fill(lengths.length * each << BLOCK_SHIFT);
+    this.#endMemory();
+    const records = this.#records, used = lengths.length * each;
+    if (used < this.#blocks) records.pad(this.#index + used, this.#blocks - used);
+    for (let i = 0; i < lengths.length; i++) {
+      const blocks = blocksFor(lengths[i]!);
+      if (blocks < each) records.pad(this.#index + i * each + blocks, each - blocks);
     }
-    if (!this.#end(length + 1, blocksFor(length))) this.#records.checkConsumer();
+    const heard = records.commitMany(this.#index, this.#slot, this.#otherSlot, lengths, each);
+    this.#giveSlotsBack();
+    if (!heard) records.checkConsumer();
   }
 
   /** Sends nothing: the blocks become padding. Views on the bytes are empty afterwards. */
   cancel(): void {
-    this.#end(paddingWord(this.#blocks), this.#blocks);
+    this.#endMemory();
+    this.#records.commit(this.#index, paddingWord(this.#blocks));
+    this.#giveSlotsBack();
   }
 
-  /** The view goes first, so that a stale one cannot change what is sent; then the word, which sends it. */
-  #end(word: number, blocks: number): boolean {
-    const records = this.#records;
+  /** Copies what the program has written, if that is not in the ring. */
+  #fill(length: number): void {
+    if (this.#small === undefined) return;
+    if (this.#small.isGone) {
+      this.cancel();
+      throw new TypeError("Cannot commit: the buffer of this loan was transferred, and its bytes with it");
+    }
+    const { data, dataLongs } = this.#records.memory;
+    this.#small.copyTo(data, dataLongs, this.#index << BLOCK_SHIFT, length);
+  }
+
+  /** Before the word that sends it, so that a stale view cannot change what is sent. */
+  #endMemory(): void {
     if (this.#window === undefined) this.#small!.end();
-    else records.memory.endWindow(this.#window);
-    // What was reserved and not used becomes padding, before the word that makes the consumer look there.
-    if (blocks < this.#blocks) records.pad(this.#index + blocks, this.#blocks - blocks);
-    const heard = records.commit(this.#index, word);
-    records.slots.giveBack(this.#slot);
-    return heard;
+    else this.#records.memory.endWindow(this.#window);
+  }
+
+  #giveSlotsBack(): void {
+    const { slots } = this.#records;
+    slots.giveBack(this.#slot);
+    if (this.#otherSlot !== NONE) slots.giveBack(this.#otherSlot);
   }
 }
