@@ -1,11 +1,10 @@
 // A program that was started, and the conversation with it.
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
-import { type ChildProcess, within } from "../../ffi/runtime/child_process.ts";
+import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 import { IpcDuplex } from "../endpoint/duplex.ts";
-import type { Arrival } from "./child_door.ts";
-
-/** Milliseconds that a program has to end after SIGTERM. */
-const TERM_PATIENCE = 1000;
+import type { IpcReceiver } from "../endpoint/receiver.ts";
+import type { IpcSender } from "../endpoint/sender.ts";
+import type { StartedProgram } from "./started_program.ts";
 
 /**
  * A program that {@linkcode spawn} has started, and this side's end of the conversation with it.
@@ -34,38 +33,35 @@ export class IpcChild<in Out, out In> extends IpcDuplex<Out, In> implements Asyn
     printAs<IpcChild<unknown, unknown>>(IpcChild.prototype, (child) => ({
       pid: child.pid,
       state: stateOf(child),
-      program: child.#process.ended ? "ended" : "running",
+      program: child.#program.ended ? "ended" : "running",
     }));
   }
 
-  readonly #process: ChildProcess;
-  readonly #grace: number;
+  readonly #program: StartedProgram;
 
   /**
    * Not for programs: use {@linkcode spawn}.
    *
-   * @param process The program.
-   * @param arrival What it has brought.
-   * @param grace Milliseconds that it has to end by itself.
+   * @param program The program.
+   * @param sender What goes out.
+   * @param receiver What comes in.
+   * @param peer Who has called `parent()`.
    */
-  constructor(process: unknown, arrival: unknown, grace: number) {
-    const { sender, receiver, peer } = arrival as Arrival<Out, In>;
+  constructor(program: unknown, sender: IpcSender<Out>, receiver: IpcReceiver<In>, peer: PeerCredentials) {
     super(sender, receiver, peer);
-    this.#process = process as ChildProcess;
-    this.#grace = grace;
+    this.#program = program as StartedProgram;
   }
 
   /** The number of the process that was started. Who called `parent()` is {@linkcode IpcDuplex.peer}. */
   get pid(): number {
-    return this.#process.pid;
+    return this.#program.pid;
   }
 
   /**
    * How the program ended, once it has: `{ success, code, signal }`. Who asks for it keeps this process alive until then.
    */
   get status(): Promise<Deno.CommandStatus> {
-    this.#process.keepAlive();
-    return this.#process.status;
+    return this.#program.status;
   }
 
   /**
@@ -74,7 +70,7 @@ export class IpcChild<in Out, out In> extends IpcDuplex<Out, In> implements Asyn
    * @throws {TypeError} Unless the option `stdin` was "piped".
    */
   get stdin(): WritableStream<Uint8Array<ArrayBuffer>> {
-    return this.#process.stdin;
+    return this.#program.stdin;
   }
 
   /**
@@ -83,7 +79,7 @@ export class IpcChild<in Out, out In> extends IpcDuplex<Out, In> implements Asyn
    * @throws {TypeError} Unless the option `stdout` was "piped".
    */
   get stdout(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#process.stdout;
+    return this.#program.stdout;
   }
 
   /**
@@ -92,7 +88,7 @@ export class IpcChild<in Out, out In> extends IpcDuplex<Out, In> implements Asyn
    * @throws {TypeError} Unless the option `stderr` was "piped".
    */
   get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return this.#process.stderr;
+    return this.#program.stderr;
   }
 
   /**
@@ -102,13 +98,13 @@ export class IpcChild<in Out, out In> extends IpcDuplex<Out, In> implements Asyn
    * @throws {TypeError} If there is no such signal.
    */
   kill(signal: Deno.Signal = "SIGTERM"): void {
-    this.#process.kill(signal);
+    this.#program.kill(signal);
   }
 
   /** Closes the conversation and ends the program, without waiting for that: see {@linkcode IpcChild}. */
   override [Symbol.dispose](): void {
     this.close();
-    endProgram(this.#process, this.#grace, false).then(() => closeOutput(this.#process), () => {});
+    this.#program.end(false).catch(() => {}); // it runs as another user
   }
 
   /**
@@ -118,42 +114,6 @@ export class IpcChild<in Out, out In> extends IpcDuplex<Out, In> implements Asyn
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    await endProgram(this.#process, this.#grace, true);
-    closeOutput(this.#process);
+    await this.#program.end(true);
   }
-}
-
-/**
- * Ends a program: gives it time, then sends SIGTERM, then SIGKILL.
- *
- * @param grace Milliseconds before SIGTERM.
- * @param awaited Whether this process stays alive for it.
- */
-export async function endProgram(process: ChildProcess, grace: number, awaited: boolean): Promise<void> {
-  if (awaited) process.keepAlive();
-  closeStream(process, "stdin");
-  if (!process.ended && !(grace > 0 && await within(grace, process.status, awaited))) {
-    process.kill("SIGTERM");
-    if (!await within(TERM_PATIENCE, process.status, awaited)) process.kill("SIGKILL");
-  }
-  await process.status;
-}
-
-/** What a program has written is not read any more. */
-export function closeOutput(process: ChildProcess): void {
-  closeStream(process, "stdout");
-  closeStream(process, "stderr");
-}
-
-/** Closes a stream of a program, unless it is not piped, or somebody is at it. */
-function closeStream(process: ChildProcess, name: "stdin" | "stdout" | "stderr"): void {
-  let stream: WritableStream | ReadableStream;
-  try {
-    stream = process[name];
-  } catch {
-    return; // not piped
-  }
-  if (stream.locked) return;
-  const closing = "cancel" in stream ? stream.cancel() : stream.close();
-  closing.catch(() => {}); // it was closed, or the program has ended
 }

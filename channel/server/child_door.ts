@@ -7,8 +7,7 @@ import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 import { receiveHello } from "../endpoint/handshake.ts";
 import { MANY } from "../endpoint/server_kind.ts";
-import { type IpcReceiver, receiverFrom } from "../endpoint/receiver.ts";
-import { type IpcSender, senderFrom } from "../endpoint/sender.ts";
+import type { Handle } from "../ring/handle.ts";
 import { Guests } from "./guests.ts";
 import { HANDSHAKE_TIMEOUT } from "./admission.ts";
 import type { ParentName } from "./parent_name.ts";
@@ -16,27 +15,23 @@ import type { ParentName } from "./parent_name.ts";
 /** Connections that are looked at once the program has ended: who made them did so before. */
 const MOST_LOOKS = 64;
 
-/** The far ends that the child has brought, and who it is. */
-export interface Arrival<Out, In> {
-  readonly sender: IpcSender<Out>;
-  readonly receiver: IpcReceiver<In>;
-  readonly peer: PeerCredentials;
-}
+/** Makes this side's end of the conversation: what it sends through, what it receives from, and who the child is. */
+export type OpenEnd<End> = (sending: Handle, receiving: Handle, peer: PeerCredentials) => End;
 
 /** Takes the connections to the name of a parent. */
-export class ChildDoor<Out, In> {
+export class ChildDoor<End extends { close(): void }> {
   readonly #socket: UnixSocket;
   readonly #token: Uint8Array;
-  readonly #maxMessageBytes: number | undefined;
+  readonly #openEnd: OpenEnd<End>;
   readonly #guests = new Guests();
   readonly #open = new Set<UnixSocket>();
   readonly #closing = new AbortController();
   readonly #settled = Promise.withResolvers<void>();
-  #arrival: Arrival<Out, In> | undefined;
+  #end: End | undefined;
 
-  constructor(name: ParentName, maxMessageBytes: number | undefined) {
+  constructor(name: ParentName, openEnd: OpenEnd<End>) {
     this.#token = name.token;
-    this.#maxMessageBytes = maxMessageBytes;
+    this.#openEnd = openEnd;
     this.#socket = UnixSocket.listen(name.server);
     this.#settled.promise.catch(() => {}); // nobody may be waiting when it fails
   }
@@ -83,12 +78,10 @@ export class ChildDoor<Out, In> {
 
   /** Reads what a connection sent. `false` if that is nothing yet. */
   #look(connection: UnixSocket, peer: PeerCredentials): boolean {
-    if (connection.closed || this.#arrival !== undefined) return true;
+    if (connection.closed || this.#end !== undefined) return true;
     const handles = receiveHello(connection, MANY, this.#token);
     if (handles === undefined) return false;
-    const receiver = receiverFrom<In>({ handle: handles[0]! });
-    if (this.#maxMessageBytes !== undefined) receiver.limitMessages(this.#maxMessageBytes);
-    this.#arrival = { sender: senderFrom<Out>(handles[1]!), receiver, peer };
+    this.#end = this.#openEnd(handles[1]!, handles[0]!, peer);
     step("child-introduced");
     this.#settled.resolve();
     return true;
@@ -97,7 +90,7 @@ export class ChildDoor<Out, In> {
   /** The child has ended: it may have introduced itself before, and not been heard of yet. */
   lookOnceMore(): void {
     const connections = [...this.#open];
-    for (let looks = 0; looks < MOST_LOOKS && this.#arrival === undefined; looks++) {
+    for (let looks = 0; looks < MOST_LOOKS && this.#end === undefined; looks++) {
       const connection = connections.shift() ?? this.#socket.tryAccept();
       if (connection === undefined) return;
       this.#open.add(connection); // to be closed with the others
@@ -109,11 +102,11 @@ export class ChildDoor<Out, In> {
     }
   }
 
-  /** What the child has brought; the caller's from now on. */
-  take(): Arrival<Out, In> | undefined {
-    const arrival = this.#arrival;
-    this.#arrival = undefined;
-    return arrival;
+  /** The end of the conversation, once the child has come; the caller's from now on. */
+  take(): End | undefined {
+    const end = this.#end;
+    this.#end = undefined;
+    return end;
   }
 
   /** Closes everything that was not taken. */
@@ -121,8 +114,7 @@ export class ChildDoor<Out, In> {
     this.#closing.abort();
     this.#socket.close();
     for (const connection of this.#open) connection.close();
-    this.#arrival?.sender.close();
-    this.#arrival?.receiver.close();
-    this.#arrival = undefined;
+    this.#end?.close();
+    this.#end = undefined;
   }
 }

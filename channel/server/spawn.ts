@@ -6,9 +6,15 @@ import { timeoutOf } from "../../base/wait.ts";
 import { ChildProcess, moduleCommand, type ProgramOptions, within } from "../../ffi/runtime/child_process.ts";
 import { messageLimitOf } from "../endpoint/receiver_core.ts";
 import { capacityOf } from "../ring/memory.ts";
-import { closeOutput, endProgram, IpcChild } from "./child.ts";
+import { bytesReceiverFrom } from "../endpoint/bytes_receiver.ts";
+import { bytesSenderFrom } from "../endpoint/bytes_sender.ts";
+import { receiverFrom } from "../endpoint/receiver.ts";
+import { senderFrom } from "../endpoint/sender.ts";
+import { IpcBytesChild } from "./bytes_child.ts";
+import { IpcChild } from "./child.ts";
 import { ChildDoor } from "./child_door.ts";
 import { formatParentName, freshParentName, PARENT_VARIABLE } from "./parent_name.ts";
+import { closeOutput, endProgram, StartedProgram } from "./started_program.ts";
 
 /**
  * Options of {@linkcode spawn}.
@@ -25,6 +31,8 @@ import { formatParentName, freshParentName, PARENT_VARIABLE } from "./parent_nam
  * ```
  */
 export interface SpawnOptions {
+  /** The conversation is one of values: see {@linkcode BytesSpawnOptions}. @default false */
+  bytes?: false;
   /** Arguments of the program. */
   args?: string[];
   /**
@@ -76,6 +84,22 @@ export interface SpawnOptions {
   signal?: AbortSignal;
 }
 
+/**
+ * Options of {@linkcode spawn} for a conversation in byte strings.
+ *
+ * @example
+ * ```ts ignore
+ * import { type BytesSpawnOptions, spawn } from "@isthmus/ipc";
+ *
+ * const options: BytesSpawnOptions = { bytes: true, capacity: 1 << 24 };
+ * await using child = await spawn(new URL("./resize.ts", import.meta.url), options); // it calls parent({ bytes: true })
+ * ```
+ */
+export interface BytesSpawnOptions extends Omit<SpawnOptions, "bytes"> {
+  /** The conversation is one of byte strings. */
+  bytes: true;
+}
+
 const TIMEOUT = 30_000, GRACE = 2000;
 
 const STANDARD = ["piped", "inherit", "null"];
@@ -104,23 +128,55 @@ const STANDARD = ["piped", "inherit", "null"];
  * console.log(await child.recv());
  * ```
  */
-export async function spawn<Out, In>(program: URL | string, options: SpawnOptions = {}): Promise<IpcChild<Out, In>> {
+export function spawn<Out, In>(program: URL | string, options?: SpawnOptions): Promise<IpcChild<Out, In>>;
+/**
+ * The same for a conversation in byte strings.
+ *
+ * @param program A Deno module by its URL, or any program by its name or path.
+ * @param options What to start it with, with `bytes: true`.
+ * @returns The program, and this side's end of the conversation.
+ * @throws {IpcError} As for values.
+ * @throws {TypeError} If an argument is of the wrong kind.
+ *
+ * @example An image, made smaller in another process
+ * ```ts ignore
+ * import { spawn } from "@isthmus/ipc";
+ *
+ * await using child = await spawn(new URL("./resize.ts", import.meta.url), { bytes: true });
+ * await child.send(Deno.readFileSync("large.png"));
+ * Deno.writeFileSync("small.png", await child.recv());
+ * ```
+ */
+export function spawn(program: URL | string, options: BytesSpawnOptions): Promise<IpcBytesChild>;
+export async function spawn(
+  program: URL | string,
+  options: SpawnOptions | BytesSpawnOptions = {},
+): Promise<IpcChild<unknown, unknown> | IpcBytesChild> {
   const plan = planOf(program, options);
   const { signal } = plan;
   signal?.throwIfAborted();
-  const name = freshParentName(plan.capacity);
-  const door = new ChildDoor<Out, In>(name, plan.maxMessageBytes);
+  const name = freshParentName(plan.capacity, plan.bytes);
+  // Known before anybody can arrive: the event loop has no turn in between.
+  let started: StartedProgram | undefined;
+  const door = new ChildDoor<IpcChild<unknown, unknown> | IpcBytesChild>(name, (sending, receiving, peer) => {
+    const child = plan.bytes
+      ? new IpcBytesChild(started, bytesSenderFrom(sending), bytesReceiverFrom({ handle: receiving }), peer)
+      : new IpcChild(started, senderFrom<unknown>(sending), receiverFrom<unknown>({ handle: receiving }), peer);
+    if (plan.maxMessageBytes !== undefined) child.limitMessages(plan.maxMessageBytes);
+    return child;
+  });
   try {
     plan.start.env[PARENT_VARIABLE] = formatParentName(name);
     const process = new ChildProcess(plan.program, plan.start);
+    started = new StartedProgram(process, plan.grace);
     step("child-started");
     const stop = endAtSignal(process, signal);
     try {
       await within(plan.timeout, Promise.race([door.arrived(), process.status, stop.aborted]), true);
       if (signal?.aborted) throw signal.reason;
       if (process.ended) door.lookOnceMore();
-      const arrival = door.take();
-      if (arrival !== undefined) return new IpcChild<Out, In>(process, arrival, plan.grace);
+      const child = door.take();
+      if (child !== undefined) return child;
       const ended = process.ended;
       await endProgram(process, 0, true);
       throw neverCame(plan, ended, await process.status);
@@ -140,6 +196,7 @@ interface Plan {
   readonly shown: string;
   readonly program: string;
   readonly start: ProgramOptions;
+  readonly bytes: boolean;
   readonly capacity: number | undefined;
   readonly maxMessageBytes: number | undefined;
   readonly timeout: number;
@@ -147,14 +204,28 @@ interface Plan {
   readonly signal: AbortSignal | undefined;
 }
 
-function planOf(program: URL | string, options: SpawnOptions): Plan {
+function planOf(program: URL | string, options: SpawnOptions | BytesSpawnOptions): Plan {
   const isModule = program instanceof URL;
   if (!isModule && (typeof program !== "string" || program === "")) {
     throw new TypeError(`Cannot start ${asFound(program)}: give the URL of a module, or the name of a program`);
   }
   const shown = isModule ? program.href : program, what = `Cannot start "${shown}"`;
-  const { args = [], permissions, cwd, env = {}, capacity, maxMessageBytes, timeout, grace, signal, ...streams } =
-    optionsOf(options, what);
+  const {
+    bytes = false,
+    args = [],
+    permissions,
+    cwd,
+    env = {},
+    capacity,
+    maxMessageBytes,
+    timeout,
+    grace,
+    signal,
+    ...streams
+  } = optionsOf(options, what);
+  if (typeof bytes !== "boolean") {
+    throw new TypeError(`${what} with the option "bytes" ${asFound(bytes)}: it must be true or false`);
+  }
   for (const [option, list] of Object.entries({ args, permissions: permissions ?? [] })) {
     if (!Array.isArray(list) || !list.every((text) => typeof text === "string")) {
       throw new TypeError(`${what} with the option "${option}" ${asFound(list)}: it must be an array of strings`);
@@ -184,6 +255,7 @@ function planOf(program: URL | string, options: SpawnOptions): Plan {
   return {
     shown,
     program: command,
+    bytes,
     start: { args: all, cwd, env: { ...env }, stdin, stdout, stderr },
     capacity: capacity === undefined ? undefined : capacityOf(capacity) && capacity,
     maxMessageBytes: messageLimitOf(maxMessageBytes),

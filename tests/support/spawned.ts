@@ -11,6 +11,21 @@ const WAYS: Record<string, (...args: string[]) => void | Promise<void>> = {
     using line = parent<unknown, unknown>();
     await line.run((message) => message);
   },
+  /** Sends byte strings back, reversed. */
+  async reverse() {
+    using line = parent({ bytes: true });
+    if (parent({ bytes: true }) !== line) throw new Error("another conversation");
+    await line.run((bytes) => bytes.toReversed());
+  },
+  /** Asks for the kind of conversation that the parent does not want, and writes down what it gets. */
+  kind(bytes) {
+    try {
+      if (bytes === "bytes") parent({ bytes: true });
+      else parent();
+    } catch (error) {
+      console.log((error as IpcError).code);
+    }
+  },
   /** Says what it was started with. */
   surroundings(variable) {
     using line = parent<unknown, unknown>();

@@ -4,7 +4,7 @@ import { IpcDuplex } from "../../../channel/endpoint/duplex.ts";
 import { receiverFrom } from "../../../channel/endpoint/receiver.ts";
 import { senderFrom } from "../../../channel/endpoint/sender.ts";
 import { MANY } from "../../../channel/endpoint/server_kind.ts";
-import { ChildDoor } from "../../../channel/server/child_door.ts";
+import { ChildDoor, type OpenEnd } from "../../../channel/server/child_door.ts";
 import { formatParentName, freshParentName, parseParentName } from "../../../channel/server/parent_name.ts";
 import { assertIpcErrorSync, soon } from "../../support/assert_ipc.ts";
 import { test } from "../../support/test.ts";
@@ -15,8 +15,11 @@ function connect(server: string, token: Uint8Array): IpcDuplex<number, number> {
   return new IpcDuplex(senderFrom<number>(port), receiverFrom<number>(ring));
 }
 
+const openEnd: OpenEnd<IpcDuplex<number, number>> = (sending, receiving, peer) =>
+  new IpcDuplex(senderFrom<number>(sending), receiverFrom<number>({ handle: receiving }), peer);
+
 test("A client that greets as a child does, with another token, is dropped, and the child comes in", async () => {
-  const name = freshParentName(undefined), door = new ChildDoor<number, number>(name, undefined);
+  const name = freshParentName(undefined), door = new ChildDoor(name, openEnd);
   const arrived = door.arrived();
   const wrong = name.token.map((byte, i) => i === 15 ? byte ^ 1 : byte);
   using stranger = connect(name.server, wrong);
@@ -24,30 +27,28 @@ test("A client that greets as a child does, with another token, is dropped, and 
   assertEquals(door.take(), undefined);
   using child = connect(name.server, name.token);
   await soon(arrived);
-  const { sender, receiver, peer } = door.take()!;
-  assertEquals(peer.pid, Deno.pid);
-  child.sendSync(1), sender.sendSync(2);
-  assertEquals([receiver.recvSync({ timeout: 0 }), child.recvSync({ timeout: 0 })], [1, 2]);
-  sender.close(), receiver.close();
+  using end = door.take()!;
+  assertEquals(end.peer?.pid, Deno.pid);
+  child.sendSync(1), end.sendSync(2);
+  assertEquals([end.recvSync({ timeout: 0 }), child.recvSync({ timeout: 0 })], [1, 2]);
   door.close();
 });
 
 test("A greeting that has not been heard of yet is found when the child has ended", () => {
-  const name = freshParentName(undefined), door = new ChildDoor<number, number>(name, undefined);
+  const name = freshParentName(undefined), door = new ChildDoor(name, openEnd);
   const child = connect(name.server, name.token);
   child.sendSync(1);
   child.close();
   assertEquals(door.take(), undefined);
   door.lookOnceMore();
-  const { sender, receiver } = door.take()!;
-  assertEquals(receiver.recvSync({ timeout: 0 }), 1);
-  assertIpcErrorSync("Disconnected", () => receiver.recvSync({ timeout: 0 }));
-  sender.close(), receiver.close();
+  using end = door.take()!;
+  assertEquals(end.recvSync({ timeout: 0 }), 1);
+  assertIpcErrorSync("Disconnected", () => end.recvSync({ timeout: 0 }));
   door.close();
 });
 
 test("What has arrived and was not taken is closed with the door", async () => {
-  const name = freshParentName(undefined), door = new ChildDoor<number, number>(name, undefined);
+  const name = freshParentName(undefined), door = new ChildDoor(name, openEnd);
   const arrived = door.arrived();
   using child = connect(name.server, name.token);
   await soon(arrived);
@@ -57,8 +58,10 @@ test("What has arrived and was not taken is closed with the door", async () => {
 
 test("The name of a parent is what its text says, and odd texts are none", () => {
   for (const capacity of [undefined, 65_536]) {
-    const name = freshParentName(capacity);
-    assertEquals(parseParentName(formatParentName(name)), name);
+    for (const bytes of [false, true]) {
+      const name = freshParentName(capacity, bytes);
+      assertEquals(parseParentName(formatParentName(name)), name);
+    }
   }
   const token = "0".repeat(32);
   for (

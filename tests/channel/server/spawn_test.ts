@@ -1,5 +1,14 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { IpcChild, IpcDuplex, parent, spawn, type SpawnOptions, UnixSocket } from "../../../mod.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  IpcBytesChild,
+  IpcBytesDuplex,
+  IpcChild,
+  IpcDuplex,
+  parent,
+  spawn,
+  type SpawnOptions,
+  UnixSocket,
+} from "../../../mod.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "../../support/assert_ipc.ts";
 import { patience } from "../../support/patience.ts";
 import { SPAWNED } from "../../support/spawned.ts";
@@ -18,6 +27,54 @@ processTest("A module and a conversation with it, with no other permission than 
   assertEquals(child.peer?.pid, child.pid);
   child.close();
   assertEquals((await soon(child.status)).code, 0);
+});
+
+processTest("A conversation in byte strings, with loans and borrowed messages", async () => {
+  await using child = await spawn(SPAWNED, {
+    bytes: true,
+    args: ["reverse"],
+    stdin: "null",
+    capacity: 1 << 20,
+    maxMessageBytes: 1 << 22,
+    timeout: patience(30_000),
+  });
+  assert(child instanceof IpcBytesDuplex && child instanceof IpcBytesChild);
+  assertEquals(child.peer?.pid, child.pid);
+  await child.send(new Uint8Array([1, 2, 3]));
+  assertEquals(await soon(child.recv()), new Uint8Array([3, 2, 1]));
+  {
+    using loan = await child.reserve(100_000);
+    loan.bytes.fill(7)[0] = 9;
+    loan.commit();
+    using answer = await soon(child.borrow());
+    assertEquals([answer.value.length, answer.value[0], answer.value.at(-1)], [100_000, 7, 9]);
+  }
+  await child.send(new Uint8Array(3_000_000).fill(1)); // larger than the channel
+  assertEquals((await soon(child.recv())).length, 3_000_000);
+  child.close();
+  assertEquals((await soon(child.status)).code, 0);
+});
+
+processTest("A child that wants the other kind of conversation is told so", async () => {
+  for (const [parentKind, childKind] of [[true, "values"], [false, "bytes"]] as const) {
+    const child: SpawnOptions = { args: ["kind", childKind], stdin: "null", stdout: "null" };
+    const error = await assertIpcError(
+      "Disconnected",
+      () => parentKind ? spawn(SPAWNED, { ...child, bytes: true }) : spawn(SPAWNED, child),
+    );
+    assertStringIncludes(error.message, "exit code 0");
+  }
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-ffi", SPAWNED.href, "kind", "values"],
+    env: { ISTHMUS_PARENT: `@isthmus-bytes-parent-${crypto.randomUUID()}:${"0".repeat(32)}` },
+    stderr: "inherit",
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout), "Incompatible\n");
+});
+
+test("An option of the wrong kind is told of", async () => {
+  await assertRejects(() => spawn("true", { bytes: 1 } as unknown as SpawnOptions), TypeError, "bytes");
+  assertThrows(() => parent({ bytes: 1 } as unknown as { bytes: true }), TypeError, "bytes");
 });
 
 processTest("A child gets its arguments, folder and environment", async () => {
