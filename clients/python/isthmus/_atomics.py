@@ -16,6 +16,7 @@ as long as stores that others must see first are swaps: the stores here are. On 
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import struct
 from typing import Callable, Optional
@@ -44,6 +45,8 @@ class Atomics:
     add64: Swap
     compare_exchange64: CompareSwap
     fence: Callable[[], None]
+    #: Makes a compare-and-swap at one address, for one thread at a time: in half the time of the above.
+    bind_compare_exchange32: Callable[[int], Swap]
     #: What they are made of, for people.
     means: str
 
@@ -65,6 +68,21 @@ def _from_libatomic() -> Optional[Atomics]:
             compare = getattr(library, f"__atomic_compare_exchange_{size}")
             compare.argtypes, compare.restype = [address, ctypes.c_void_p, word, order, order], ctypes.c_bool
             _bind(found, bits, word, load, swap, add, compare)
+        # Without argument types ctypes converts nothing, which is half of what a call takes; the pointers are made before.
+        bare = library.__getitem__("__atomic_compare_exchange_4")
+        bare.restype = ctypes.c_int
+
+        def bind(at: int) -> Swap:
+            pointer, cell = ctypes.c_void_p(at), ctypes.c_uint32()
+            reference = ctypes.byref(cell)
+
+            def compare_exchange(expected: int, new: int) -> int:
+                cell.value = expected
+                return expected if bare(pointer, reference, new, _SEQ_CST, _SEQ_CST) & 0xFF else cell.value
+
+            return compare_exchange
+
+        found.bind_compare_exchange32 = bind
         store = library.__getattr__("__atomic_store_4")
         store.argtypes, store.restype = [address, ctypes.c_uint32, order], None
         found.store32 = lambda at, value: store(at, value, _SEQ_CST)
@@ -151,6 +169,8 @@ def _from_code() -> Optional[Atomics]:
         for name, arguments in (("load", 0), ("exchange", 1), ("add", 1), ("compare_exchange", 2)):
             prototype = ctypes.PYFUNCTYPE(word, address, *[word] * arguments)
             setattr(found, f"{name}{bits}", prototype(base + offsets[f"{name}{bits}"]))
+    bare = ctypes.PYFUNCTYPE(ctypes.c_uint32)(base + offsets["compare_exchange32"])  # without argument types: as above
+    found.bind_compare_exchange32 = lambda at: functools.partial(bare, ctypes.c_void_p(at))
     exchange = found.exchange32
     found.store32 = lambda at, value: void(exchange(at, value))
     found.fence = ctypes.PYFUNCTYPE(None)(base + offsets["fence"])

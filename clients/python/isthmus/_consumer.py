@@ -57,6 +57,8 @@ _FIRST_GAP_LOOK, _LAST_GAP_LOOK = 0.0005, 0.05
 #: Looks before a wait sleeps, at most; fewer where looking did not pay.
 _MOST_LOOKS = 64
 _HEADER = struct.Struct("=IIIIQ")
+#: The highest commit word of messages that are received the short way.
+_QUICK = 64 << 10
 _LONG_RINGING, _RING_PAUSE = 0.0002, 4
 
 
@@ -138,6 +140,43 @@ class Consumer:
             self._publish()
         self._unfinished = True
         return None
+
+    def take_quickly(self) -> Optional[bytes]:
+        """The next message, in memory of its own, if it is a plain one of less than 64 KiB. ``None``: look by the others.
+
+        Its stores are plain ones, which x86-64 keeps in order. HEAD must be seen before SPACE is loaded: giving up the lock
+        is the barrier, as in ``Producer.send_quickly()``.
+        """
+        words = self._words
+        with self.lock:
+            head = self._head
+            index = head & self._mask
+            word = words[W_COMMIT + index]
+            if not 0 < word <= _QUICK or self._closed or not PLAIN_LOADS:
+                return None
+            length = word - 1
+            blocks = (length + 63) >> 6 or 1
+            if (self._known_tail - head - blocks) & MASK32 >= 1 << 31:
+                tail = words[W_TAIL]
+                if (tail - self._published) & MASK32 > self.memory.blocks or signed(tail - head) < blocks:
+                    return None
+                self._known_tail = tail
+            if self.most_bytes is not None and length > self.most_bytes:
+                return None
+            start = index << 6
+            data = self.memory.data[start : start + length].tobytes()
+            # READ first: if this process dies before it clears the word, the next receiver does.
+            words[W_READ] = self._head = (head + blocks) & MASK32
+            words[W_COMMIT + index] = 0
+            if self._lent:
+                self._publish()
+            else:
+                self._published = words[W_HEAD] = self._head
+        if words[W_SPACE] != 0:
+            with self.lock:
+                if not self._closed:
+                    self._publish()
+        return data
 
     def _locate(self, index: int, length: int, extended: bool) -> Record:
         blocks = (length + 63) >> 6 or 1

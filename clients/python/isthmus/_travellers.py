@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ._system import close_quietly
+from ._values import Outgoing
 from .errors import Incompatible, IpcError, Serialization
 
 #: Makes an object of the descriptors of a message: given where they are, its first one, and what else was written.
@@ -17,16 +18,18 @@ def register(kind: str, unpack: Unpack) -> None:
     _kinds[kind] = unpack
 
 
-class Attachments:
+class Attachments(Outgoing):
     """The descriptors of one message on its way out, and what to do when it is sent or is not."""
 
-    def __init__(self) -> None:
-        self.fds: List[int] = []
-        self._sent: List[Callable[[], None]] = []
-        self._kept: List[Callable[[], None]] = []
+    #: Lists once there is anything: nearly no message has any.
+    fds: "List[int] | Tuple[()]" = ()
+    _sent: "List[Callable[[], None]] | Tuple[()]" = ()
+    _kept: "List[Callable[[], None]] | Tuple[()]" = ()
 
     def add(self, fds: Sequence[int]) -> int:
         """Adds descriptors; returns the number of the first."""
+        if not self.fds:
+            self.fds = []
         self.fds += fds
         return len(self.fds) - len(fds)
 
@@ -37,13 +40,15 @@ class Attachments:
 
     def moves(self, sent: Callable[[], None], kept: Callable[[], None]) -> None:
         """Something moves: ``sent`` closes it here, ``kept`` takes it back."""
+        if not self._sent or not self._kept:
+            self._sent, self._kept = [], []
         self._sent.append(sent)
         self._kept.append(kept)
 
     def finish(self, sent: bool) -> None:
         """The message is on its way, or was not sent."""
         acts = self._sent if sent else self._kept[::-1]
-        self._sent, self._kept = [], []
+        self._sent = self._kept = ()
         for act in acts:
             act()
 

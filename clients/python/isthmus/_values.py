@@ -32,8 +32,6 @@ assert sys.byteorder == "little"
 
 #: Makes an object of what ``27(["isthmus", …])`` holds.
 Revive = Callable[[List[Any]], Any]
-#: The other way round; ``None`` for what does not travel.
-Collect = Callable[[Any], Optional[List[Any]]]
 
 
 def _no_travellers(written: List[Any]) -> Any:
@@ -69,48 +67,62 @@ def _thaw(value: Any) -> Any:
     return value
 
 
-def decode(data: bytes, revive: Revive = _no_travellers) -> Any:
+_plain_hook = _tag_hook(_no_travellers)
+
+
+def decode(data: bytes, revive: Optional[Revive] = None) -> Any:
     """One value, of bytes that nobody else can change meanwhile."""
     try:
-        return cbor2.loads(data, tag_hook=_tag_hook(revive))
+        return cbor2.loads(data, tag_hook=_plain_hook if revive is None else _tag_hook(revive))
     except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
-    except IpcError:
-        raise
     except BaseException as error:
-        found: Optional[BaseException] = error
-        while found is not None:  # an error of ours may come wrapped
-            if isinstance(found, IpcError):
-                raise found from None
-            found = found.__cause__ or found.__context__
+        own = _own_error(error)
+        if own is not None:
+            raise own from None
         raise Serialization(f"Cannot decode a message of {len(data)} bytes: {error}") from error
 
 
-def encode(value: Any, collect: Optional[Collect] = None) -> bytes:
+class Outgoing:
+    """What is found in a value besides data; here: nothing may be."""
+
+    def collect(self, value: Any) -> Optional[List[Any]]:
+        """What an object is written as; ``None`` for what does not travel."""
+        return None
+
+    def default(self, encoder: Any, found: Any) -> None:
+        """Called by cbor2 for what it does not know."""
+        encoder.encode(_stand_in(found, self))
+
+
+_NOTHING = Outgoing()
+
+
+def encode(value: Any, outgoing: Outgoing = _NOTHING) -> bytes:
     """A value as bytes."""
-    refused: List[IpcError] = []
-
-    def default(encoder: Any, found: Any) -> None:
-        try:
-            encoder.encode(_stand_in(found, collect))
-        except IpcError as error:
-            refused.append(error)
-            raise
-
     try:
-        return cbor2.dumps(value, default=default, datetime_as_timestamp=True)
+        return cbor2.dumps(value, default=outgoing.default, datetime_as_timestamp=True)
     except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        if refused:
-            raise refused[0] from None
-        if isinstance(error, IpcError):
-            raise
+        own = _own_error(error)
+        if own is not None:
+            raise own from None
         raise Serialization(f"Cannot encode a value: {error}") from error
 
 
-def _stand_in(found: Any, collect: Optional[Collect]) -> Any:
-    written = None if collect is None else collect(found)
+def _own_error(error: BaseException) -> Optional[IpcError]:
+    """The error of this package that another one may be wrapped around."""
+    found: Optional[BaseException] = error
+    while found is not None:
+        if isinstance(found, IpcError):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def _stand_in(found: Any, outgoing: Outgoing) -> Any:
+    written = outgoing.collect(found)
     if written is not None:
         return cbor2.CBORTag(_GENERIC, [MARK, *written])
     try:

@@ -66,6 +66,8 @@ class Receiver(OpenThing):
         #: One wait at a time.
         self._waiting = threading.Lock()
         self._tasks: Optional[asyncio.Lock] = None
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._turns = 0
         self._opened()
         return self
 
@@ -117,7 +119,9 @@ class Receiver(OpenThing):
         :raises Timeout: if the time was over.
         :raises Serialization: if a message cannot be decoded; the next call gets the next one.
         """
-        return self._receive(_value, timeout)
+        ring = self._consumer
+        data = None if ring is None else ring.take_quickly()
+        return self._receive(_value, timeout) if data is None else decode(data)
 
     def try_recv(self, default: Any = None) -> Any:
         """The next value if there is one, else the default."""
@@ -125,7 +129,9 @@ class Receiver(OpenThing):
 
     def recv_bytes(self, timeout: Optional[float] = None) -> bytes:
         """The next message as bytes, a copy."""
-        return self._receive(_bytes, timeout)
+        ring = self._consumer
+        data = None if ring is None else ring.take_quickly()
+        return self._receive(_bytes, timeout) if data is None else data
 
     def try_recv_bytes(self) -> Optional[bytes]:
         """The next message as bytes if there is one."""
@@ -142,14 +148,22 @@ class Receiver(OpenThing):
 
     async def recv_async(self, timeout: Optional[float] = None) -> Any:
         """As :meth:`recv`, without holding up the event loop, and without a thread."""
-        return await self._receive_async(_value, timeout)
+        if self._is_turn_of_others():
+            await asyncio.sleep(0)
+        data = self._take_quickly()
+        return await self._receive_async(_value, timeout) if data is None else decode(data)
 
     async def recv_bytes_async(self, timeout: Optional[float] = None) -> bytes:
         """As :meth:`recv_bytes`, without holding up the event loop."""
-        return await self._receive_async(_bytes, timeout)
+        if self._is_turn_of_others():
+            await asyncio.sleep(0)
+        data = self._take_quickly()
+        return await self._receive_async(_bytes, timeout) if data is None else data
 
     async def borrow_async(self, timeout: Optional[float] = None) -> memoryview:
         """As :meth:`borrow`, without holding up the event loop."""
+        if self._is_turn_of_others():
+            await asyncio.sleep(0)
         return await self._receive_async(_borrow, timeout)
 
     def _try(self, take: "Take[T]", default: Any) -> Any:
@@ -209,10 +223,22 @@ class Receiver(OpenThing):
         finally:
             self._waiting.release()
 
+    def _is_turn_of_others(self) -> bool:
+        """Whether the event loop gets a turn, before anything is taken: it gets none from what is there at once."""
+        self._turns += 1
+        return self._turns % _TURN == 0
+
+    def _take_quickly(self) -> Optional[bytes]:
+        """The next message for a task, unless others came before it."""
+        if self._consumer is None or (self._tasks is not None and self._tasks.locked()):
+            return None
+        return self._consumer.take_quickly()
+
     async def _receive_async(self, take: "Take[T]", timeout: Optional[float]) -> T:
         deadline = deadline_of(timeout)
-        if self._tasks is None:
-            self._tasks = asyncio.Lock()
+        loop = asyncio.get_running_loop()
+        if self._tasks is None or self._loop is not loop:  # a lock belongs to its loop
+            self._tasks, self._loop = asyncio.Lock(), loop
         async with self._tasks:
             ring = self._ring()
             if not self._waiting.acquire(blocking=False):
@@ -260,7 +286,6 @@ class Receiver(OpenThing):
             yield value
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        count = 0
         while not self._closed:
             try:
                 value = await self.recv_async()
@@ -271,9 +296,6 @@ class Receiver(OpenThing):
                     return
                 raise
             yield value
-            count += 1
-            if count % _TURN == 0:
-                await asyncio.sleep(0)
 
     # --- The rest ----------------------------------------------------------------------------------------------------
 

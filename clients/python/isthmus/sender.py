@@ -92,16 +92,18 @@ class Sender(OpenThing):
         :raises Timeout: if the time was over: nothing was sent.
         :raises Serialization: if the value cannot be encoded.
         """
-        self._send_value(value, lambda attempt: self._wait(attempt, timeout))
+        self._send_value(value, timeout, True)
 
     def try_send(self, value: Any) -> bool:
         """Sends a value if there is room now."""
-        return self._send_value(value, lambda attempt: attempt())
+        return self._send_value(value, None, False)
 
     def send_bytes(self, data: Any, timeout: Optional[float] = None) -> None:
         """Sends bytes, or what another contiguous buffer holds (a numpy array); waits for room."""
-        view = as_bytes(data)
-        ring = self._ring()
+        ring = self._producer or self._ring()
+        if type(data) is bytes and ring.send_quickly(data):
+            return
+        view, ring = as_bytes(data), self._ring()
         if not ring.try_send(view):
             self._wait(lambda: ring.try_send(view), timeout)
 
@@ -115,7 +117,7 @@ class Sender(OpenThing):
         attachments = Attachments()
         sent = False
         try:
-            view = memoryview(encode(value, attachments.collect))
+            view = memoryview(encode(value, attachments))
             sent = await self._wait_async(lambda: ring.try_send(view, attachments.fds), timeout)
         finally:
             attachments.finish(sent)
@@ -125,13 +127,19 @@ class Sender(OpenThing):
         view, ring = as_bytes(data), self._ring()
         await self._wait_async(lambda: ring.try_send(view), timeout)
 
-    def _send_value(self, value: Any, send: Callable[[Callable[[], bool]], bool]) -> bool:
-        ring = self._ring()
+    def _send_value(self, value: Any, timeout: Optional[float], waits: bool) -> bool:
+        ring = self._producer or self._ring()
         attachments = Attachments()
         sent = False
         try:
-            view = memoryview(encode(value, attachments.collect))
-            sent = send(lambda: ring.try_send(view, attachments.fds))
+            data = encode(value, attachments)
+            if not attachments.fds and ring.send_quickly(data):
+                sent = True
+                return sent
+            ring, view = self._ring(), memoryview(data)  # which it may have closed itself meanwhile
+            sent = ring.try_send(view, attachments.fds)
+            if not sent and waits:
+                sent = self._wait(lambda: ring.try_send(view, attachments.fds), timeout)
             return sent
         finally:
             attachments.finish(sent)
