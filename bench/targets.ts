@@ -26,6 +26,9 @@ const IN_PLACE = ["64 B", "1 KiB", "16 KiB", "64 KiB", "1 MiB"];
 export const TARGETS: readonly Target[] = [
   { row: "one way, 64 B", ours: "isthmus-bytes-sync", atMostNs: 1e9 / 8e6 },
   { row: "one way, 64 B", ours: "isthmus-bytes-sync", peer: "c-seqpacket", ratio: 1 / 5 },
+  ...["isthmus-bytes-borrowed-batches", "isthmus-bytes-loaned-batches"].map((ours): Target => (
+    { row: "one way, 64 B", ours, atMostNs: 1e9 / 4e6 }
+  )),
   { row: "one way, object", ours: "isthmus-typed-sync", atMostNs: 1e9 / 1.5e6 },
   { row: "round trip, 64 B", ours: "isthmus-bytes-sync", atMostNs: 2000 },
   { row: "one way, 64 KiB", ours: "isthmus-bytes-into", atMostNs: 65536 / 10 },

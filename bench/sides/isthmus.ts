@@ -9,7 +9,9 @@ export type Style =
   | "bytes-async"
   | "bytes-into"
   | "bytes-borrowed"
+  | "bytes-borrowed-batches"
   | "bytes-loaned"
+  | "bytes-loaned-batches"
   | "bytes-loaned-async"
   | "typed-sync"
   | "typed-async"
@@ -28,6 +30,8 @@ function side(style: Style, title: string, takes: (workload: Workload) => boolea
 
 const isBytes = ({ kind, payload }: Workload) => kind !== "operation" && payload === "bytes";
 const roundTrip = (workload: Workload) => workload.kind === "round-trip" && isBytes(workload);
+/** Where views cost more than messages. */
+const small = (workload: Workload) => oneWay(workload) && workload.size <= 1024;
 const oneWay = (workload: Workload) => workload.kind === "one-way" && isBytes(workload);
 
 /** All of them. */
@@ -36,6 +40,8 @@ export const isthmus: readonly Side[] = [
   side("bytes-async", "bytes, async", isBytes),
   side("bytes-into", "bytes, sync, into the caller's memory", oneWay),
   side("bytes-borrowed", "bytes, sync, borrowed", oneWay),
+  side("bytes-borrowed-batches", "bytes, sync, borrowed in batches", small),
+  side("bytes-loaned-batches", "bytes, sync, loaned and borrowed in batches", small),
   side("bytes-loaned", "bytes, sync, loaned and borrowed", isBytes),
   side("bytes-loaned-async", "bytes, async, loaned and borrowed", roundTrip),
   side("typed-sync", "CBOR, sync", ({ kind }) => kind !== "operation"),

@@ -30,7 +30,10 @@ const [style, workloadText, serverName] = Deno.args as [Style, string, string | 
 const workload: Workload = JSON.parse(workloadText);
 const typed = style.startsWith("typed");
 const asynchronous = style.endsWith("async");
-const loaned = style.startsWith("bytes-loaned");
+const loaned = style === "bytes-loaned" || style === "bytes-loaned-async";
+const batches = style.endsWith("-batches");
+/** Messages of a batch that is loaned. */
+const BATCH = 64;
 /** What was read, so that no compiler can leave the reading out. */
 let sum = 0;
 
@@ -88,6 +91,7 @@ function receiveSync(from: IpcReceiver<unknown> | IpcBytesReceiver): () => void 
       message.release();
     };
   }
+  if (batches) return receiveBatches(bytes);
   if (style === "bytes-into") {
     const memory = new Uint8Array(workload.size);
     return () => look(memory.subarray(0, bytes.recvIntoSync(memory)));
@@ -100,6 +104,18 @@ function receiveSync(from: IpcReceiver<unknown> | IpcBytesReceiver): () => void 
     const message = values.borrowSync();
     lookAtFrame(message.value as YuvFrame);
     message.release();
+  };
+}
+
+function receiveBatches(bytes: IpcBytesReceiver): () => void {
+  let batch = bytes.borrowManySync(), messages = batch[Symbol.iterator]();
+  return () => {
+    for (;;) {
+      const next = messages.next();
+      if (!next.done) return look(next.value);
+      batch.release();
+      batch = bytes.borrowManySync(), messages = batch[Symbol.iterator]();
+    }
   };
 }
 
@@ -200,6 +216,7 @@ async function assist(server: string): Promise<void> {
     for (;;) sender.sendSync(receiver.recvSync());
   }
   if (loaned) return lend(to as IpcBytesSender);
+  if (style === "bytes-loaned-batches") return lendBatches(to as IpcBytesSender);
   const sender = to as IpcSender<unknown>;
   const next = producer();
   if (asynchronous) { for (;;) await sender.send(next()); }
@@ -228,6 +245,18 @@ function lend(sender: IpcBytesSender): void {
   for (;;) {
     bytes[0]!++;
     commit(sender.reserveSync(bytes.length), bytes);
+  }
+}
+
+function lendBatches(sender: IpcBytesSender): void {
+  const bytes = new Uint8Array(workload.size);
+  for (;;) {
+    const batch = sender.reserveManySync(BATCH, bytes.length);
+    for (const message of batch.messages) {
+      bytes[0]!++;
+      message.set(bytes);
+    }
+    batch.commit();
   }
 }
 
