@@ -43,72 +43,10 @@
  * them; no code in JavaScript can catch it. It takes the same rights as killing them. Shared memory itself cannot run
  * out later: all of it is allocated when the cell is created.
  *
- * ## The memory, for programs in other languages
+ * ## Programs in other languages
  *
- * The cell NAME is the file `/dev/shm/isthmus.NAME`. All numbers are in the byte order of the machine.
- *
- * ```text
- *    0   8  magic "IPCARC\0\1"
- *    8   4  format version: 1
- *   12   4  kind: 0 CBOR, 1 POD
- *   16   8  segment size, in bytes: that of the file
- *   24   4  reference count, as of the last attach or close
- *   28   4  state: 0 starting, 1 ready, 2 gone
- *   32   8  layout fingerprint: FNV-1a (64 bits) of the text at 156; 0 = CBOR
- *   40   4  change counter c: odd while a write is in progress; the value is in buffer (c >> 1) & 1
- *   44   4  waiters: not 0 if a program may be waiting for the lock
- *   48   4  length of the value in buffer 0
- *   52   4  length of the value in buffer 1
- *   56   4  offset of buffer 0
- *   60   4  distance from buffer 0 to buffer 1; 0 for a number, which has one place only
- *   64  64  pthread_mutex_t (process-shared, robust, normal)
- *  128   4  watchers: not 0 if a program may be watching
- *  132   4  starving: 1 + the bell of a waiter to whom others should give way; 0 if there is none
- *  136   4  bells in use: 1 + the highest number ever taken
- *  140   4  next ticket
- *  144   4  capacity: most bytes of a value
- *  148   4  writer of buffer 0: 1 if written by this library, 0 if by another program
- *  152   4  writer of buffer 1
- *  156   4  offset of the text that describes the layout, such as {"id":u32,"hits":[4]f64}
- *  160   4  length of that text
- *  164   4  whose mutex it is: 1 glibc, + 256 × sizeof(pthread_mutex_t)
- *  168   4  PID namespace of all that ever attached: the low 32 bits of its inode; 0: of several, or unknown
- *  172  20  reserved
- *  192  32  × 256 bells: owner (thread id), start, namespace, wants, ticket, 12 bytes reserved
- * 8384   …  the text, then buffer 0 and buffer 1
- * ```
- *
- * - **To attach**: open the file, take a shared `flock`, look whether the name still means the same file (if not, begin
- *   again), and lock one free byte from `0x10000000` to `0x1000ffff` for writing with `F_OFD_SETLK`, by which holders are
- *   counted. Map it by a second `open`: a mapping keeps its file description open, and that its locks. Compare magic,
- *   version, kind and, for POD, the fingerprint. If the word at 168 is not your PID namespace, store 0 there.
- * - **The mutex** is of the type PTHREAD_MUTEX_NORMAL, robust and process-shared, and it is the C library's own: compare
- *   the word at 164. One of another library (musl), or another processor, keeps nobody apart: do not use the cell then.
- * - **To lock**: `pthread_mutex_trylock`. On EBUSY, sleep by a futex (not private) on the first word of the mutex: it has
- *   the owner's thread id in the low 30 bits, FUTEX_OWNER_DIED in bit 30 and FUTEX_WAITERS in bit 31. Set FUTEX_WAITERS by
- *   compare-and-swap, FUTEX_WAIT for that value, try again; having slept and got the lock, set FUTEX_WAITERS again.
- *   `pthread_mutex_lock` does for programs that share no cell across PID namespaces: if a thread is killed while it waits
- *   in there, the kernel declares an owner of the same thread id in another namespace dead.
- * - **After locking**: if the counter is odd, the last writer did not finish: add 3
- *   to it (1 if the distance at 60 is 0), and the value from before its write is current. After `EOWNERDEAD`, call
- *   `pthread_mutex_consistent`.
- * - **To read**, holding the lock: the value is at *offset + ((c >> 1) & 1) × distance*, with the length at 48 or 52.
- *   Without the lock: note c, copy the value, and look at c again; if it has grown by more than 2 beyond the even number
- *   at or below the first, begin again.
- * - **To write**, holding the lock: add 1 to c, so that it is odd; a full memory barrier; fill the *other* buffer, its
- *   length, and 0 as its writer; add 1 to c. Then, if the word at 128 is not 0: set it to 0, and for every bell in use
- *   with bit 1 in *wants*, clear the bit and ring. A number with distance 0 is written in place by one store, and 2 is
- *   added to c.
- * - **To unlock**: `pthread_mutex_unlock`. Then, if the word at 44 is not 0: set it to 0; of the bells in use with bit 0 in
- *   *wants* choose the one with the lowest ticket, set the word to 1 again if there are others, clear the bit, and ring.
- *   Who leaves this out makes waiters look for themselves, which they do every 75 ms.
- * - **To ring** bell N: open `/dev/shm/isthmus-bell.INODE.N` (INODE is the number of the cell's file in hexadecimal)
- *   for writing without blocking, write one byte, close. Errors mean that nobody listens.
- * - **To leave**: close the file. If an exclusive `flock` can be had first, nobody else holds the cell: remove its bells,
- *   then the file.
- *
- * CBOR is RFC 8949 with text keys. POD values lie as a C compiler lays them out. `tests/languages/` in the repository has
- * a program in C and one in Python.
+ * The cell NAME is the file `/dev/shm/isthmus.NAME`. Its memory, byte by byte, and the steps on it are specified in
+ * `docs/protocol.md` of the repository, under "Cells". There are clients for C and for Python in `clients/`.
  *
  * @module
  */

@@ -6,7 +6,7 @@
  *   #include "isthmus.h"
  *
  * and in all others the include alone. That one file is compiled as C (C11) or C++ (C++11), by gcc or clang, with
- * -pthread. Memory formats and protocols: docs/internals.md.
+ * -pthread. Memory formats and protocols: docs/protocol.md.
  *
  * Every function returns ISTHMUS_OK or an error, and isthmus_message() says in words what happened. A handle is used by
  * one thread at a time. A process's handles are owned in the name of its main thread, which must not end before they are
@@ -3007,7 +3007,7 @@ isthmus_error isthmus_cell_write(isthmus_cell *c, const void *value, size_t leng
 
 /* --- The lock of a cell --------------------------------------------------------------------------------------------- */
 
-/* Never waits inside pthread_mutex_lock: see "The lock" in docs/internals.md. EBUSY, 0, EOWNERDEAD or another. */
+/* Never waits inside pthread_mutex_lock: see "Cells" in docs/internals.md. EBUSY, 0, EOWNERDEAD or another. */
 static int isth__try_mutex(isthmus_cell *c, pid_t self) {
   uint32_t word = isth__load(isth__word(c, ISTH__C_MUTEX));
   /* A thread of another PID namespace with this one's number: not even an attempt. */

@@ -1,10 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 
 const ROOT = new URL("../../", import.meta.url);
-const PAGE = "docs/internals.md";
-/** Its drawing is that of the cell once more, with what programs in other languages need. */
-const REPEATS = new Set(["arc/mod.ts"]);
-/** The folders whose drawings the page must have. */
+const PAGE = "docs/internals.md", PROTOCOL = "docs/protocol.md";
+/** The folders whose drawings the page of the protocol must have. */
 const DRAWN = ["channel", "arc"];
 
 const mayRead = Deno.permissions.querySync({ name: "read", path: ROOT }).state === "granted";
@@ -30,9 +28,9 @@ function drawingsIn(path: string): string[] {
   return [...lines.join("\n").matchAll(/^```text\n(.*?)^```$/gms)].map((match) => dedented(match[1]!));
 }
 
-/** Every drawing of the page, and the file that it says it is from. */
+/** Every drawing of the protocol, and the file that it says it is from. */
 function quoted(): { from: string | undefined; drawing: string }[] {
-  const page = read(PAGE);
+  const page = read(PROTOCOL);
   return [...page.matchAll(/(?:<!-- from (\S+) -->\s*)?^```text\n(.*?)^```$/gms)]
     .map((match) => ({ from: match[1], drawing: dedented(match[2]!) }));
 }
@@ -50,23 +48,24 @@ function sourcesIn(folder: string): string[] {
   }).sort();
 }
 
-test("Every drawing of the page is the one in the source file that it names", () => {
+test("Every drawing of the protocol is the one in the source file that it names", () => {
   const drawings = quoted();
   assert(drawings.length > 0);
   for (const { from, drawing } of drawings) {
-    assert(from !== undefined, `No marker says which file this drawing of ${PAGE} is from:\n${drawing}`);
+    assert(from !== undefined, `No marker says which file this drawing of ${PROTOCOL} is from:\n${drawing}`);
     const originals = drawingsIn(from);
     // The first one, so that a difference is shown.
-    if (!originals.includes(drawing)) assertEquals(drawing, originals[0], `${PAGE} quotes ${from}, which has changed`);
+    if (!originals.includes(drawing)) {
+      assertEquals(drawing, originals[0], `${PROTOCOL} quotes ${from}, which has changed`);
+    }
   }
 });
 
-test("Every drawing of the memory and of the messages is on the page", () => {
+test("Every drawing of the memory and of the messages is on the page of the protocol", () => {
   const found = new Set(quoted().map(({ drawing }) => drawing));
   for (const path of DRAWN.flatMap(sourcesIn)) {
-    if (REPEATS.has(path)) continue;
     for (const drawing of drawingsIn(path)) {
-      assert(found.has(drawing), `${PAGE} lacks a drawing of ${path}:\n${drawing}`);
+      assert(found.has(drawing), `${PROTOCOL} lacks a drawing of ${path}:\n${drawing}`);
     }
   }
 });

@@ -1,4 +1,4 @@
-"""The socket beside a ring that carries descriptors. See "Descriptors" in docs/internals.md."""
+"""The socket beside a ring that carries descriptors. See "Descriptors" in docs/protocol.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The receiving side of a ring: find the next whole record, release its blocks, and step over what the dead left.
 
-See "A message is received" and "Recovery" in docs/internals.md. Every number from the ring is read once, into a variable,
+See "To receive" and "Gaps" in docs/protocol.md. Every number from the ring is read once, into a variable,
 and checked there.
 """
 

@@ -1,4 +1,4 @@
-"""What the two ends of a conversation with calls send each other: arrays, as drawn in docs/internals.md under "Calls"."""
+"""What the two ends of a conversation with calls send each other: arrays, as drawn in docs/protocol.md under "Calls"."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """glibc's process-shared, robust mutex, as cells use it.
 
-Locking is trying, never waiting inside ``pthread_mutex_lock``: see "The lock" in docs/internals.md. Waiting is a futex on
+Locking is trying, never waiting inside ``pthread_mutex_lock``: see "Cells" in docs/internals.md. Waiting is a futex on
 the mutex's first word, which who unlocks wakes.
 """
 

@@ -1,4 +1,4 @@
-"""A ring that has a name: a file at a path, and two FIFOs beside it. See "Named channels" in docs/internals.md."""
+"""A ring that has a name: a file at a path, and two FIFOs beside it. See "Rings with a name" in docs/protocol.md."""
 
 from __future__ import annotations
 

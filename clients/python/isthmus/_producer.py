@@ -1,4 +1,4 @@
-"""The sending side of a ring: claim, copy, commit, and wake the receiver. See "A message is sent" in docs/internals.md."""
+"""The sending side of a ring: claim, copy, commit, and wake the receiver. See "To send" in docs/protocol.md."""
 
 from __future__ import annotations
 

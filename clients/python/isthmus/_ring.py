@@ -1,4 +1,4 @@
-"""The memory of a ring, as drawn in docs/internals.md, and who owns a slot in it.
+"""The memory of a ring, as drawn in docs/protocol.md, and who owns a slot in it.
 
 Offsets are indices of 32-bit words. Positions count blocks of 64 bytes modulo 2^32.
 """

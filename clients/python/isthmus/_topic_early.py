@@ -1,4 +1,4 @@
-"""Subscribers that came before their topic: each has a doorbell beside where it will be. See "Topics" in docs/internals.md."""
+"""Subscribers that came before their topic: each has a doorbell beside where it will be. See "Topics" in docs/protocol.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a topic: its memory, the seats beside it, and who removes them. See "Topics" in docs/internals.md."""
+"""The files of a topic: its memory, the seats beside it, and who removes them. See "Topics" in docs/protocol.md."""
 
 from __future__ import annotations
 

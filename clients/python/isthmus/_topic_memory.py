@@ -1,4 +1,4 @@
-"""The memory of a topic, as drawn in docs/internals.md under "Topics"."""
+"""The memory of a topic, as drawn in docs/protocol.md under "Topics"."""
 
 from __future__ import annotations
 

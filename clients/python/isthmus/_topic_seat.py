@@ -1,4 +1,4 @@
-"""The place of a subscriber among those that are rung. See "Topics" in docs/internals.md."""
+"""The place of a subscriber among those that are rung. See "Topics" in docs/protocol.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How processes find each other: servers, their clients, and programs that ``spawn()`` has started.
 
-See "A client of a server" and "Children" in docs/internals.md.
+See "Servers" in docs/protocol.md.
 """
 
 from __future__ import annotations
