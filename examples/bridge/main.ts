@@ -1,9 +1,18 @@
 // `deno task bridge`: see usage.ts.
+import { IpcError } from "../../mod.ts";
+import { CallBack } from "./call/back.ts";
+import { CallFront } from "./call/front.ts";
+import { checkKey } from "./cell/bucket.ts";
+import { CellMirror } from "./cell/mirror.ts";
+import { CellStore } from "./cell/store.ts";
 import { type Connection, connectTo } from "./connection.ts";
 import { BridgeError, say, textOf } from "./log.ts";
 import { Inbox } from "./queue/inbox.ts";
 import { Outbox } from "./queue/outbox.ts";
 import { Queue } from "./queue/stream.ts";
+import { checkSubject } from "./subject.ts";
+import { TopicPublisher } from "./topic/publish.ts";
+import { TopicSubscriber } from "./topic/subscribe.ts";
 import { Arguments, HELP, UsageError } from "./usage.ts";
 
 /** What a command does until the signal. */
@@ -36,6 +45,39 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       skipMissing: args.has("skip-missing"),
     };
     return (connection) => new Inbox(connection, queue, path, options);
+  },
+  serve: (args) => {
+    const [path, subject] = args.take("PATH SUBJECT") as [string, string];
+    checkSubject(subject);
+    return (connection) => new CallBack(connection, path, subject);
+  },
+  call: (args) => {
+    const [subject, path] = args.take("SUBJECT PATH") as [string, string];
+    checkSubject(subject);
+    return (connection) => new CallFront(connection, subject, path);
+  },
+  publish: (args) => {
+    const [topic, subject] = args.take("TOPIC SUBJECT") as [string, string];
+    checkSubject(subject);
+    return (connection) => new TopicPublisher(connection, topic, subject);
+  },
+  subscribe: (args) => {
+    const [subject, topic] = args.take("SUBJECT TOPIC") as [string, string];
+    checkSubject(subject);
+    const capacity = args.maybe("capacity", 1);
+    return (connection) => new TopicSubscriber(connection, subject, topic, capacity);
+  },
+  store: (args) => {
+    const [cell, bucket, key] = args.take("CELL BUCKET KEY") as [string, string, string];
+    const options = { bucket, key, replicas: args.number("replicas", 1, 1) };
+    checkKey(options);
+    return (connection) => new CellStore(connection, cell, options);
+  },
+  mirror: (args) => {
+    const [bucket, key, cell] = args.take("BUCKET KEY CELL") as [string, string, string];
+    const options = { bucket, key, replicas: args.number("replicas", 1, 1), capacity: args.maybe("capacity", 1) };
+    checkKey(options);
+    return (connection) => new CellMirror(connection, cell, options);
   },
 };
 
@@ -80,7 +122,11 @@ try {
     console.error(`bridge: ${error.message}; deno task bridge --help says more`);
     Deno.exit(2);
   }
-  say(error instanceof BridgeError || !(error instanceof Error) ? textOf(error) : error.stack ?? error.message);
+  say(
+    error instanceof BridgeError || error instanceof IpcError || !(error instanceof Error)
+      ? textOf(error)
+      : error.stack ?? error.message,
+  );
   Deno.exit(1);
 }
 Deno.exit(0);

@@ -9,14 +9,20 @@ Usage: deno task bridge COMMAND … [options]
 
   send PATH QUEUE            a named channel of this machine into a queue of NATS JetStream
   receive QUEUE PATH         a queue into a named channel of this machine
+  serve PATH SUBJECT         calls of a subject to the program at an IpcServer's path, which exposes methods
+  call SUBJECT PATH          an IpcServer at a path, whose clients call methods on whichever machine serves the subject
+  publish TOPIC SUBJECT      a topic of this machine to a subject
+  subscribe SUBJECT TOPIC    a subject into a topic of this machine
+  store CELL BUCKET KEY      a cell of this machine to a key of a KV bucket; one machine stores a key
+  mirror BUCKET KEY CELL     a key of a KV bucket to a cell of this machine, which is made if there is none
 
 Options for where NATS is; by default the context that \`nats context select\` has chosen, else nats://127.0.0.1:4222:
   --context NAME             a context of the nats command, or the path of its file (NATS_CONTEXT)
   --server URL[,URL…]        servers, instead of those of the context (NATS_URL)
 
-Options of send and receive:
-  --capacity BYTES           of the channel, if it does not exist yet
-  --replicas N               servers that keep a copy of a new queue each (1)
+Options of what is made:
+  --capacity BYTES           of a channel, topic or cell that does not exist yet
+  --replicas N               servers that keep a copy of a new queue or bucket each (1)
   --max-bytes BYTES          that may wait in a new queue: then senders wait; -1 for no limit (-1)
   --window SECONDS           for which NATS knows a message of a new queue again (120)
 
@@ -27,7 +33,7 @@ Options of receive:
   --skip-missing             go on without messages that were removed from the queue
 
 A message is in the far channel once, and in its sender's order, also if a bridge is killed at any moment: see
-docs/beyond-one-machine.md, which says what holds with --shared, too. A bridge runs until SIGINT or SIGTERM, and keeps what
+docs/beyond-one-machine.md, which says what holds with --shared, for calls, topics and cells, too. A bridge runs until SIGINT or SIGTERM, and keeps what
 it needs to know beside the channel: PATH.out-QUEUE and PATH.in-QUEUE.
 
 Exit status: 0 after a signal, 1 if something failed, 2 if it was called wrongly.
