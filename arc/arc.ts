@@ -28,7 +28,7 @@ let making = false;
  * A value that several processes share under a name, with a lock that survives the death of its owner: `Arc<Mutex<T>>`
  * across processes.
  *
- * The value lives in POSIX shared memory as long as somebody holds the cell; the last one out removes it, or if that one is
+ * The value lives in POSIX shared memory as long as a process holds the cell; the last one out removes it, or if that one is
  * killed, who opens the name next. Every object
  * counts as one reference, {@linkcode IpcArc.clone} makes another. Processes that share a cell trust one another.
  *
@@ -235,7 +235,7 @@ export class IpcArc<T> implements Disposable {
   /**
    * Takes the lock if it is free.
    *
-   * @returns The guard, or `undefined` if somebody holds the lock, be it this program.
+   * @returns The guard, or `undefined` if the lock is held, also if by this program.
    * @throws {IpcError} `Closed`.
    */
   tryAcquire(): IpcArcGuard<T> | undefined {

@@ -26,7 +26,7 @@ let create: <T>(
  * Atomic operations on a cell whose layout is `i32`, `u32`, `i64` or `u64`: exact between all processes, without the
  * lock and without waiting.
  *
- * They work while somebody else holds the lock, too, and what the holder then reads may change under it: a cell that
+ * They work also while another holds the lock, and what the holder then reads may change under it: a cell that
  * is changed by atomic operations should be changed by nothing else. Sums wrap around, as in C.
  *
  * @typeParam T `number` for 32 bits, `bigint` for 64.

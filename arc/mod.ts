@@ -24,11 +24,11 @@
  * ## What holds
  *
  * - {@linkcode IpcArc.create} makes a cell, {@linkcode IpcArc.load} attaches to one, {@linkcode IpcArc.createOrLoad}
- *   does what is needed. The last one to close it removes it. If the last one was killed, it lies there dead until
- *   somebody opens the name, who does not get it, or runs `isthmus gc`: the kernel removes no file that has a name.
+ *   does what is needed. The last one to close it removes it. If the last one was killed, it stays as a dead file until
+ *   a process opens the name, which gets a new cell, or runs `isthmus gc`: the kernel removes no file that has a name.
  * - One guard at a time, in all processes and Workers. If its owner dies, the next one gets the lock, is told by
  *   {@linkcode IpcArcGuard.ownerDied}, and finds the last value that was complete.
- * - {@linkcode IpcArc.read} needs no lock, waits for nobody and never sees half a change.
+ * - {@linkcode IpcArc.read} needs no lock, never waits and never sees half a change.
  * - Waiting parks no thread: {@linkcode IpcArc.acquire} and {@linkcode IpcArc.watch} are woken by a doorbell.
  * - A Worker should close its cells before it ends: what a terminated one held stays mapped as long as the process, and
  *   counts as a reference until another part of the process uses the cell. Deno ends no Worker that is in a loop, or
@@ -36,7 +36,7 @@
  * - A guard that was forgotten is given back, with a warning and without its changes, when the garbage collector finds it.
  *
  * Another user's cell, and one that others may write to, is refused (`Permission`) unless the option
- * {@linkcode ArcOptions.trust}, or for writers {@linkcode ArcOptions.mode}, says otherwise; root's is anybody's to use.
+ * {@linkcode ArcOptions.trust}, or for writers {@linkcode ArcOptions.mode}, says otherwise; root's may be used by all.
  * Programs that share a cell trust one another: the memory holds a mutex of the C library, and a program that may write it can
  * make the others fail. Damage that is found is an {@linkcode IpcError} with code `Corrupt`. One kind cannot be: a
  * program that cuts the file short (`truncate`) while others have it mapped. Their next access is a SIGBUS, which ends

@@ -50,7 +50,7 @@ export interface IpcLock {
  */
 export interface LockRequestOptions {
   /**
-   * `"exclusive"`: nobody else holds the lock. `"shared"`: nobody holds it exclusively. Requests are granted in their order,
+   * `"exclusive"`: held alone. `"shared"`: held together with others that share. Requests are granted in their order,
    * so one that shares waits behind one that does not.
    *
    * @default "exclusive"

@@ -6,10 +6,10 @@ import type { Borrowed } from "../message/borrowed.ts";
 import type { TopicReader } from "./reader.ts";
 
 /**
- * A published message read in place: its byte strings are views on the topic's memory. Publishers wait for nobody, so a
+ * A published message read in place: its byte strings are views on the topic's memory. Publishers never wait, so a
  * message that is borrowed for too long is overwritten: ask {@linkcode BorrowedPublication.isIntact} **after** the views
  * were read, and before what was read is relied on. After the release the views are empty. What a program writes to a
- * view is seen by nobody else, and gone with the release.
+ * view is private, and gone with the release.
  *
  * (Messages of up to 1 KiB are copied, as copying so little costs less: they stay whole, and do not become empty.)
  *

@@ -78,7 +78,7 @@ const forgotten = new FinalizationRegistry<Podium>((podium) => podium.close());
  * each subscriber sees every message from its start on, in order, or is told how many it has missed. A publisher never
  * waits for a subscriber, and does not know of any: what nobody reads is overwritten.
  *
- * Values are what `structuredClone` takes. Endpoints, shared memory and descriptors cannot be published, as nobody knows
+ * Values are what `structuredClone` takes. Endpoints, shared memory and descriptors cannot be published, as it is not known
  * who would get them.
  *
  * The topic's memory belongs to those who may write its file; subscribers map it for reading alone. The last publisher or

@@ -15,10 +15,10 @@ const forgotten = new FinalizationRegistry<Subscription>((subscription) => subsc
 
 /**
  * Sees every value that is published to a topic from its start on, in the order of the publishers, or is told by
- * {@linkcode IpcSubscriber.missed} how many it has missed as it was too slow. It takes nothing away from others, and can
- * disturb nobody: it maps the topic's memory for reading alone, and a file that it may only read will do.
+ * {@linkcode IpcSubscriber.missed} how many it has missed as it was too slow. It takes nothing away from others, and
+ * cannot disturb them: it maps the topic's memory for reading alone, and a file that it may only read will do.
  *
- * A subscriber of a user who may publish waits without looking. One that may only read is rung by nobody, and looks every
+ * A subscriber of a user who may publish sleeps until it is woken. One that may only read is not woken, and looks every
  * 1 to 16 ms while it waits.
  *
  * A topic has no end: when its last publisher has closed, or died, subscribers wait for the next one.
@@ -33,7 +33,7 @@ const forgotten = new FinalizationRegistry<Subscription>((subscription) => subsc
  * const name = `levels-${crypto.randomUUID()}`;
  * using publisher = IpcPublisher.open<number>(name, { capacity: 65536 });
  * using slow = IpcSubscriber.open<number>(name);
- * for (let n = 0; n < 10_000; n++) publisher.publish(n); // waits for nobody
+ * for (let n = 0; n < 10_000; n++) publisher.publish(n); // never waits
  * const next = slow.recvSync();
  * assert(slow.missed > 0);
  * assertEquals(next, slow.missed); // the messages before it
@@ -64,7 +64,7 @@ export class IpcSubscriber<out T> implements Disposable, AsyncIterable<T> {
    * Subscribes to a topic. One that no publisher has made yet is gone to when it is made, and read from its first message on;
    * where nothing can be made beside its path, and with other users trusted, it is looked for every 16 ms.
    *
-   * @typeParam T What is published; nobody checks.
+   * @typeParam T What is published; not checked.
    * @param name The name that publishers open it by.
    * @param options Where to begin, and whose topic is used.
    * @returns The subscriber.

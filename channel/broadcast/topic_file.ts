@@ -358,9 +358,9 @@ export function areOrphans(path: string, remove: boolean): boolean {
 /**
  * Removes a topic, also another user's: nothing in it is relied on.
  *
- * @param force Also if somebody is attached; publishers and subscribers go on with each other, without a name, until there
+ * @param force Also if a process is attached; publishers and subscribers go on with each other, without a name, until there
  * is a new topic, which subscribers go over to.
- * @returns Whether it was removed: `false` if there is none, or, without `force`, if somebody is attached.
+ * @returns Whether it was removed: `false` if there is none, or, without `force`, if a process is attached.
  * @throws {IpcError} `Incompatible` if it is not a topic; `Permission` if it cannot be removed.
  */
 export function removeTopic(path: string, force: boolean): boolean {

@@ -34,7 +34,7 @@ import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 export interface Call {
   /** Aborts when the caller gives the call up, leaves the stream, or is gone. */
   readonly signal: AbortSignal;
-  /** Who calls, if the conversation came through a server or a parent: as the kernel vouched for it. */
+  /** Who calls, if the conversation came through a server or a parent: as the kernel says. */
   readonly peer?: PeerCredentials;
 }
 

@@ -73,7 +73,7 @@ export class IpcBytesDuplex implements Disposable, AsyncIterable<Uint8Array<Arra
   readonly #receiver: IpcBytesReceiver;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
-  /** Who is at the other end, if it came through a server: as the kernel vouched for it when it connected. */
+  /** Who is at the other end, if it came through a server: as the kernel says when it connected. */
   readonly peer?: PeerCredentials;
 
   /**

@@ -101,7 +101,7 @@ export class IpcDuplex<in Out, out In> implements Disposable, AsyncIterable<In> 
   readonly #receiver: IpcReceiver<In>;
   #readable: ReadableStream<In> | undefined;
   #writable: WritableStream<Out> | undefined;
-  /** Who is at the other end, if it came through a server: as the kernel vouched for it when it connected. */
+  /** Who is at the other end, if it came through a server: as the kernel says when it connected. */
   readonly peer?: PeerCredentials;
 
   /**

@@ -101,8 +101,8 @@ export class IpcReceiver<out T> implements Disposable, AsyncIterable<T> {
    * Removes a named channel: its files, and with them what was not received.
    *
    * @param path Where the channel's file is.
-   * @param options With `force`, also if somebody is attached; they go on with each other, without a name.
-   * @returns Whether it was removed: `false` if it is not there, or, without `force`, if somebody is attached.
+   * @param options With `force`, also if a process is attached; they go on with each other, without a name.
+   * @returns Whether it was removed: `false` if it is not there, or, without `force`, if a process is attached.
    * @throws {IpcError} `Incompatible` if the path is something else, which stays; `Permission`.
    */
   static remove(path: string, options: { force?: boolean } = {}): boolean {
@@ -414,7 +414,7 @@ export class OpaqueIpcReceiver implements Disposable {
   /**
    * Gives the receiver a type. It moves: this object is closed.
    *
-   * @typeParam T What the senders send; nobody checks.
+   * @typeParam T What the senders send; not checked.
    * @returns The typed receiver.
    * @throws {IpcError} `Closed`.
    */

@@ -345,7 +345,7 @@ export class OpaqueIpcSender implements Disposable {
   /**
    * Gives the sender a type. It moves: this object is closed.
    *
-   * @typeParam T What the receiver at the other end expects; nobody checks.
+   * @typeParam T What the receiver at the other end expects; not checked.
    * @returns The typed sender.
    * @throws {IpcError} `Closed`.
    */

@@ -263,7 +263,7 @@ function removeRing(path: string, force: boolean, unused: (ring: RingPeek) => bo
 /**
  * Removes the files of a named ring.
  *
- * @param force Also if somebody is attached; they go on with each other, without a name.
+ * @param force Also if a process is attached; they go on with each other, without a name.
  * @returns Whether it was removed.
  * @throws {IpcError} `Permission` if it cannot be removed.
  */

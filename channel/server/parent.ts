@@ -25,7 +25,7 @@ let known: IpcDuplex<unknown, unknown> | IpcBytesDuplex | undefined;
  * @typeParam In What it receives.
  * @param options That the conversation is one of values, which it is by default.
  * @returns This program's end. It is at its end (`Disconnected`) when the parent closes it, or dies.
- * @throws {IpcError} `NotFound` if nobody started this program by `spawn()`, or its parent does not wait for it any more:
+ * @throws {IpcError} `NotFound` if this program was not started by `spawn()`, or its parent does not wait for it any more:
  * it has given up, has ended, or another process or isolate has the conversation already; `Incompatible` if the parent
  * wants the other kind of conversation.
  *
@@ -52,7 +52,7 @@ export function parent<Out, In>(options?: { readonly bytes?: false }): IpcDuplex
  *
  * @param options With `bytes: true`.
  * @returns This program's end.
- * @throws {IpcError} As for values.
+ * @throws {IpcError} As for values: `NotFound`.
  *
  * @example A program that answers its parent
  * ```ts ignore

@@ -53,13 +53,13 @@ export interface SpawnOptions {
    */
   stdin?: "piped" | "inherit" | "null";
   /**
-   * Where the program writes: to a pipe, where this program does, or nowhere.
+   * Where the standard output of the program goes: to a pipe, where this program's goes, or nowhere.
    *
    * @default "inherit"
    */
   stdout?: "piped" | "inherit" | "null";
   /**
-   * Where the program complains, likewise.
+   * Where the standard error of the program goes, likewise.
    *
    * @default "inherit"
    */
@@ -135,7 +135,7 @@ export function spawn<Out, In>(program: URL | string, options?: SpawnOptions): P
  * @param program A Deno module by its URL, or any program by its name or path.
  * @param options What to start it with, with `bytes: true`.
  * @returns The program, and this side's end of the conversation.
- * @throws {IpcError} As for values.
+ * @throws {IpcError} As for values: `Disconnected`, `Timeout`, `NotFound`, `Permission`, `Unsupported`, `System`.
  * @throws {TypeError} If an argument is of the wrong kind.
  *
  * @example An image, made smaller in another process

@@ -29,13 +29,13 @@ export interface Names {
   /**
    * Listens at a name. That of a dead process is taken over.
    *
-   * @throws {IpcError} `AlreadyExists` if somebody listens there.
+   * @throws {IpcError} `AlreadyExists` if another server listens there.
    */
   listen(name: string): NameListener;
   /**
    * Connects to a name, without waiting.
    *
-   * @throws {IpcError} `NotFound` if nobody listens there.
+   * @throws {IpcError} `NotFound` if no server listens there.
    */
   connect(name: string): Connection;
   /**

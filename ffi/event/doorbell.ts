@@ -103,7 +103,7 @@ export function bellToGive(fd: IpcFd): IpcFd {
   return fd.clone();
 }
 
-/** Another open file for a pipe; `undefined` if nobody listens any more, without /proc, or for another user's pipe. */
+/** Another open file for a pipe; `undefined` if no server listens any more, without /proc, or for another user's pipe. */
 function openedAnew(fd: IpcFd, role: BellRole): IpcFd | undefined {
   const own = tryReopen(fd.fd, role === "ring" ? "write" : "read");
   return typeof own === "number" ? undefined : own;

@@ -195,7 +195,7 @@ export class IpcFd implements Disposable {
    * @param bytes What to write.
    * @param options How long to wait at most, and a signal that ends the wait; nothing was written then.
    * @returns How many of the bytes were written, at least one: {@linkcode IpcFd.writable} writes all.
-   * @throws {IpcError} `Disconnected` if nobody reads any more; `Timeout`; `Closed`; `System` if the descriptor cannot be
+   * @throws {IpcError} `Disconnected` if the reader is gone; `Timeout`; `Closed`; `System` if the descriptor cannot be
    * written.
    * @throws {TypeError} If it is no `Uint8Array`.
    */

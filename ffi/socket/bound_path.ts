@@ -37,7 +37,7 @@ export class BoundPath extends OpenThing {
 /**
  * Gives a socket its name.
  *
- * @throws {IpcError} `AlreadyExists` if somebody listens there, or the path is some other file.
+ * @throws {IpcError} `AlreadyExists` if another server listens there, or the path is some other file.
  */
 export function bind(fd: number, name: string, type: UnixSocketType): void {
   const { c, errnoCell } = libc();

@@ -11,7 +11,7 @@ import type { PeerCredentials, UnixSocketType } from "./socket_types.ts";
 /**
  * Connects to a listening socket. Does not wait: the connection stands as soon as it is queued there.
  *
- * @throws {IpcError} `NotFound` if nobody listens there, `AlreadyExists` if its queue of clients is full, `Permission`,
+ * @throws {IpcError} `NotFound` if no server listens there, `AlreadyExists` if its queue of clients is full, `Permission`,
  * `System` if the listener is of another type or there is no descriptor left.
  * @throws {TypeError} If the name is not one of a socket.
  */
@@ -42,7 +42,7 @@ export function connectTo(name: string, type: UnixSocketType): IpcFd {
   }
 }
 
-/** Who is at the other end of a connected socket, as the kernel vouches for it. */
+/** Who is at the other end of a connected socket, as the kernel says. */
 export function credentialsOf(socket: number): PeerCredentials {
   const { c, errnoCell } = libc();
   const ucred = new Uint8Array(UCRED.size), view = new DataView(ucred.buffer);

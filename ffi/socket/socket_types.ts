@@ -2,7 +2,7 @@
 import { asFound, optionsOf } from "../../base/arguments.ts";
 
 /**
- * Who is at the other end of a socket, as the kernel vouches for it.
+ * Who is at the other end of a socket, as the kernel says.
  *
  * @example Who is there
  * ```ts

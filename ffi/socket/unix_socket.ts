@@ -101,7 +101,7 @@ export class UnixSocket implements Disposable {
    * @param name Its path, or `@name`.
    * @param options The type, which must be the listener's.
    * @returns The connected socket.
-   * @throws {IpcError} `NotFound` if nobody listens there, `AlreadyExists` if its queue of clients is full, `Permission`,
+   * @throws {IpcError} `NotFound` if no server listens there, `AlreadyExists` if its queue of clients is full, `Permission`,
    * `System` if the listener is of another type or there is no descriptor left.
    * @throws {TypeError} If the name is empty, longer than 107 bytes, or contains NUL.
    */
@@ -116,7 +116,7 @@ export class UnixSocket implements Disposable {
    * @param name A path, or `@name`.
    * @param options The type, and how many clients may queue.
    * @returns The listening socket.
-   * @throws {IpcError} `AlreadyExists` if somebody listens there, or the path is some other file; `NotFound` if its
+   * @throws {IpcError} `AlreadyExists` if another server listens there, or the path is some other file; `NotFound` if its
    * folder does not exist; `Permission`; `System` if there is no descriptor left.
    * @throws {TypeError} If the name is empty, longer than 107 bytes, or contains NUL.
    */
