@@ -172,6 +172,8 @@ def open_cell(name: str, what: str, trusted: Trusted) -> Optional[CellFile]:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise Incompatible(f"{what}: {path} is not a regular file, so no cell; use another name")
+            if status.st_size == 0:
+                raise Corrupt(f"{what}: {path} was cut short to 0 bytes; remove it")
             if os.pread(fd, 8, 0) != MAGIC:
                 raise Incompatible(
                     f"{what}: {path} is a file of another kind, not a cell; use another name, or remove it"

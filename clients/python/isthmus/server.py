@@ -370,15 +370,20 @@ class Server(OpenThing):
 _known: Optional[Tuple[int, Duplex]] = None
 
 
-def parent() -> Duplex:
+def parent(*, byte_strings: bool = False) -> Duplex:
     """The conversation with the program that started this one by ``spawn()``. Later calls return the same object.
 
     To be called early: the parent waits for it.
 
+    :param byte_strings: whether the parent has called ``spawn()`` with ``bytes: true``.
+    :raises Incompatible: if the parent wants the other kind of conversation.
     :raises NotFound: if nobody started this program by ``spawn()``, or its parent does not wait for it any more.
     """
     global _known
+    kind = "bytes-sender" if byte_strings else "sender"
     if _known is not None and _known[0] == os.getpid():
+        if _known[1].sender._kind != kind:
+            raise _other_kind(byte_strings)
         return _known[1]
     text = os.environ.get("ISTHMUS_PARENT")
     if text is None:
@@ -386,9 +391,11 @@ def parent() -> Duplex:
     found = _PARENT.fullmatch(text)
     if found is None or int(found[3] or 1) > MAX_CAPACITY:
         raise NotFound("Cannot find the parent: ISTHMUS_PARENT holds something else than what spawn() sets")
+    if found[1].startswith("@isthmus-bytes-parent-") != byte_strings:
+        raise _other_kind(byte_strings)
     capacity = None if found[3] is None else int(found[3])
     try:
-        line = _connect(found[1], capacity, bytes.fromhex(found[2]))
+        line = _connect(found[1], capacity, bytes.fromhex(found[2]), "bytes-" if byte_strings else "")
     except NotFound as error:
         raise NotFound(
             "Cannot find the parent: it does not wait for this program (any more); it has given up or ended, or another "
@@ -397,3 +404,14 @@ def parent() -> Duplex:
         ) from error
     _known = (os.getpid(), line)
     return line
+
+
+def _other_kind(byte_strings: bool) -> Incompatible:
+    if byte_strings:
+        return Incompatible(
+            "Cannot talk to the parent in bytes: it has called spawn() without { bytes: true }; call parent()"
+        )
+    return Incompatible(
+        "Cannot talk to the parent in values: it has called spawn() with { bytes: true }; call "
+        "parent(byte_strings=True)"
+    )

@@ -74,6 +74,18 @@ def answer_parent():
             line.send({"sum": sum(value), "capacity": line.sender.capacity})
 
 
+def answer_parent_in_bytes():
+    try:
+        isthmus.parent()
+    except isthmus.Incompatible:
+        with isthmus.parent(byte_strings=True) as line:
+            line.send_bytes(line.recv_bytes(60)[::-1])
+            try:
+                line.recv_bytes(60)
+            except isthmus.Disconnected:
+                pass
+
+
 def connect_until_killed(name):
     line = isthmus.connect(name)
     say()

@@ -85,4 +85,12 @@ export const servers: Record<string, Scenario> = {
     await child.send("end");
     self.say((await child.status).code);
   },
+  /** The same in byte strings. */
+  async "spawn-bytes"(self, [program, args]) {
+    await using child = await spawn(program, { args, bytes: true, timeout: 120_000 });
+    await child.send(Uint8Array.of(1, 2, 3));
+    self.say([...await child.recv()]);
+    child.close();
+    self.say((await child.status).code);
+  },
 };

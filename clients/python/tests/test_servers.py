@@ -175,6 +175,14 @@ def test_python_answers_a_deno_program_that_started_it(peers):
         peer.end()
 
 
+def test_python_answers_in_byte_strings(peers):
+    actor = str(pathlib.Path(__file__).parent / "actor.py")
+    peer = peers.deno("spawn-bytes", sys.executable, ["-B", actor, "answer-parent-in-bytes"], flags=["--allow-run"])
+    assert peer.hear() == [3, 2, 1]
+    assert peer.hear() == 0
+    peer.end()
+
+
 def test_without_a_parent(monkeypatch):
     monkeypatch.delenv("ISTHMUS_PARENT", raising=False)
     for text in (None, "nonsense", f"@isthmus-parent-none:{'0' * 32}"):
