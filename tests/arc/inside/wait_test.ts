@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { IpcArc, IpcError, struct, u32 } from "../../../arc/mod.ts";
 import { listDirectory } from "../../../ffi/file/directory.ts";
+import { fileStatus } from "../../../ffi/file/file_status.ts";
 import { arcTest, child } from "../../support/arc_processes.ts";
 
 /** Runs a test without the timer that looks for deaths: what happens then, a bell has done. */
@@ -315,10 +316,15 @@ arcTest("50 processes that contend all make progress", async (cell) => {
   }
 }, { processes: true });
 
+/** Counts the doorbells of a cell, and not those of others on this machine. */
+function bellsOf(cell: string): () => number {
+  const prefix = `isthmus-bell.${fileStatus(`/dev/shm/isthmus.${cell}`)!.inode.toString(16)}.`;
+  return () => listDirectory("/dev/shm").filter((name) => name.startsWith(prefix)).length;
+}
+
 arcTest("A doorbell is there when somebody has waited, and goes with who waited", async (cell) => {
-  const bells = () => listDirectory("/dev/shm").filter((name) => name.startsWith("isthmus-bell.")).length;
-  const before = bells();
   const arc = IpcArc.create(cell, 0);
+  const bells = bellsOf(cell);
   await using other = child(async (io, { IpcArc }, cell) => {
     using arc = IpcArc.load<number>(cell);
     const pending = arc.acquire();
@@ -329,18 +335,17 @@ arcTest("A doorbell is there when somebody has waited, and goes with who waited"
   }, cell);
   const held = arc.acquireSync();
   await other.said();
-  assertEquals(bells(), before + 1);
+  assertEquals(bells(), 1);
   held.release();
   await other.tell("end");
   await other.done();
-  assertEquals(bells(), before, "who leaves takes its bell away");
+  assertEquals(bells(), 0, "who leaves takes its bell away");
   arc.close();
 }, { processes: true });
 
 arcTest("A killed waiter's doorbell goes with the last holder", async (cell) => {
-  const bells = () => listDirectory("/dev/shm").filter((name) => name.startsWith("isthmus-bell.")).length;
-  const before = bells();
   const arc = IpcArc.create(cell, 0);
+  const bells = bellsOf(cell);
   const held = arc.acquireSync();
   await using other = child(async (io, { IpcArc }, cell) => {
     const pending = IpcArc.load<number>(cell).acquire();
@@ -350,10 +355,10 @@ arcTest("A killed waiter's doorbell goes with the last holder", async (cell) => 
   }, cell);
   await other.said();
   await other.kill();
-  assertEquals(bells(), before + 1);
+  assertEquals(bells(), 1);
   held.release();
   arc.close();
-  assertEquals(bells(), before);
+  assertEquals(bells(), 0);
 }, { processes: true });
 
 type Io = import("../../support/arc_child.ts").ChildIo;
