@@ -108,7 +108,7 @@ export class RecordReader {
 
   /** Whether a record, perhaps padding, is committed at the head; by one load. */
   get ready(): boolean {
-    return Atomics.load(this.#words, this.commitIndex) !== 0;
+    return Atomics.load(this.#words, this.commitIndex) !== 0 && !(this.#keeps && this.#keptBehind() === 0);
   }
 
   /** Index of the commit word at the head. */
@@ -127,11 +127,11 @@ export class RecordReader {
   next(): boolean {
     const index = this.#head & this.#mask;
     const word = loadOrdered(this.#words, W_COMMIT + index);
+    if (word === 0 || (this.#keeps && this.#keptBehind() === 0)) return false;
     if (word > 0) {
       this.#locate(index, word - 1, false);
       return true;
     }
-    if (word === 0) return false;
     if ((word & 1) === 0) {
       this.#locate(index, -(word >> 1), true);
       return true;
@@ -146,7 +146,7 @@ export class RecordReader {
   #nextBehindPadding(): boolean {
     for (let i = 0; i < MOST_PADDING; i++) {
       const index = this.#head & this.#mask;
-      const word = loadOrdered(this.#words, W_COMMIT + index);
+      const word = this.#keeps && this.#keptBehind() === 0 ? 0 : loadOrdered(this.#words, W_COMMIT + index);
       if (word >= 0 || (word & 1) === 0) {
         this.#publish(); // once for all of it: that may ring many bells
         if (word !== 0) this.#locate(index, word > 0 ? word - 1 : -(word >> 1), word < 0);
@@ -228,6 +228,7 @@ export class RecordReader {
   committed(most: number, longest: number): number {
     const words = this.#words, mask = this.#mask, head = this.#head;
     let blocks = this.#blocks;
+    if (this.#keeps) most = Math.min(most, this.#keptBehind());
     while (blocks < most) {
       const word = loadOrdered(words, W_COMMIT + ((head + blocks) & mask));
       if (word <= 0) break;
@@ -404,6 +405,12 @@ export class RecordReader {
   /** From now on what is lent counts as received only once it is given back, and all before it. */
   keepUntilGivenBack(): void {
     this.#keeps = this.#lentRecords.keeps = true;
+  }
+
+  /** Blocks from the head on up to the first that is kept, whose word is that of an older record. */
+  #keptBehind(): number {
+    const first = this.#lent[0];
+    return first === undefined ? this.memory.blocks : this.memory.blocks - ((this.#head - first.position) | 0);
   }
 
   /** Whether it does. */

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type Borrowed, IpcBytesReceiver, IpcBytesSender, IpcReceiver, IpcSender } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
+import { assertIpcError, assertIpcErrorSync } from "../support/assert_ipc.ts";
 import { folderTest } from "../support/folder.ts";
 import { patience } from "../support/patience.ts";
 
@@ -114,6 +115,36 @@ folderTest("Blocks come back in order, round and round, with padding between the
     while (out.length > 0) out.pop()!.release();
   }
   assertEquals(sent - received < 32 && received > 9000, true);
+  sender.close(), receiver.close();
+});
+
+folderTest("A ring that is full of borrowed messages is waited for, however they lie", async ({ channel: path }) => {
+  const sender = IpcBytesSender.open(path, OPTIONS), receiver = IpcBytesReceiver.create(path, OPTIONS);
+  for (const length of [1, 100, 1500]) {
+    const out: Borrowed<Uint8Array>[] = [];
+    let sent = 0;
+    const fill = () => {
+      while (sender.trySend(new Uint8Array(length).fill(sent % 251))) sent++;
+    };
+    for (let turn = 0; turn < 3; turn++) {
+      fill();
+      for (let next; (next = receiver.tryBorrow()) !== undefined;) {
+        assertEquals([next.value.length, next.value[0]], [length, out.length % 251]);
+        out.push(next);
+      }
+      assertEquals(out.length, sent);
+      await assertIpcError("Timeout", () => receiver.borrow({ timeout: 20 }));
+      assertIpcErrorSync("Timeout", () => receiver.borrowSync({ timeout: 20 }));
+      const waiting = receiver.borrow(SOON);
+      for (const kept of out.slice(-sent, -sent / 2)) kept.release();
+      sender.sendSync(new Uint8Array(length).fill(sent++ % 251), SOON);
+      const next = await waiting;
+      assertEquals(next.value[0], out.length % 251);
+      out.push(next);
+      assertEquals(receiver.recvMany().length, 0);
+    }
+    for (const kept of out) kept.release();
+  }
   sender.close(), receiver.close();
 });
 
