@@ -2,26 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { array, bool, f64, IpcArc, struct, u16, u32 } from "../../arc/mod.ts";
 import { arcTest, child, mayRun } from "../support/arc_processes.ts";
+import { pythonPath } from "../support/python.ts";
 
 const script = new URL("./arc_peer.py", import.meta.url).pathname;
-
-/** Where Python finds cbor2: nowhere special, or in a folder that pip fills; `undefined` if it cannot. */
-function pythonPath(): { path: string; folder?: string } | undefined {
-  const run = (args: string[], env: Record<string, string> = {}) => {
-    try {
-      return new Deno.Command("python3", { args, env, stdout: "null", stderr: "null" }).outputSync().success;
-    } catch {
-      return false;
-    }
-  };
-  if (!run(["-c", "0"])) return undefined;
-  if (run(["-c", "import cbor2"])) return { path: "" };
-  const folder = Deno.makeTempDirSync({ prefix: "isthmus-test-" });
-  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder, "cbor2"];
-  if (run(pip) && run(["-c", "import cbor2"], { PYTHONPATH: folder })) return { path: folder, folder };
-  Deno.removeSync(folder, { recursive: true });
-  return undefined;
-}
 
 const python = mayRun ? pythonPath() : undefined;
 if (mayRun && python === undefined) {
