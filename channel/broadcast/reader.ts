@@ -32,6 +32,8 @@ export class TopicReader {
   #skipped = false;
   /** How often a message was overwritten before it could be read, since this last caught up with the publishers. */
   #overtaken = 0;
+  /** Messages that were passed, in all. */
+  read = 0;
   /** Messages that were missed, in all. */
   missed = 0;
   /** What {@linkcode next} has found: where in the data it is, and how many bytes it has. */
@@ -137,6 +139,7 @@ export class TopicReader {
   pass(): void {
     this.#position += blocksFor(this.length);
     this.#expected++;
+    this.read++;
   }
 
   /**
