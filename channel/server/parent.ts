@@ -52,7 +52,7 @@ export function parent<Out, In>(options?: { readonly bytes?: false }): IpcDuplex
  *
  * @param options With `bytes: true`.
  * @returns This program's end.
- * @throws {IpcError} As for values: `NotFound`.
+ * @throws {IpcError} As for values: `NotFound`, `Incompatible`.
  *
  * @example A program that answers its parent
  * ```ts ignore

@@ -119,9 +119,9 @@ folderTest("Subscribers that are killed asleep leave no trace, and hold nobody u
     assertEquals(await children[2]!.said(), "awake");
     using subscriber = IpcSubscriber.open<number>(name);
     const next = subscriber.recv(); // takes the place of a dead one
-    publisher.publish(2);
-    assertEquals(await soon(next), 2);
     assertEquals(folder.files().filter((file) => file.includes(".bell.")).length, 3);
+    publisher.publish(2); // after which the child ends
+    assertEquals(await soon(next), 2);
     await children[2]!.kill();
   }
   assertEquals(folder.files(), []);
