@@ -19,6 +19,23 @@ processTest("examples/events.ts: each subscriber sees or misses every event, wha
   assertMatch(out, /the doomed one was ended by SIGKILL/);
 });
 
+processTest(
+  "examples/one_at_a_time.ts: one process has the duty at a time, and the next learns of a death",
+  async () => {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--allow-ffi", `--allow-run=${Deno.execPath()}`, example("one_at_a_time.ts")],
+      stdin: "null",
+    }).output();
+    const out = new TextDecoder().decode(stdout);
+    assertEquals(code, 0, new TextDecoder().decode(stderr));
+    const [first, second, third, last] = [...out.matchAll(/^process (\d+) /gm)].map((match) => match[1]!);
+    assertEquals(new Set([first, second, third]).size, 3);
+    assertMatch(out, new RegExp(`^process ${second} has the duty, as process ${first} died$`, "m"));
+    assertMatch(out, new RegExp(`^process ${third} has the duty, as process ${second} died$`, "m"));
+    assertEquals(last, third);
+  },
+);
+
 /** `deno serve --parallel` with four isolates; its address. */
 async function serve(): Promise<
   { server: Deno.ChildProcess; address: string; said: ReadableStreamDefaultReader<string> }
@@ -75,7 +92,7 @@ processTest("examples/rate_limiter.ts: four isolates let in exactly as many as o
   }
 });
 
-for (const name of ["events.ts", "rate_limiter.ts"]) {
+for (const name of ["events.ts", "one_at_a_time.ts", "rate_limiter.ts"]) {
   const ignore = Deno.permissions.querySync({ name: "read" }).state !== "granted";
   Deno.test(`examples/${name} has less than 80 lines`, { ignore }, () => {
     assert(Deno.readTextFileSync(example(name)).split("\n").length <= 80);
