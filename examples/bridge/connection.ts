@@ -1,4 +1,6 @@
 // The connection to NATS, by the context files of its own command line: `nats context add` makes them.
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { credsAuthenticator, jwtAuthenticator, nkeyAuthenticator } from "@nats-io/nats-core";
 import type { Authenticator, NatsConnection } from "@nats-io/nats-core";
 import { connect, type NodeConnectionOptions } from "@nats-io/transport-node";
@@ -137,6 +139,27 @@ function authenticators(context: Context): Authenticator[] {
   return found;
 }
 
+/** The host of a server's URL. */
+function hostOf(server: string): string {
+  try {
+    return new URL(server.includes("://") ? server : `nats://${server}`).hostname.replace(/^\[|\]$/g, "");
+  } catch {
+    throw new BridgeError(`Cannot connect to NATS at "${server}": it is no URL`);
+  }
+}
+
+/** Checks a server's certificate against its name, or, if it has none, against the addresses that were given. */
+function identityOf(addresses: readonly string[]) {
+  return (name: string, certificate: PeerCertificate): Error | undefined => {
+    let error: Error | undefined;
+    for (const host of isIP(name) !== 0 || name === "localhost" ? addresses : [name]) {
+      error = checkServerIdentity(host, certificate);
+      if (error === undefined) return undefined;
+    }
+    return error;
+  };
+}
+
 function optionsFor(context: Context, flags: ConnectionFlags, name: string): NodeConnectionOptions {
   const servers = (flags.server ?? ((Deno.env.get("NATS_URL") || undefined) ?? context.url) ?? "nats://127.0.0.1:4222")
     .split(",").map((server) => server.trim()).filter((server) => server !== "");
@@ -165,6 +188,9 @@ function optionsFor(context: Context, flags: ConnectionFlags, name: string): Nod
     if (cert) options.tls.cert = readText(expand(cert), "the TLS certificate for NATS");
     if (key) options.tls.key = readText(expand(key), "the TLS key for NATS");
     if (first) options.tls.handshakeFirst = true;
+    // A server that is named by its address: the client gives no name then, and "localhost" would be looked for.
+    const addresses = servers.map(hostOf).filter((host) => isIP(host) !== 0);
+    if (addresses.length > 0) Object.assign(options.tls, { checkServerIdentity: identityOf(addresses) });
   }
   return options;
 }

@@ -93,9 +93,10 @@ export class FarChannel implements Disposable {
     return this.#kept.recent.find((frame) => frame[0] === source && frame[1] === first)?.[4];
   }
 
-  /** Of a shared queue: where frames are acknowledged that were sent as a whole, of late. */
-  get acknowledgements(): string[] {
-    return this.#kept.recent.filter(([, , last, , position]) => position === last).map(([, , , reply]) => reply);
+  /** Of a shared queue: the frames of late of which something was sent, and up to where. */
+  get begun(): (FrameKey & { source: string; position: number })[] {
+    return this.#kept.recent.filter(([, , , , position]) => position >= 0)
+      .map(([source, first, last, reply, position]) => ({ source, first, last, reply, position }));
   }
 
   /** What became of what an earlier process was about to send. */

@@ -62,7 +62,7 @@ export class Inbox implements Disposable {
         await this.#queue.ensure(manager, this.#options);
         if (this.#options.shared) {
           await this.#queue.ensureShared(manager, this.#options.ackWait);
-          for (const reply of this.#channel.acknowledgements) this.#connection.nats.publish(reply, "+ACK");
+          await this.#finishFrames(signal);
         }
         if (!this.#options.shared) await this.#queue.makeOwn(manager, this.#name, takeOver);
         takeOver = true; // it is this bridge's now: another that takes it is seen below
@@ -77,6 +77,29 @@ export class Inbox implements Disposable {
         await resting(pause, signal);
       }
     }
+  }
+
+  /**
+   * Of a shared queue: acknowledges what an earlier process has delivered, and delivers the rest of a frame that it has
+   * begun, before NATS gives it to another bridge.
+   */
+  async #finishFrames(signal: AbortSignal): Promise<void> {
+    const { nats, manager } = this.#connection;
+    for (const { source, first, last, reply, position } of this.#channel.begun) {
+      // The reply's subject: $JS.ACK, perhaps a domain and an account, stream, consumer, deliveries, number in the stream, …
+      const words = reply.split("."), seq = Number(words[words.length > 9 ? 7 : 5]);
+      if (position < last) {
+        const stored = await manager.streams.getMessage(this.#queue.stream, { seq });
+        if (stored === null) continue; // another has it
+        const { items } = readFrame(stored.header, stored.data);
+        const frame = { first, last, reply };
+        const rest = items.filter((item) => item.position > position);
+        await this.#channel.send(rest.map((item) => ({ ...item, source, frame })), signal);
+      }
+      await removePieces(manager, this.#queue, source, first);
+      nats.publish(reply, "+ACK");
+    }
+    await nats.flush();
   }
 
   get #name(): string {

@@ -27,9 +27,9 @@ export function freePort(): number {
 }
 
 /** Whether a server takes connections. */
-async function answers(port: number): Promise<boolean> {
+async function answers(address: { hostname: string; port: number }): Promise<boolean> {
   try {
-    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    using connection = await Deno.connect(address);
     return await connection.read(new Uint8Array(16)) !== null;
   } catch {
     return false;
@@ -46,31 +46,36 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
 
 /** A NATS server, which can be stopped and started again with what it has stored. */
 export class Server {
-  readonly port: number;
-  readonly #args: readonly string[];
+  readonly #command: readonly string[];
+  readonly #check: { hostname: string; port: number } | undefined;
   #process: Deno.ChildProcess | undefined;
-
-  /** @param folder Where it stores. */
-  constructor(folder: string, port = freePort(), more: readonly string[] = []) {
-    this.port = port;
-    this.#args = ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", folder, ...more];
-  }
-
   /** Its URL. */
-  get url(): string {
-    return `nats://127.0.0.1:${this.port}`;
+  readonly url: string;
+
+  /**
+   * @param args Its arguments, but for the address.
+   * @param wrapper A command that it is run by.
+   * @param hostname Where it listens; if not on this machine's loopback, nobody looks whether it does.
+   */
+  constructor(args: readonly string[], wrapper: readonly string[] = [], hostname = "127.0.0.1") {
+    const port = freePort();
+    this.url = `nats://${hostname}:${port}`;
+    this.#check = hostname === "127.0.0.1" ? { hostname, port } : undefined;
+    this.#command = [...wrapper, "nats-server", "-a", hostname, "-p", `${port}`, ...args];
   }
 
   /** Starts it; resolves when it takes connections. */
   async start(): Promise<void> {
-    this.#process = new Deno.Command("nats-server", { args: [...this.#args], stdout: "null", stderr: "null" }).spawn();
-    await until("the server answers", () => answers(this.port));
+    const [command, ...args] = this.#command;
+    this.#process = new Deno.Command(command!, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+    const check = this.#check;
+    if (check !== undefined) await until("the server answers", () => answers(check));
   }
 
-  /** Kills it. */
-  async kill(): Promise<void> {
+  /** Ends it. */
+  async kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<void> {
     if (this.#process === undefined) return;
-    this.#process.kill("SIGKILL");
+    this.#process.kill(signal);
     await this.#process.status;
     this.#process = undefined;
   }
@@ -80,15 +85,20 @@ export class Server {
 export class Bridge {
   readonly #args: readonly string[];
   readonly #wrapper: readonly string[];
+  readonly #env: Record<string, string>;
   #process: Deno.ChildProcess | undefined;
   #output: Promise<void> | undefined;
   /** What it has said, in all its lives. */
   said = "";
 
-  /** @param wrapper A command that it is run by. */
-  constructor(args: readonly string[], wrapper: readonly string[] = []) {
+  /**
+   * @param wrapper A command that it is run by.
+   * @param env Variables of its environment.
+   */
+  constructor(args: readonly string[], wrapper: readonly string[] = [], env: Record<string, string> = {}) {
     this.#args = args;
     this.#wrapper = wrapper;
+    this.#env = { NATS_URL: "", NATS_CONTEXT: "", ...env };
   }
 
   /** Starts it; resolves when it is ready. */
@@ -104,7 +114,8 @@ export class Bridge {
       MAIN,
       ...this.#args,
     ];
-    const process = new Deno.Command(command!, { args, stdin: "null", stdout: "null", stderr: "piped" }).spawn();
+    const process = new Deno.Command(command!, { args, env: this.#env, stdin: "null", stdout: "null", stderr: "piped" })
+      .spawn();
     this.#process = process;
     const before = this.said.length;
     let ended = false;
@@ -141,7 +152,8 @@ export class Bridge {
   /** Runs it until it ends by itself. */
   async toItsEnd(): Promise<{ code: number; said: string }> {
     const args = ["run", "--quiet", "--config", CONFIG, "-A", MAIN, ...this.#args];
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, stdin: "null", stdout: "null" }).output();
+    const options = { args, env: this.#env, stdin: "null", stdout: "null" } as const;
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), options).output();
     return { code, said: new TextDecoder().decode(stderr) };
   }
 }
@@ -153,10 +165,16 @@ export class Machines {
   readonly #ends: (() => Promise<unknown>)[] = [];
 
   /** A server that stores in the test's folder. */
-  async server(more: readonly string[] = []): Promise<Server> {
-    const server = new Server(`${this.folder}/nats-${crypto.randomUUID()}`, undefined, more);
-    this.onEnd(() => server.kill());
+  async server(...more: string[]): Promise<Server> {
+    const server = this.prepareServer(["-js", "-sd", `${this.folder}/nats-${crypto.randomUUID()}`, ...more]);
     await server.start();
+    return server;
+  }
+
+  /** A server that is not started yet. */
+  prepareServer(args: readonly string[], wrapper: readonly string[] = [], hostname?: string): Server {
+    const server = new Server(args, wrapper, hostname);
+    this.onEnd(() => server.kill());
     return server;
   }
 
@@ -168,8 +186,8 @@ export class Machines {
   }
 
   /** A bridge that is not started yet. */
-  prepare(args: readonly string[], wrapper: readonly string[] = []): Bridge {
-    const bridge = new Bridge(args, wrapper);
+  prepare(args: readonly string[], wrapper: readonly string[] = [], env: Record<string, string> = {}): Bridge {
+    const bridge = new Bridge(args, wrapper, env);
     this.onEnd(() => bridge.end());
     return bridge;
   }
