@@ -261,6 +261,68 @@ static void damaged_rings(void) {
   isthmus_receiver_close(r);
 }
 
+/* A peer writes anything anywhere, all the time: what is said is a message or an error, soon, and nothing is touched that
+ * is not the ring's, which the sanitizers see. */
+static void scribbled_rings(void) {
+  isthmus_receiver *r = receiver(65536);
+  isthmus_sender *s = sender();
+  uint32_t *words = r->ring.words;
+  pid_t child = fork();
+  if (child == 0) {
+    static const uint32_t odd[] = {0, 1, 2, 64, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFFFF, 0xFFFFFFFE, 1u << 20};
+    uint64_t seed = 1;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when a sanitizer ends the test */
+    for (;;) {
+      seed = seed * 6364136223846793005u + 1442695040888963407u;
+      uint32_t a = (uint32_t)(seed >> 33), where = a % 8, at, word = odd[(a >> 8) % 10];
+      if (where == 0) at = ISTH__W_TAIL;
+      else if (where == 1) at = ISTH__W_HEAD;
+      else if (where == 2) at = ISTH__W_NAMESPACE + (a >> 12) % 400;
+      else if (where == 3) at = ISTH__W_SLOTS + (a >> 12) % (ISTH__SLOTS * ISTH__SLOT_WORDS);
+      else at = ISTH__W_COMMIT + (a >> 12) % r->ring.blocks;
+      if (where < 2) word = isth__load(words + at) + (a >> 20) % 64 - 8;
+      isth__store(words + at, word);
+    }
+  }
+  unsigned char bytes[100000];
+  int errors = 0, messages = 0;
+  int64_t until = isth__now() + (int64_t)20 * 1000000000; /* or less, where both get to run at once */
+  for (int i = 0; (errors < 2000 || messages < 500) && isth__now() < until; i++) {
+    size_t length = 0;
+    isthmus_borrowed message;
+    int64_t began = isth__now();
+    isthmus_error sent = isthmus_send(s, bytes, (size_t)(i * 37 % 3000), 1);
+    isthmus_error got = i % 2 ? isthmus_receive(r, bytes, sizeof bytes, &length, 1) : isthmus_borrow(r, &message, 1);
+    if (got == ISTHMUS_OK && i % 2 == 0) {
+      for (size_t k = 0; k < message.length; k += 64) bytes[k % sizeof bytes] = ((const unsigned char *)message.data)[k];
+      isthmus_give_back(r, &message);
+    }
+    CHECK(sent == ISTHMUS_OK || sent == ISTHMUS_TIMEOUT || sent == ISTHMUS_CORRUPT || sent == ISTHMUS_DISCONNECTED);
+    CHECK(got == ISTHMUS_OK || got == ISTHMUS_TIMEOUT || got == ISTHMUS_CORRUPT);
+    CHECK(isth__now() - began < (int64_t)PATIENCE * 1000000);
+    if (got == ISTHMUS_OK) messages++;
+    else if (got == ISTHMUS_CORRUPT) errors++;
+    if (failures > 0) break;
+    if (i % 4 != 0) continue;
+    /* Mended, so that what follows gets further than to the first check. */
+    isth__store(words + ISTH__W_BELL, 0);
+    isth__store(words + ISTH__W_HEAD, r->published);
+    isth__store(words + ISTH__W_TAIL, s->limit = r->head);
+    s->gone = 0;
+  }
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+  printf("  (%d messages, %d errors)\n", messages, errors);
+  CHECK(errors > 0);
+  isthmus_sender_close(s);
+  isthmus_receiver_close(r);
+  for (int i = 0; i < 3; i++) { /* a damaged ring is not empty, so it stays */
+    char name_of[160];
+    snprintf(name_of, sizeof name_of, "%s%s", path, i == 0 ? "" : i == 1 ? ".bell" : ".room");
+    unlink(name_of);
+  }
+}
+
 static void most_bytes(void) {
   isthmus_options options;
   isthmus_receiver *r;

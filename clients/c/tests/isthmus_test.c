@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +94,7 @@ static const struct {
   {"senders are killed", killed_senders},
   {"receivers are killed", killed_receivers},
   {"a damaged ring is an error", damaged_rings},
+  {"a ring that a peer scribbles on", scribbled_rings},
   {"a message above the limit is dropped", most_bytes},
   {"a program with its own event loop", event_loops},
   {"connecting where nobody listens", nobody_listens},
