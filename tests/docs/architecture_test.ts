@@ -2,10 +2,9 @@
 import { assert } from "@std/assert";
 import { NOT_EMULATED } from "../arm64/not_emulated.ts";
 import { codeOf, importsOf, withoutStrings } from "../support/source_text.ts";
+import { pageTest as test, read, ROOT } from "../support/pages.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 const PAGE = "docs/architecture.md";
-const mayRead = Deno.permissions.querySync({ name: "read", path: ROOT }).state === "granted";
 
 /** What users get. */
 const LIBRARY = ["base", "cbor", "ffi", "channel", "arc"];
@@ -32,14 +31,6 @@ interface Row {
   readonly allowed: readonly string[];
   /** Rooms within the allowed ones that are not. */
   readonly denied: readonly string[];
-}
-
-function test(name: string, body: () => void): void {
-  Deno.test({ name, ignore: !mayRead, fn: body });
-}
-
-function read(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
 }
 
 function filesIn(folder: string, wanted: RegExp): string[] {

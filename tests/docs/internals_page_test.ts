@@ -1,19 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
+import { pageTest as test, read, ROOT } from "../support/pages.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 const PAGE = "docs/internals.md", PROTOCOL = "docs/protocol.md";
 /** The folders whose drawings the page of the protocol must have. */
 const DRAWN = ["channel", "arc"];
-
-const mayRead = Deno.permissions.querySync({ name: "read", path: ROOT }).state === "granted";
-
-function test(name: string, body: () => void): void {
-  Deno.test({ name, ignore: !mayRead, fn: body });
-}
-
-function read(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
-}
 
 /** Without the indentation that all lines have: the formatter takes it out of a page. */
 function dedented(text: string): string {

@@ -1,13 +1,8 @@
 // The numbers of docs/protocol.md are those of the code.
 import { assert, assertEquals } from "@std/assert";
+import { mayRead, read } from "../support/pages.ts";
 
-const ROOT = new URL("../../", import.meta.url);
 const PAGE = "docs/protocol.md";
-const mayRead = Deno.permissions.querySync({ name: "read", path: ROOT }).state === "granted";
-
-function read(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
-}
 
 /** The tables of constants: the file that each says it is from, and its rows. */
 function tables(): { from: string; rows: { what: string; value: string; expression: string }[] }[] {
