@@ -1,6 +1,6 @@
 // What is to be done about objects that a program has forgotten.
 
-/** Objects that are kept before they are registered. */
+/** Objects that are kept before they are registered, where the caller does not say. */
 const MOST_FRESH = 16;
 
 /**
@@ -9,6 +9,7 @@ const MOST_FRESH = 16;
  */
 export class Backstop<Held> {
   readonly #registry: FinalizationRegistry<Held>;
+  readonly #most: number;
   /** Made in this turn, and not registered yet; and what is held for each. */
   readonly #fresh: object[] = [];
   readonly #held: Held[] = [];
@@ -18,14 +19,18 @@ export class Backstop<Held> {
     this.#register();
   };
 
-  /** @param act What is done for an object that was forgotten. What is held must not refer to the object. */
-  constructor(act: (held: Held) => void) {
+  /**
+   * @param act What is done for an object that was forgotten. What is held must not refer to the object.
+   * @param most How many objects are kept before they are registered; those of one message should fit.
+   */
+  constructor(act: (held: Held) => void, most: number = MOST_FRESH) {
     this.#registry = new FinalizationRegistry(act);
+    this.#most = most;
   }
 
   /** Watches an object. */
   watch(object: object, held: Held): void {
-    if (this.#fresh.length === MOST_FRESH) this.#register();
+    if (this.#fresh.length === this.#most) this.#register();
     this.#fresh.push(object);
     this.#held.push(held);
     if (this.#isScheduled) return;
@@ -35,14 +40,16 @@ export class Backstop<Held> {
 
   /** The object has ended, or is forgotten without anything to be done. */
   unwatch(object: object): void {
-    const at = this.#fresh.lastIndexOf(object);
+    const fresh = this.#fresh, at = fresh.lastIndexOf(object);
     if (at < 0) {
       this.#registry.unregister(object);
-    } else if (at === this.#fresh.length - 1) {
-      this.#fresh.pop(), this.#held.pop();
-    } else {
-      this.#fresh.splice(at, 1), this.#held.splice(at, 1);
+      return;
     }
+    // The last one takes its place: their order does not matter.
+    const last = fresh.pop()!, held = this.#held.pop()!;
+    if (at === fresh.length) return;
+    fresh[at] = last;
+    this.#held[at] = held;
   }
 
   #register(): void {

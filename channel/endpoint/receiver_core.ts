@@ -1,5 +1,6 @@
 // What receivers of values and of bytes are made of: every way to wait for a message, with a decoder for what is found.
 import { asFound, integerOf } from "../../base/arguments.ts";
+import { Backstop } from "../../base/backstop.ts";
 import { afterOthers, mustGiveWay } from "../../base/event_loop.ts";
 import { iterate, type IterationOptions, NOT_NOW } from "../../base/iteration.ts";
 import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
@@ -17,7 +18,7 @@ const EMPTY = { state: "empty" } as const;
 const DISCONNECTED = { state: "disconnected" } as const;
 
 // A backstop for receivers that were forgotten: without it senders would go on filling the ring.
-const forgotten = new FinalizationRegistry<ReceiverSeat>((seat) => seat.leave());
+const forgotten = new Backstop<ReceiverSeat>((seat) => seat.leave(), 128);
 
 /** A receiver without its face. What the methods are for the program is said where it finds them, at `IpcReceiver`. */
 export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
@@ -36,7 +37,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     this.#seat = new ReceiverSeat(from);
     this.#waits = new ReceiverWaits(this.#seat, this);
     this.decoder = decoder;
-    forgotten.register(this, this.#seat, this);
+    forgotten.watch(this, this.#seat);
   }
 
   /** How it is printed: its state, without attaching. */
@@ -276,7 +277,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   }
 
   close(): void {
-    forgotten.unregister(this);
+    forgotten.unwatch(this);
     this.#waits.end("Cannot receive: the receiver was closed while it was awaited");
     this.#seat.leave();
   }
@@ -297,7 +298,7 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   /** Puts the receiver into a message, with which it moves; returns what the other side must know. */
   pack(attachments: Attachments): unknown[] {
     return this.#seat.pack(attachments, () => {
-      forgotten.unregister(this);
+      forgotten.unwatch(this);
       this.#waits.end("Cannot receive: the receiver was sent away while it was awaited");
     }, () => {
       // What came meanwhile was not announced, and the flag of these waits was taken down.

@@ -1,4 +1,5 @@
 // What senders of values and of bytes are made of: every way to send a message, with an encoder for what is sent.
+import { Backstop } from "../../base/backstop.ts";
 import { afterOthers } from "../../base/event_loop.ts";
 import { type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import type { Attachments } from "../message/attachments.ts";
@@ -11,7 +12,7 @@ import { SenderSeat, type SenderSource } from "./sender_seat.ts";
 const SENT = Promise.resolve();
 
 // A backstop for senders that were forgotten: without it the receiver would never see the end of them.
-const forgotten = new FinalizationRegistry<SenderSeat>((seat) => seat.leave(seat));
+const forgotten = new Backstop<SenderSeat>((seat) => seat.leave(seat), 128);
 
 /** A sender without its face. What the methods are for the program is said where it finds them, at `IpcSender`. */
 export class SenderCore<in T> {
@@ -21,7 +22,7 @@ export class SenderCore<in T> {
   constructor(from: SenderSource, encoder: Encoder<T>) {
     this.#seat = new SenderSeat(from);
     this.#encoder = encoder;
-    forgotten.register(this, this.#seat, this);
+    forgotten.watch(this, this.#seat);
   }
 
   /** How it is printed: its state, without attaching. */
@@ -128,7 +129,7 @@ export class SenderCore<in T> {
   }
 
   close(): void {
-    forgotten.unregister(this);
+    forgotten.unwatch(this);
     this.#seat.leave(this);
   }
 

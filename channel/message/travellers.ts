@@ -57,11 +57,14 @@ let current: Attachments | undefined;
 
 /** Called by the encoder for every object that is marked as a traveller; between the beginning and end of `collecting`. */
 export function collect(object: object): unknown[] | undefined {
-  for (const [name, kind] of entries) {
+  for (let i = 0; i < entries.length; i++) {
+    const [name, kind] = entries[i]!;
     if (!kind.is(object)) continue;
     current ??= new Attachments();
-    const at = current.fds.length;
-    return [MARK, name, at, ...kind.pack(object, current)];
+    const at = current.fds.length, details = kind.pack(object, current);
+    const mark: unknown[] = [MARK, name, at];
+    for (let j = 0; j < details.length; j++) mark.push(details[j]);
+    return mark;
   }
   return undefined;
 }
@@ -87,6 +90,8 @@ export function collecting<T>(encode: (value: T) => void, value: T): Attachments
   }
 }
 
+const NO_DETAILS: readonly unknown[] = [];
+
 /** Puts the travellers of one message together again. */
 export class Reviver {
   readonly #attachments: ReceivedAttachments;
@@ -100,7 +105,7 @@ export class Reviver {
   /** Called by the decoder with what the encoder's collector returned. */
   readonly revive = (written: readonly unknown[]): unknown => {
     if (written[0] !== MARK) return undefined;
-    const [, name, first, ...details] = written;
+    const name = written[1], first = written[2], details = written.length > 3 ? written.slice(3) : NO_DETAILS;
     // Not to be converted to text before it is known to be text: a peer may have made it of a million parts.
     if (typeof name !== "string" || typeof first !== "number") {
       throw new IpcError("Serialization", "Cannot decode a message: an endpoint in it is damaged");

@@ -15,6 +15,7 @@ import {
   isTooManyInFlight,
   MAX_FDS_PER_MESSAGE,
   messageError,
+  packetBuffer,
   sendMessage,
   wouldWait,
 } from "../../ffi/socket/socket_message.ts";
@@ -33,7 +34,7 @@ export const KIND_BUNDLE = 3;
 export const MAX_DESCRIPTORS = 1 << 16;
 
 /** The packet that is being sent or was just received, and its fields. */
-export const packet: Uint8Array<ArrayBuffer> = new Uint8Array(128).subarray(0, PACKET);
+export const packet: Uint8Array<ArrayBuffer> = packetBuffer(PACKET);
 export const fields: DataView<ArrayBuffer> = new DataView(packet.buffer);
 
 function writePacket(kind: number, slot: number, counter: number, count: number): void {

@@ -16,6 +16,8 @@ export class ConsumerLiveness {
   readonly #bellFd: number;
   readonly #named: boolean;
   #checkedAt = -Infinity;
+  /** When it was looked at, whether it sleeps or not. */
+  #lookedAt = -Infinity;
   /** Whether the consumer is gone, or the producer closed. */
   gone = false;
 
@@ -44,6 +46,20 @@ export class ConsumerLiveness {
     if (!this.#sleeps && (!hasListener(this.#bellFd) || this.#threadEnded())) throw this.ended();
     this.#checkedAt = now;
     return true;
+  }
+
+  /**
+   * The same for a message with something that travels in it, which would be lost with a consumer that is asleep and dead:
+   * that one is looked for as well. What has closed its end is known at once.
+   *
+   * @throws {IpcError} `Disconnected` if it is gone.
+   */
+  checkForTravellers(): void {
+    if (this.gone || Atomics.load(this.#words, W_BELL) === BELL_CLOSED) throw this.ended();
+    const now = performance.now();
+    if (now - this.#lookedAt < CHECK_INTERVAL) return;
+    this.check();
+    this.#checkedAt = this.#lookedAt = now;
   }
 
   /** Whether it waits for its bell, in the main thread of its process. */

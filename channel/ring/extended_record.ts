@@ -31,7 +31,7 @@ export function trySendExtended(
   const { length } = message, { memory, slot } = records;
   const outOfLine = EXTENDED_HEADER + length > records.capacity;
   const inline = EXTENDED_HEADER + (outOfLine ? 0 : length);
-  records.checkConsumer(); // what travels with a message would be lost with it
+  records.checkForTravellers(); // what travels with a message would be lost with it
   const index = records.tryClaim(blocksFor(inline));
   if (index === FULL) return false;
   let body: IpcFd | undefined;

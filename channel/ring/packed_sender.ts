@@ -12,7 +12,13 @@ import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign } from "../../ffi/file/foreign_fd.ts";
 import { isHungUp } from "../../ffi/event/readable.ts";
-import { isTableFull, type ReceivedMessage, receiveMessage, sendMessage } from "../../ffi/socket/socket_message.ts";
+import {
+  isTableFull,
+  packetBuffer,
+  type ReceivedMessage,
+  receiveMessage,
+  sendMessage,
+} from "../../ffi/socket/socket_message.ts";
 import type { Handle } from "./handle.ts";
 
 /** Senders that an isolate packs at a time: 128 descriptors in flight, an eighth of the usual limit. */
@@ -24,7 +30,7 @@ const KIND_PACKED = 4;
 /** The memory file and the doorbell. */
 const PACKED_FDS = 2;
 
-const packet = new Uint8Array(128).subarray(0, PACKET);
+const packet = packetBuffer(PACKET);
 const fields = new DataView(packet.buffer);
 
 /** Both ends of a socket that was packed here; each is somebody else's, and may be closed or elsewhere by now. */

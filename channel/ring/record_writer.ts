@@ -214,6 +214,11 @@ export class RecordWriter {
     this.#consumer.check();
   }
 
+  /** The same for a message with something that travels in it, at less cost if one was sent just now. */
+  checkForTravellers(): void {
+    this.#consumer.checkForTravellers();
+  }
+
   /** Declares blocks at the end of a claim padding; they are seen when what precedes them is committed. */
   pad(index: number, blocks: number): void {
     Atomics.store(this.#words, W_COMMIT + (index & this.#mask), paddingWord(blocks));

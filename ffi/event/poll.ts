@@ -2,6 +2,12 @@
 import { interrupted, libc, systemError } from "../libc/libc.ts";
 
 /**
+ * `struct pollfd { int fd; short events; short revents; }`, for one descriptor: to make an array costs more than the call, and
+ * nothing else runs in this isolate meanwhile.
+ */
+const pollfd = new Int32Array(2);
+
+/**
  * Blocks the thread until one of the events, an error or a hang-up, or until the deadline.
  *
  * @param fd The descriptor.
@@ -10,7 +16,6 @@ import { interrupted, libc, systemError } from "../libc/libc.ts";
  * @returns The events that are there; 0 when the deadline passed.
  */
 export function pollUntil(fd: number, events: number, deadline: number): number {
-  const pollfd = new Int32Array(2); // struct pollfd { int fd; short events; short revents; }
   pollfd[0] = fd;
   pollfd[1] = events;
   return pollMany(pollfd, deadline) === 0 ? 0 : pollfd[1] >>> 16;

@@ -21,6 +21,9 @@ import { fileSize } from "./storage.ts";
 /** The seals that make a mapping safe: nobody can cut the file short under it (a SIGBUS) or add another seal. */
 const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
 
+/** The last label, as C takes it. */
+let lastLabel: string | undefined, lastName: Uint8Array<ArrayBuffer> = new Uint8Array(1);
+
 /**
  * A new unnamed memory file, empty and not sealed.
  *
@@ -29,7 +32,7 @@ const SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
  */
 export function newMemoryFile(label: string, what: string): IpcFd {
   const { c, errnoCell } = libc();
-  const name = cString(label);
+  const name = label === lastLabel ? lastName : lastName = cString(lastLabel = label);
   return new IpcFd(
     check(c.memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), errnoCell[0]!, "memfd_create", what),
   );

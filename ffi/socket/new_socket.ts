@@ -4,10 +4,12 @@ import { check, libc } from "../libc/libc.ts";
 import { AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM } from "../libc/platform.ts";
 import type { UnixSocketType } from "./socket_types.ts";
 
+/** What `socketpair` has made. */
+const fds = new Int32Array(2);
+
 /** Two connected descriptors, not blocking. */
 export function socketPair(type: UnixSocketType): [IpcFd, IpcFd] {
   const { c, errnoCell } = libc();
-  const fds = new Int32Array(2);
   check(c.socketpair(AF_UNIX, flagsOf(type), 0, fds), errnoCell[0]!, "socketpair", "Cannot create a pair of sockets");
   return [new IpcFd(fds[0]!), new IpcFd(fds[1]!)];
 }

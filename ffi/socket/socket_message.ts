@@ -48,7 +48,7 @@ class Frame {
   }
 
   prepare(data: Uint8Array, controlLength: number): void {
-    this.words.setBigUint64(this.iov + IOVEC.iov_base, data.length === 0 ? 0n : addressOf(data), true);
+    this.words.setBigUint64(this.iov + IOVEC.iov_base, data.length === 0 ? 0n : addressOfData(data), true);
     this.words.setBigUint64(this.iov + IOVEC.iov_len, BigInt(data.length), true);
     this.words.setBigUint64(MSGHDR.msg_control, controlLength === 0 ? 0n : this.controlAddress, true);
     this.words.setBigUint64(MSGHDR.msg_controllen, BigInt(controlLength), true);
@@ -60,6 +60,24 @@ let shared: Frame | undefined;
 
 function addressOf(bytes: Uint8Array): bigint {
   return runtime.address(runtime.pointerTo(bytes as Uint8Array<ArrayBuffer>));
+}
+
+/** Where the arrays of {@linkcode packetBuffer} lie: asking for it takes as long as a system call. */
+const packetAddresses = new WeakMap<Uint8Array, bigint>();
+
+/** So many bytes for packets, to be used again and again, and never transferred. */
+export function packetBuffer(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(Math.max(length, 128)).subarray(0, length);
+  packetAddresses.set(bytes, 0n); // when it is used first: making it opens nothing
+  return bytes;
+}
+
+function addressOfData(data: Uint8Array): bigint {
+  const known = packetAddresses.get(data);
+  if (known !== undefined && known !== 0n) return known;
+  const address = addressOf(data);
+  if (known !== undefined) packetAddresses.set(data, address);
+  return address;
 }
 
 /**
