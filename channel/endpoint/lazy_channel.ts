@@ -7,7 +7,9 @@
 import { IpcError } from "../../base/error.ts";
 import { requireSystem } from "../../ffi/process/system.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
-import { createChannel } from "../ring/handle.ts";
+import { createChannel, type Handle } from "../ring/handle.ts";
+import { NewRing } from "../ring/new_ring.ts";
+import type { SenderHandle } from "../ring/sender_handle.ts";
 import { capacityOf } from "../ring/memory.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import { BLOCK, blocksFor } from "../ring/layout.ts";
@@ -29,6 +31,8 @@ export class LazyChannel extends OpenThing {
   readonly #capacity: number;
   #sender: End<SenderPort> = "not made";
   #receiver: End<RingConsumer> = "not made";
+  /** Once an end was sent away before any was used: the ends that are "not made" are in there. */
+  #ring: NewRing | undefined;
   /** Messages that were sent and not received, in their order. */
   #kept: Message[] = [];
   /** How many more may be kept. */
@@ -46,7 +50,7 @@ export class LazyChannel extends OpenThing {
 
   /** Whether a message might be kept: the channel is not made, and the receiver is there. */
   get mayKeep(): boolean {
-    return this.#room > 0 && this.#sender === "not made" && this.#receiver === "not made";
+    return this.#room > 0 && this.#ring === undefined && this.#sender === "not made" && this.#receiver === "not made";
   }
 
   /**
@@ -83,8 +87,8 @@ export class LazyChannel extends OpenThing {
    * @throws {IpcError} `System` if there are no descriptors or no memory; both ends are as they were then.
    */
   takeSender(): SenderPort {
-    if (this.#sender === "not made") this.#make();
-    const port = this.#sender as SenderPort;
+    if (this.#sender === "not made" && this.#ring === undefined) this.#make();
+    const port = this.#sender === "not made" ? this.#openSender(this.#ring!) : this.#sender as SenderPort;
     this.#sender = "taken";
     this.#endIfEmpty();
     return port;
@@ -92,11 +96,65 @@ export class LazyChannel extends OpenThing {
 
   /** The receiving end, likewise. */
   takeReceiver(): RingConsumer {
-    if (this.#receiver === "not made") this.#make();
-    const ring = this.#receiver as RingConsumer;
+    if (this.#receiver === "not made" && this.#ring === undefined) this.#make();
+    const ring = this.#receiver === "not made" ? this.#openReceiver(this.#ring!) : this.#receiver as RingConsumer;
     this.#receiver = "taken";
     this.#endIfEmpty();
     return ring;
+  }
+
+  // Others have the memory by now, and may have made it so that an end cannot be opened: it is closed then.
+
+  #openSender(ring: NewRing): SenderPort {
+    try {
+      return SenderPort.ofNew(ring);
+    } catch (error) {
+      if (ring.senderClosed) this.#sender = "closed";
+      this.#endIfEmpty();
+      throw error;
+    }
+  }
+
+  #openReceiver(ring: NewRing): RingConsumer {
+    try {
+      return ring.openConsumer();
+    } catch (error) {
+      if (ring.receiverClosed) this.#receiver = "closed";
+      this.#endIfEmpty();
+      throw error;
+    }
+  }
+
+  /** Whether the sending end is closed. */
+  get senderClosed(): boolean {
+    return this.#sender === "closed";
+  }
+
+  /** Whether the receiving end is closed. */
+  get receiverClosed(): boolean {
+    return this.#receiver === "closed";
+  }
+
+  /**
+   * The sending end to be given to others, without being opened here; it stays here.
+   *
+   * @returns `undefined` if it is opened, or has to be, as messages are kept: take it.
+   * @throws {IpcError} As {@linkcode takeSender}.
+   */
+  get senderHandle(): SenderHandle | undefined {
+    return this.#sender === "not made" ? this.#descriptors()?.senderHandle : undefined;
+  }
+
+  /** The receiving end, likewise. Follow it by {@linkcode leaveReceiver} once others have it. */
+  get receiverHandle(): Handle | undefined {
+    return this.#receiver === "not made" ? this.#descriptors()?.receiverHandle : undefined;
+  }
+
+  /** The receiving end, which was not opened, is elsewhere now. */
+  leaveReceiver(): void {
+    this.#ring!.leaveReceiver();
+    this.#receiver = "taken";
+    this.#endIfEmpty();
   }
 
   /** The sending end, if it was made and not taken; it stays here. */
@@ -112,6 +170,7 @@ export class LazyChannel extends OpenThing {
   /** Closes the sending end, which was not taken. */
   closeSender(): void {
     if (this.#sender instanceof SenderPort) this.#sender.release(this);
+    else if (this.#sender === "not made") this.#ring?.closeSender();
     this.#sender = "closed";
     this.#endIfEmpty();
   }
@@ -119,19 +178,36 @@ export class LazyChannel extends OpenThing {
   /** Closes the receiving end, which was not taken. */
   closeReceiver(): void {
     if (this.#receiver instanceof RingConsumer) this.#receiver.close();
+    else if (this.#receiver === "not made") this.#ring?.closeReceiver();
     this.#receiver = "closed";
     this.#kept = [];
     this.#endIfEmpty();
   }
 
-  /** The end that was not taken, if the channel was made. */
+  /** The ends that were not taken, if the channel was made. */
   override letGo(): void {
-    if (this.#sender instanceof SenderPort) this.closeSender();
-    if (this.#receiver instanceof RingConsumer) this.closeReceiver();
+    if (this.#has(this.#sender)) this.closeSender();
+    if (this.#has(this.#receiver)) this.closeReceiver();
+  }
+
+  /** Whether there is something to let go of. */
+  #has(end: End<unknown>): boolean {
+    return end !== "taken" && end !== "closed" && (end !== "not made" || this.#ring !== undefined);
   }
 
   #endIfEmpty(): void {
-    if (!(this.#sender instanceof SenderPort) && !(this.#receiver instanceof RingConsumer)) this.ended();
+    if (!this.#has(this.#sender) && !this.#has(this.#receiver)) this.ended();
+  }
+
+  /** What both ends consist of, to be sent away; `undefined` if a ring is needed first. */
+  #descriptors(): NewRing | undefined {
+    if (this.#ring !== undefined) return this.#ring;
+    if (this.#kept.length > 0 || this.#sender instanceof SenderPort || this.#receiver instanceof RingConsumer) return;
+    const ring = this.#ring = NewRing.create(this.#capacity);
+    this.opened();
+    if (this.#sender === "closed") ring.closeSender();
+    if (this.#receiver === "closed") ring.closeReceiver();
+    return ring;
   }
 
   /** Makes both ends at the first use of one. The other learns by the usual means if its peer was closed before. */

@@ -61,12 +61,7 @@ export class ReceiverSeat extends OpenThing {
           : "Cannot receive: this receiver is on its way in a message that waits for room",
       );
     }
-    if (this.#lazy !== undefined) {
-      this.#ring = this.#lazy.takeReceiver();
-      this.opened();
-      this.#lazy = undefined;
-      return this.#limited(this.#ring);
-    }
+    if (this.#lazy !== undefined) return this.#limited(this.#ringOfNew(this.#lazy));
     const handle = this.#handle!;
     try {
       this.#ring = RingConsumer.attach(handle);
@@ -81,6 +76,21 @@ export class ReceiverSeat extends OpenThing {
     this.#ring.descriptors.adopt(this.#early);
     this.#early = [];
     return this.#limited(this.#ring);
+  }
+
+  #ringOfNew(lazy: LazyChannel): RingConsumer {
+    try {
+      this.#ring = lazy.takeReceiver();
+    } catch (error) {
+      if (lazy.receiverClosed) {
+        this.#lazy = undefined;
+        this.gone();
+      }
+      throw error;
+    }
+    this.opened();
+    this.#lazy = undefined;
+    return this.#ring;
   }
 
   /** Whether the next message is kept by a channel that was not made. Of a limited length only a ring knows. */
@@ -135,7 +145,9 @@ export class ReceiverSeat extends OpenThing {
 
   /** Puts the receiving end into a message: it moves, once the message is sent. */
   pack(attachments: Attachments, sent: () => void, kept: () => void): unknown[] {
-    if (this.state !== "open" || this.#lazy !== undefined) this.ring(); // throws, or makes the channel
+    if (this.state !== "open") this.ring(); // throws
+    const unopened = this.#handle ?? this.#lazy?.receiverHandle;
+    if (unopened === undefined) this.ring(); // opens a new one with messages that are kept
     const ring = this.#ring;
     if (ring?.named) {
       throw new IpcError(
@@ -146,7 +158,7 @@ export class ReceiverSeat extends OpenThing {
     if (ring?.hasLent) {
       throw new IpcError("Serialization", "Cannot send a receiver with borrowed messages: release them first");
     }
-    const handle = this.#handle ??
+    const handle = unopened ??
       { memory: ring!.memory.fd, bell: ring!.bell.fd, descriptors: ring!.descriptors.socket };
     attachments.add(handleFds(handle));
     // Descriptors that were read ahead of their messages go along, behind the handle.
@@ -158,6 +170,8 @@ export class ReceiverSeat extends OpenThing {
       () => {
         this.gone();
         ring?.finishDetach();
+        this.#lazy?.leaveReceiver();
+        this.#lazy = undefined;
         if (this.#handle !== undefined) closeHandle(this.#handle);
         for (const { fds } of early) closeAllForeign(fds);
         sent();

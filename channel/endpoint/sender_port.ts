@@ -4,6 +4,7 @@ import { afterOthers, giveWay, mustGiveWay } from "../../base/event_loop.ts";
 import { sameFileKey } from "../../ffi/memory/storage.ts";
 import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import { closeHandle, type Handle } from "../ring/handle.ts";
+import type { NewRing } from "../ring/new_ring.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";
 import { PackedSender } from "../ring/packed_sender.ts";
 import type { NamedRing } from "../ring/named_ring.ts";
@@ -49,6 +50,18 @@ export class SenderPort {
   /** The port of a ring that was made here. */
   static of(ring: RingProducer): SenderPort {
     return new SenderPort(sameFileKey(ring.memory.fd.fd), ring);
+  }
+
+  /**
+   * The port of a new channel whose sender's end was given to others. One of them may be in use here already: it is shared.
+   *
+   * @throws {IpcError} `System` if there is no room for it.
+   */
+  static ofNew(channel: NewRing): SenderPort {
+    const { key } = channel, known = SenderPort.#ports.get(key);
+    if (known === undefined) return new SenderPort(key, channel.openProducer());
+    channel.closeSender();
+    return known.retain();
   }
 
   /**

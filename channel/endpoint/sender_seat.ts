@@ -39,12 +39,7 @@ export class SenderSeat extends OpenThing {
   port(): SenderPort {
     if (this.#port !== undefined) return this.#port;
     if (this.#left) throw new IpcError("Closed", "Cannot send: this sender was closed");
-    if (this.#lazy !== undefined) {
-      this.#port = this.#lazy.takeSender();
-      this.opened();
-      this.#lazy = undefined;
-      return this.#port;
-    }
+    if (this.#lazy !== undefined) return this.#portOfNew(this.#lazy);
     const handle = this.#handle!;
     try {
       this.#port = SenderPort.attach(handle);
@@ -56,6 +51,21 @@ export class SenderSeat extends OpenThing {
       throw error;
     }
     this.#handle = undefined;
+    return this.#port;
+  }
+
+  #portOfNew(lazy: LazyChannel): SenderPort {
+    try {
+      this.#port = lazy.takeSender();
+    } catch (error) {
+      if (lazy.senderClosed) {
+        this.#left = true;
+        this.#lazy = undefined;
+      }
+      throw error;
+    }
+    this.opened();
+    this.#lazy = undefined;
     return this.#port;
   }
 
@@ -82,7 +92,7 @@ export class SenderSeat extends OpenThing {
 
   /** The descriptors, without attaching. */
   handle(): SenderHandle {
-    return this.#handle ?? this.port().ring.handle;
+    return this.#handle ?? this.#lazy?.senderHandle ?? this.port().ring.handle;
   }
 
   /** @param owner Whose waiting sends are rejected. */

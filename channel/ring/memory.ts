@@ -5,6 +5,7 @@ import type { IpcFd } from "../../ffi/file/fd.ts";
 import { ownThread } from "../../ffi/process/liveness.ts";
 import { Mapping } from "../../ffi/memory/mapping.ts";
 import { checkSealed, sealedMemory } from "../../ffi/memory/sealed_memory.ts";
+import { writeAt } from "../../ffi/file/write_at.ts";
 import { fileSize } from "../../ffi/memory/storage.ts";
 import {
   BLOCK,
@@ -70,6 +71,33 @@ export class RingMemory {
       fd.close();
       throw error;
     }
+  }
+
+  /**
+   * The file of a new ring, which is not mapped.
+   *
+   * @param capacity As {@linkcode capacityOf} returns it.
+   */
+  static createFile(capacity: number): IpcFd {
+    const blocks = capacity / BLOCK;
+    const fd = sealedMemory("isthmus-ring", ringSize(blocks));
+    try {
+      writeHeader(header, blocks, ownThread().namespace);
+      writeAt(fd.fd, 0, headerBytes, "Cannot create a channel");
+      return fd;
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Maps what {@linkcode createFile} has made. Others may have it by now: only what is known here is relied on.
+   *
+   * @param fd The memory file; owned by the ring from now on, and still the caller's if this throws.
+   */
+  static map(fd: IpcFd, capacity: number): RingMemory {
+    return new RingMemory(fd, capacity / BLOCK);
   }
 
   /**
@@ -146,6 +174,9 @@ export class RingMemory {
     this.#mapping.endWindow(window);
   }
 }
+
+/** Where the header of a ring that is not mapped is written. */
+const header = new Int32Array(W_NAMESPACE + 1), headerBytes = new Uint8Array(header.buffer);
 
 function writeHeader(words: Int32Array, blocks: number, namespace: number): void {
   words[W_MAGIC] = MAGIC_LOW;

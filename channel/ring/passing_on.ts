@@ -1,13 +1,12 @@
 // The handle that stands for a producer in a message: three descriptors the first time, then one if that can be arranged.
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import type { ConsumerBell } from "./consumer_bell.ts";
 import { PackedSender, packSender, unpacked } from "./packed_sender.ts";
 import type { SenderHandle } from "./sender_handle.ts";
 
 /** What others are given of one producer. */
 export class PassingOn {
   readonly #memory: IpcFd;
-  readonly #bell: ConsumerBell;
+  readonly #endToGive: () => IpcFd;
   readonly #socket: IpcFd;
   /** The consumer's end of the socket, if it was in this isolate when the ring was made. */
   #consumerSocket: IpcFd | undefined;
@@ -18,21 +17,27 @@ export class PassingOn {
   #packedHere = false;
 
   /**
-   * @param packed Whether the producer came packed.
-   * @param consumerSocket The other end of the socket, if that is in this isolate; it stays the consumer's.
+   * @param endToGive Makes, once, the end of the doorbell that others are given.
+   * @param origin Whether the producer came packed; the other end of the socket, if that is in this isolate, which stays
+   * the consumer's.
    */
-  constructor(memory: IpcFd, bell: ConsumerBell, socket: IpcFd, packed: boolean, consumerSocket?: IpcFd) {
+  constructor(
+    memory: IpcFd,
+    endToGive: () => IpcFd,
+    socket: IpcFd,
+    origin: { readonly packed?: boolean; readonly consumerSocket?: IpcFd | undefined },
+  ) {
     this.#memory = memory;
-    this.#bell = bell;
+    this.#endToGive = endToGive;
     this.#socket = socket;
-    this.#consumerSocket = consumerSocket;
-    if (packed) this.#packed = new PackedSender(socket);
+    this.#consumerSocket = origin.consumerSocket;
+    if (origin.packed === true) this.#packed = new PackedSender(socket);
   }
 
   /** Still owned by the producer. */
   get handle(): SenderHandle {
     if (this.#packed !== undefined) return this.#packed;
-    if (this.#given === undefined) this.#given = this.#bell.endToGive();
+    if (this.#given === undefined) this.#given = this.#endToGive();
     else if (this.#pack(this.#given)) return this.#packed!;
     return { memory: this.#memory, bell: this.#given, descriptors: this.#socket };
   }

@@ -37,6 +37,8 @@ interface Origin {
   readonly packed?: boolean;
   /** The consumer's end of the socket, if that is in this isolate; it stays the consumer's. */
   readonly consumerSocket?: IpcFd | undefined;
+  /** What others have been given of it already; the producer's from now on. */
+  readonly passingOn?: PassingOn | undefined;
 }
 
 export class RingProducer extends RecordWriter {
@@ -61,16 +63,23 @@ export class RingProducer extends RecordWriter {
     this.#named = named;
     this.room = new RoomWait({ memory, bell, consumer, slots, socket, shared: named !== undefined });
     if (named !== undefined) return;
-    this.#passingOn = new PassingOn(memory.fd, bell, socket, origin.packed === true, origin.consumerSocket);
+    this.#passingOn = origin.passingOn ?? new PassingOn(memory.fd, () => bell.endToGive(), socket, origin);
   }
 
   /**
    * The producer of a ring of this process. Owns what it is given, also if it throws.
    *
    * @param consumerSocket The other end of `socket`, if that is in this isolate; it stays the consumer's.
+   * @param passingOn What others have been given of it already.
    */
-  static create(memory: RingMemory, bell: IpcFd, socket: IpcFd, consumerSocket?: IpcFd): RingProducer {
-    return RingProducer.#create(memory, bell, socket, { consumerSocket });
+  static create(
+    memory: RingMemory,
+    bell: IpcFd,
+    socket: IpcFd,
+    consumerSocket?: IpcFd,
+    passingOn?: PassingOn,
+  ): RingProducer {
+    return RingProducer.#create(memory, bell, socket, { consumerSocket, passingOn });
   }
 
   /** The producer of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
@@ -86,6 +95,7 @@ export class RingProducer extends RecordWriter {
       memory.release();
       bell.close();
       socket.close();
+      origin.passingOn?.close();
       throw error;
     }
   }

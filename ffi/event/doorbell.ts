@@ -45,10 +45,12 @@ export type BellRole = "listen" | "ring";
 /** The file system of unnamed pipes; known once one was made. */
 let pipeDevice: string | undefined;
 
+/** What `pipe2` has made. */
+const fds = new Int32Array(2);
+
 /** A new doorbell: the descriptor to listen on, and the descriptor to ring with. */
 export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
   const { c, errnoCell } = libc();
-  const fds = new Int32Array(2);
   check(c.pipe2(fds, O_CLOEXEC | O_NONBLOCK), errnoCell[0]!, "pipe2", "Cannot create a doorbell");
   // A peer of another user may open its end anew, too. Nobody else can reach it: it has no name.
   c.fchmod(fds[0]!, 0o666);
@@ -82,7 +84,6 @@ function problemOf(fd: number, role: BellRole): string | undefined {
   const status = fileStatus(fd);
   if (status?.pipe !== true) return "it is not a pipe";
   if (pipeDevice === undefined) {
-    const fds = new Int32Array(2);
     if (c.pipe2(fds, O_CLOEXEC) === 0) {
       pipeDevice = fileStatus(fds[0]!)?.device;
       c.close(fds[0]!), c.close(fds[1]!);
@@ -103,7 +104,18 @@ export function bellToGive(fd: IpcFd): IpcFd {
   return fd.clone();
 }
 
-/** Another open file for a pipe; `undefined` if no server listens any more, without /proc, or for another user's pipe. */
+/**
+ * The ringing end of a doorbell for this process alone, in place of one that peers were given, and could make block.
+ *
+ * @returns The end that was given where it cannot be opened anew; it {@linkcode isShared} then.
+ */
+export function ownEnd(given: IpcFd): IpcFd {
+  const own = openedAnew(given, "ring");
+  if (own === undefined) shared.add(given);
+  return own ?? given;
+}
+
+/** Another open file for a pipe; `undefined` if no listener is left, without /proc, or for another user's pipe. */
 function openedAnew(fd: IpcFd, role: BellRole): IpcFd | undefined {
   const own = tryReopen(fd.fd, role === "ring" ? "write" : "read");
   return typeof own === "number" ? undefined : own;

@@ -24,9 +24,14 @@ let watches = true;
  * itself, as watching takes as long as closing one.
  */
 export function unwatchedFd(fd: number): IpcFd {
+  return unwatched(() => new IpcFd(fd));
+}
+
+/** The same for all owners that a function makes. */
+export function unwatched<T>(make: () => T): T {
   watches = false;
   try {
-    return new IpcFd(fd);
+    return make();
   } finally {
     watches = true;
   }

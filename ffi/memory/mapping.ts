@@ -11,7 +11,6 @@ import {
   MAP_NORESERVE,
   MAP_PRIVATE,
   MAP_SHARED,
-  PROT_NONE,
   PROT_READ,
   PROT_WRITE,
 } from "../libc/platform.ts";
@@ -246,26 +245,11 @@ export class Mapping implements MappedMemory {
     }
     const [protection, flags] = KINDS[kind];
     const length = headLength + 2 * dataLength;
-    // One reservation of address space, so that the two parts cannot end up apart, or on top of something else.
-    const reserved = c.mmap(
-      null,
-      BigInt(length),
-      PROT_NONE,
-      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-      -1,
-      0n,
-    );
-    const address = addressOf(reserved, errnoCell[0]!, length);
+    // At once for both, so that the two parts cannot end up apart, or on top of something else. What lies beyond the end of
+    // the file cannot be accessed, and is replaced.
+    const first = c.mmap(null, BigInt(length), protection, flags, fd, 0n);
+    const address = addressOf(first, errnoCell[0]!, length);
     try {
-      const first = c.mmap(
-        reserved,
-        BigInt(headLength + dataLength),
-        protection,
-        flags | MAP_FIXED,
-        fd,
-        0n,
-      );
-      addressOf(first, errnoCell[0]!, length);
       const second = c.mmap(
         runtime.pointer(address + BigInt(headLength + dataLength)),
         BigInt(dataLength),
