@@ -12,28 +12,22 @@ import struct
 import threading
 import time
 from collections import deque
-from typing import Deque, List, Optional, Tuple
+from typing import Deque, Optional
 
 from . import _bell
 from ._atomics import PLAIN_LOADS
-from ._carrier import MAX_DESCRIPTORS, DescriptorQueue, close_all
+from ._carrier import DescriptorQueue
+from ._lent import GiveBack, Lent
 from ._living_claims import LivingClaims
 from ._memory import memory_of
 from ._named import NamedFile
-from ._process import own_identity
-from ._record import LARGE, Record, admit, corrupt, read_body
+from ._record import LARGE, Record, admit, corrupt
 from ._ring import (
     BELL_CLOSED,
-    BLOCK,
     EXTENDED_HEADER,
-    HAS_DESCRIPTORS,
-    IS_OUT_OF_LINE,
-    LOGGED_GAPS,
     MASK32,
     W_BELL,
     W_COMMIT,
-    W_GAP_LOG,
-    W_GAPS,
     W_HEAD,
     W_READ,
     W_RECEIVER,
@@ -60,12 +54,6 @@ _HEADER = struct.Struct("=IIIIQ")
 #: The highest commit word of messages that are received the short way.
 _QUICK = 64 << 10
 _LONG_RINGING, _RING_PAUSE = 0.0002, 4
-
-
-class _Lent:
-    def __init__(self, position: int) -> None:
-        self.position = position
-        self.returned = False
 
 
 class Disconnection(Exception):
@@ -99,7 +87,7 @@ class Consumer:
         self._last_tail: Optional[int] = None
         self._ring_after = 0.0
         self.orphans = file is None  # those of an earlier receiver, too
-        self._lent: Deque[_Lent] = deque()
+        self._lent: Deque[Lent] = deque()
         self._closed = False
         self.most_bytes: Optional[int] = None
         self.lock = threading.Lock()
@@ -258,11 +246,11 @@ class Consumer:
         if record.length == skip:
             self.release(record)
             return memoryview(b"")
-        lent = _Lent(self._head)
+        lent = Lent(self._head)
         self._lent.append(lent)
         self._pass(record.blocks, record.offset >> 6)
         start = self.memory.offset + record.offset + skip
-        return self.memory.mapping.window(start, record.length - skip, _GiveBack(self, lent)).toreadonly()
+        return self.memory.mapping.window(start, record.length - skip, GiveBack(self, lent)).toreadonly()
 
     def sweep(self) -> None:
         """Releases the blocks of what was let go. Called from anywhere, also in the middle of this object's own steps."""
@@ -278,32 +266,6 @@ class Consumer:
     def has_lent(self) -> bool:
         """Whether messages are borrowed."""
         return any(not lent.returned for lent in self._lent)
-
-    def open_extended(self, record: Record) -> Tuple[Optional[bytes], List[int]]:
-        """The body, if it lies outside the ring, and the descriptors of an extended record, which are the caller's."""
-        at = record.offset
-        flags, slot, counter, count, length = _HEADER.unpack(bytes(self.memory.data[at : at + _HEADER.size]))
-        fds: List[int] = []
-        try:
-            if flags & HAS_DESCRIPTORS:
-                if not 1 <= count <= MAX_DESCRIPTORS:
-                    raise corrupt(f"a message claims {count} descriptors")
-                fds = self.queue.take(slot, counter, count)
-            if not flags & IS_OUT_OF_LINE:
-                if length != record.length - EXTENDED_HEADER:
-                    raise corrupt(f"a message claims {length} bytes")
-                return None, fds
-            if not fds:
-                raise corrupt(f"a message claims {length} bytes elsewhere, and sends no memory")
-            return read_body(fds[0], length, self.admit), fds[1:]
-        except BaseException as error:
-            close_all(fds)
-            if not (isinstance(error, IpcError) and error.code == "System") and isinstance(error, Exception):
-                self.release(record)  # damaged, or too large; without room for descriptors it stays for another try
-            raise
-        finally:
-            if flags & IS_OUT_OF_LINE and fds:
-                close_all(fds[:1])
 
     # --- What the dead left ------------------------------------------------------------------------------------------
 
@@ -326,20 +288,12 @@ class Consumer:
         # Who committed after the first look and then died, or moved on, left its word by now.
         if any(load(W_COMMIT + ((self._head + i) & mask)) for i in range(skip)):
             return True
-        self._log_gap(skip)
+        self.memory.log_gap(self._head, skip)
         self._head = (self._head + skip) & MASK32
         self.memory.store(W_READ, self._head)
         self._publish()
         self.orphans = True
         return True
-
-    def _log_gap(self, blocks: int) -> None:
-        """Notes what is stepped over, before READ moves: a sender that was killed may ask later what became of it."""
-        gaps = self._load(W_GAPS)
-        entry = W_GAP_LOG + (gaps & (LOGGED_GAPS - 1)) * 2
-        self.memory.store(entry, self._head)
-        self.memory.store(entry + 1, blocks)
-        self.memory.store(W_GAPS, (gaps + 1) & MASK32)
 
     def _look_at_gap(self) -> bool:
         """Looks at a gap as often as is sensible: less and less. Returns whether it was worth it."""
@@ -451,12 +405,6 @@ class Consumer:
 
     # --- The end -----------------------------------------------------------------------------------------------------
 
-    @property
-    def waiting(self) -> int:
-        """Bytes of blocks that are claimed and not received."""
-        used = (self._load(W_TAIL) - self._head) & MASK32
-        return min(used, self.memory.blocks) * BLOCK
-
     def close(self) -> None:
         """Closes for good. A named ring keeps what was not received; an empty one that nobody uses goes."""
         with self.lock:
@@ -499,15 +447,3 @@ class Consumer:
             self.file.leave()
         else:
             os.close(self.bell)
-
-
-class _GiveBack:
-    """What is called when a borrowed message is let go."""
-
-    def __init__(self, consumer: Consumer, lent: _Lent) -> None:
-        self._consumer, self._lent = consumer, lent
-
-    def __call__(self) -> None:
-        self._lent.returned = True
-        if os.getpid() == own_identity().tid:
-            self._consumer.sweep()

@@ -10,11 +10,11 @@ import socket
 import struct
 import threading
 import time
-from typing import Callable, Optional, Sequence
+from typing import Optional, Sequence
 
 from . import _bell
 from ._atomics import PLAIN_LOADS, atomics
-from ._carrier import send_descriptors, send_space_bell
+from ._carrier import send_descriptors
 from ._memory import FINAL
 from ._named import NamedFile, RingRoom
 from ._process import own_identity
@@ -35,7 +35,6 @@ from ._ring import (
     W_HEAD,
     W_READ,
     W_RECEIVER,
-    W_SPACE,
     W_TAIL,
     WARM_BLOCKS,
     RingMemory,
@@ -44,6 +43,7 @@ from ._ring import (
     padding_word,
     signed,
 )
+from ._room_wait import RoomWait
 from ._system import F_ADD_SEALS, close_quietly, thread_ended
 from ._waits import Waits
 from .errors import Closed, Corrupt, Disconnected, IpcError, Serialization, TooLarge, system_error
@@ -52,8 +52,6 @@ from .errors import Closed, Corrupt, Disconnected, IpcError, Serialization, TooL
 _LOOK_INTERVAL = 0.001
 #: From so many bytes on the receiver is woken before the copy, to wake up meanwhile.
 _EARLY_RING = 64 << 10
-#: Seconds of sleep where the receiver has no bell to ring, where one serves all senders, and where it has one's own.
-_BLIND_SLEEP, _SHARED_SLEEP, _LONGEST_SLEEP = 0.005, 0.02, 0.1
 _RELOADS, _MOST_ATTEMPTS = 1000, 10_000
 _FULL = -1
 _HEADER = struct.Struct("=IIIIQ")
@@ -71,15 +69,15 @@ class Producer:
         #: Addresses of TAIL and of the first commit word.
         self._tail, self._commits = memory.base + 4 * W_TAIL, memory.base + 4 * W_COMMIT
         self._swap_tail = atomics.bind_compare_exchange32(self._tail)
-        self._slots = SenderSlots(memory, -1 if file is None else file.lock)
+        self.slots = SenderSlots(memory, -1 if file is None else file.lock)
         self._room = None if file is None else RingRoom(memory, file.path)
-        self._slot = self._slots.claim()
+        self._slot = self.slots.claim()
         self._limit = memory.load(W_TAIL)
         self._looked_at = 0.0
         self._gone = self._closed = False
-        self._space_bell = -1
         self.lock = threading.Lock()
         self.waits = Waits()
+        self.room = RoomWait(self)
 
     @property
     def capacity(self) -> int:
@@ -141,7 +139,7 @@ class Producer:
             with self.lock:
                 bell = self._load(W_BELL)
                 if bell != 0 and not self._closed:
-                    self._wake(bell)
+                    self.wake(bell)
         return True
 
     def try_send(self, data: memoryview, fds: Sequence[int] = ()) -> bool:
@@ -179,14 +177,15 @@ class Producer:
             bell = self._load(W_BELL)
         self._words[self._slot + CLAIM_BLOCKS] = 0
         if bell != 0:
-            self._wake(bell)
+            self.wake(bell)
 
     def _wake_early(self, length: int) -> None:
         bell = self._load(W_BELL)
         if bell == BELL_CLOSED or (bell != 0 and length >= _EARLY_RING):
-            self._wake(bell)
+            self.wake(bell)
 
-    def _wake(self, ticket: int) -> None:
+    def wake(self, ticket: int) -> None:
+        """Rings the receiver, for a ticket that was found in BELL."""
         if ticket != BELL_CLOSED and _bell.ring(self._bell):
             # The byte before the flag, and this wait's flag alone.
             self.memory.swap(W_BELL, ticket, 0)
@@ -247,7 +246,7 @@ class Producer:
         if self._gone or now - self._looked_at >= _LOOK_INTERVAL:
             self.require_listener()
             self._limit = self._load(W_TAIL)  # and no older than this, or positions could come round to it
-            self._slots.lock()
+            self.slots.lock()
             self._looked_at = now
         words, most = self._words, self.memory.blocks
         tail = words[W_TAIL]  # however old: the swap finds out
@@ -336,91 +335,6 @@ class Producer:
         self._words[self._slot + CLAIM_BLOCKS] = 0
         return False
 
-    # --- Waiting for room ----------------------------------------------------------------------------------------------
-
-    def wait_for_room(self, attempt: Callable[[], bool], deadline: float) -> bool:
-        """Sleeps and attempts until it succeeds; ``False`` if the time is over."""
-        while not attempt():
-            armed = self.arm_space_bell()
-            if attempt():
-                return True
-            now = time.monotonic()
-            if now >= deadline:
-                return False
-            until = min(deadline, now + self.pause(armed))
-            if armed:
-                self._sleep(until)
-            else:
-                time.sleep(until - now)
-            with self.lock:
-                self.require_open()
-                self.require_listener()
-        return True
-
-    def pause(self, armed: bool) -> float:
-        """Seconds to sleep at most."""
-        if not armed:
-            return _BLIND_SLEEP
-        return _LONGEST_SLEEP if self.file is None else _SHARED_SLEEP
-
-    def _sleep(self, until: float) -> None:
-        bell = self._space_bell
-        if self.waits.enter():
-            try:
-                self.after_sleep(bell, self.waits.wait((bell,), until))
-            finally:
-                self.waits.leave()
-
-    async def sleep_async(self, until: float, armed: bool) -> None:
-        """Until there may be room, by the event loop."""
-        bell = self._space_bell if armed else self._bell
-        if self.waits.enter():
-            try:
-                await self.waits.wait_async((bell,), until)
-                if armed:
-                    self.after_sleep(bell, _bell.wait(bell, 0.0))
-            finally:
-                self.waits.leave()
-
-    def after_sleep(self, bell: int, events: int) -> None:
-        """Takes what was rung; after a hang-up, the next wait gives another bell."""
-        with self.lock:
-            if bell < 0 or bell != self._space_bell:
-                return  # another thread has seen the hang-up first
-            if events & select.POLLHUP and self.file is None:
-                close_quietly(bell)
-                self._space_bell = -1
-            elif events:
-                _bell.drain(bell)
-
-    def arm_space_bell(self) -> bool:
-        """Asks the receiver to ring when there is room. Look once more after it. ``False`` if it cannot be asked."""
-        with self.lock:
-            self.require_open()
-            if self._space_bell < 0 and self.file is not None:
-                self._space_bell = os.dup(self.file.room)
-            elif self._space_bell < 0:
-                listen, ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-                assert self.carrier is not None
-                sent = False
-                try:
-                    os.fchmod(listen, 0o666)
-                    sent = send_space_bell(self.carrier, ring)
-                finally:
-                    os.close(ring)
-                    if not sent:
-                        os.close(listen)
-                if not sent:
-                    return False
-                self._space_bell = listen
-            self._slots.lock()
-            self.memory.store(W_SPACE, 1)
-            # What fills the ring may be a claim of the dead, which a receiver that sleeps has to step over.
-            bell = self._load(W_BELL)
-            if bell != 0:
-                self._wake(bell)
-            return True
-
     # --- Loans -------------------------------------------------------------------------------------------------------
 
     def try_reserve(self, length: int) -> Optional["Claim"]:
@@ -429,21 +343,21 @@ class Producer:
             raise TooLarge(f"Cannot reserve {length} bytes: the channel holds {self.capacity}; send them instead")
         with self.lock:
             self.require_open()
-            slot = self._slots.borrow()
+            slot = self.slots.borrow()
             index = _FULL
             blocks = blocks_for(length)
             try:
                 index = self._claim(blocks, slot)
                 if index != _FULL and self._load(W_BELL) == BELL_CLOSED:
-                    self._wake(BELL_CLOSED)
+                    self.wake(BELL_CLOSED)
                 if index != _FULL:
                     return Claim(self, slot, index, blocks, length)
             except BaseException:
                 if index != _FULL:
                     self.memory.store(W_COMMIT + index, padding_word(blocks))
-                self._slots.give_back(slot)
+                self.slots.give_back(slot)
                 raise
-            self._slots.give_back(slot)
+            self.slots.give_back(slot)
             return None
 
     def end_claim(self, claim: "Claim", length: Optional[int]) -> None:
@@ -458,9 +372,9 @@ class Producer:
             word = padding_word(used) if length is None else length + 1
             self.memory.store(W_COMMIT + claim.index, word)
             bell = self._load(W_BELL)
-            self._slots.give_back(claim.slot)
+            self.slots.give_back(claim.slot)
             if bell not in (0, BELL_CLOSED):
-                self._wake(bell)
+                self.wake(bell)
 
     # --- The end -----------------------------------------------------------------------------------------------------
 
@@ -475,7 +389,7 @@ class Producer:
             if self._closed:
                 return
             self._closed = True
-            self._slots.close()
+            self.slots.close()
         self.waits.end(self.close_descriptors)
 
     def close_descriptors(self) -> None:
@@ -483,8 +397,7 @@ class Producer:
         self._closed = True
         self.lock = threading.Lock()
         self.waits.forget()
-        if self._space_bell >= 0:
-            close_quietly(self._space_bell)
+        self.room.close()
         self.memory.close()
         if self.file is not None:
             self.file.leave()

@@ -106,6 +106,14 @@ class RingMemory:
         """Adds; returns what was found."""
         return atomics.add32(self.base + 4 * index, value)
 
+    def log_gap(self, head: int, blocks: int) -> None:
+        """Notes what is stepped over, before READ moves: a sender that was killed may ask later what became of it."""
+        gaps = self.load(W_GAPS)
+        entry = W_GAP_LOG + (gaps & (LOGGED_GAPS - 1)) * 2
+        self.store(entry, head)
+        self.store(entry + 1, blocks)
+        self.store(W_GAPS, (gaps + 1) & MASK32)
+
     @classmethod
     def create(cls, capacity: Optional[int]) -> "RingMemory":
         """A new ring without a name."""

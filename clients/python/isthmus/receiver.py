@@ -15,8 +15,9 @@ from ._consumer import Consumer, Disconnection
 from ._named import open_named
 from ._process import OpenThing
 from ._record import Record
-from ._ring import EXTENDED_HEADER, RingMemory
+from ._ring import RingMemory
 from ._system import FOREVER, deadline_of, timed_out
+from ._take import take_borrowed, take_bytes, take_value
 from ._travellers import Attachments, Received, early_of, register
 from ._trust import Trust
 from ._values import decode
@@ -121,21 +122,21 @@ class Receiver(OpenThing):
         """
         ring = self._consumer
         data = None if ring is None else ring.take_quickly()
-        return self._receive(_value, timeout) if data is None else decode(data)
+        return self._receive(take_value, timeout) if data is None else decode(data)
 
     def try_recv(self, default: Any = None) -> Any:
         """The next value if there is one, else the default."""
-        return self._try(_value, default)
+        return self._try(take_value, default)
 
     def recv_bytes(self, timeout: Optional[float] = None) -> bytes:
         """The next message as bytes, a copy."""
         ring = self._consumer
         data = None if ring is None else ring.take_quickly()
-        return self._receive(_bytes, timeout) if data is None else data
+        return self._receive(take_bytes, timeout) if data is None else data
 
     def try_recv_bytes(self) -> Optional[bytes]:
         """The next message as bytes if there is one."""
-        found: Optional[bytes] = self._try(_bytes, None)
+        found: Optional[bytes] = self._try(take_bytes, None)
         return found
 
     def borrow(self, timeout: Optional[float] = None) -> memoryview:
@@ -144,27 +145,27 @@ class Receiver(OpenThing):
         The blocks are the senders' again when the view, and all that was made of it, is gone: leave it by ``with``, or
         call ``release()``, or let it go. Meanwhile others can be received, and borrowed.
         """
-        return self._receive(_borrow, timeout)
+        return self._receive(take_borrowed, timeout)
 
     async def recv_async(self, timeout: Optional[float] = None) -> Any:
         """As :meth:`recv`, without holding up the event loop, and without a thread."""
         if self._is_turn_of_others():
             await asyncio.sleep(0)
         data = self._take_quickly()
-        return await self._receive_async(_value, timeout) if data is None else decode(data)
+        return await self._receive_async(take_value, timeout) if data is None else decode(data)
 
     async def recv_bytes_async(self, timeout: Optional[float] = None) -> bytes:
         """As :meth:`recv_bytes`, without holding up the event loop."""
         if self._is_turn_of_others():
             await asyncio.sleep(0)
         data = self._take_quickly()
-        return await self._receive_async(_bytes, timeout) if data is None else data
+        return await self._receive_async(take_bytes, timeout) if data is None else data
 
     async def borrow_async(self, timeout: Optional[float] = None) -> memoryview:
         """As :meth:`borrow`, without holding up the event loop."""
         if self._is_turn_of_others():
             await asyncio.sleep(0)
-        return await self._receive_async(_borrow, timeout)
+        return await self._receive_async(take_borrowed, timeout)
 
     def _try(self, take: "Take[T]", default: Any) -> Any:
         ring = self._ring()
@@ -380,49 +381,6 @@ class Receiver(OpenThing):
 
     def __repr__(self) -> str:
         return f"<Receiver{f' {self.path!r}' if self.path else ''}{' closed' if self._closed else ''}>"
-
-
-def _value(ring: Consumer, record: Record) -> Any:
-    if not record.extended:
-        data = ring.copy(record)
-        ring.release(record)
-        return decode(data)
-    body, fds = ring.open_extended(record)
-    if body is None:
-        body = ring.copy(record)[EXTENDED_HEADER:]
-    ring.release(record)
-    received = Received(fds)
-    decoded = False
-    try:
-        value = decode(body, received.revive)
-        decoded = True
-        return value
-    finally:
-        received.finish(decoded)
-
-
-def _bytes(ring: Consumer, record: Record) -> bytes:
-    if not record.extended:
-        data = ring.copy(record)
-        ring.release(record)
-        return data
-    body, fds = ring.open_extended(record)
-    if body is None:
-        body = ring.copy(record)[EXTENDED_HEADER:]
-    ring.release(record)
-    close_all(fds)
-    return body
-
-
-def _borrow(ring: Consumer, record: Record) -> memoryview:
-    if not record.extended:
-        return ring.lend(record)
-    body, fds = ring.open_extended(record)
-    close_all(fds)
-    if body is None:
-        return ring.lend(record, EXTENDED_HEADER)
-    ring.release(record)
-    return memoryview(body)
 
 
 def _attach(handle: List[int]) -> Consumer:

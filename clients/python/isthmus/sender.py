@@ -146,7 +146,7 @@ class Sender(OpenThing):
 
     def _wait(self, attempt: Callable[[], bool], timeout: Optional[float]) -> bool:
         deadline = deadline_of(timeout)
-        if not self._ring().wait_for_room(attempt, deadline):
+        if not self._ring().room.wait(attempt, deadline):
             raise timed_out(_WHAT, timeout)
         return True
 
@@ -154,15 +154,15 @@ class Sender(OpenThing):
         deadline = deadline_of(timeout)
         ring = self._ring()
         while not attempt():
-            armed = ring.arm_space_bell()
+            armed = ring.room.arm()
             if attempt():
                 break
             now = time.monotonic()
             if now >= deadline:
                 raise timed_out(_WHAT, timeout)
             # By the clock as well, and more often: other tasks of this thread may have heard the bell.
-            until = min(deadline, now + min(ring.pause(armed), 0.005))
-            await ring.sleep_async(until, armed)
+            until = min(deadline, now + min(ring.room.pause(armed), 0.005))
+            await ring.room.sleep_async(until, armed)
             with ring.lock:
                 ring.require_open()
                 ring.require_listener()
