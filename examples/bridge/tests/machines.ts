@@ -129,6 +129,19 @@ export class Bridge {
     });
   }
 
+  /** The same, while the server may not be there yet. */
+  async startPatiently(): Promise<void> {
+    await until("the bridge is let in", async () => {
+      try {
+        await this.start();
+        return true;
+      } catch {
+        await this.end();
+        return false;
+      }
+    });
+  }
+
   /** Its exit code. */
   get status(): Promise<Deno.CommandStatus> {
     return this.#process!.status;
