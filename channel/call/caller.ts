@@ -8,6 +8,8 @@ import { packFailure, unpackFailure } from "./failure.ts";
 import { type CallLine, endError, type LineEnd } from "./line_end.ts";
 import { type StreamSource, StreamState } from "./stream.ts";
 
+const NOBODY = () => {};
+
 /** A call, from when it is made until its last frame has arrived. */
 class OutgoingCall {
   id = 0;
@@ -33,7 +35,8 @@ class OutgoingCall {
     this.method = method;
     this.args = args;
     this.options = options;
-    this.wait = new PendingWait<unknown>(
+    // Most calls have no options: nothing ends their wait but an answer, and nobody needs to be told.
+    this.wait = options === undefined ? new PendingWait<unknown>("call", undefined, NOBODY) : new PendingWait<unknown>(
       `call "${method}"`,
       options,
       () => caller.gaveUp(this),
@@ -56,15 +59,22 @@ class OutgoingCall {
 
 const CALL_OF = Symbol("isthmus.call");
 
+/** What knows the stream that a call returns. */
+interface StreamOwner {
+  streamOf(call: OutgoingCall | undefined): StreamState<unknown>;
+}
+
+const CALLER_OF = Symbol("isthmus.caller");
+
 /** What a call returns: a promise that may be iterated over instead, where the answer is a stream. */
-type CallPromise = Promise<unknown> & { [CALL_OF]: () => StreamState<unknown> };
+type CallPromise = Promise<unknown> & { [CALLER_OF]: StreamOwner; [CALL_OF]: OutgoingCall | undefined };
 
 /** Of promises, and not a class of its own: `await` on those takes more turns. */
 const CALL_PROMISE: object = Object.create(Promise.prototype, {
   [Symbol.asyncIterator]: {
     value(this: CallPromise): AsyncIterator<unknown> {
       this.catch(() => {}); // the iterator says so
-      const state = this[CALL_OF]();
+      const state = this[CALLER_OF].streamOf(this[CALL_OF]);
       state.start();
       return state.reader;
     },
@@ -99,7 +109,7 @@ export class Caller {
     this.#line.hold();
     if (this.#queue.length === 0 && this.#active.size < this.#window) this.#send(call);
     else this.#queue.push(call);
-    return promiseOf(call.wait.promise, () => this.#streamOf(call));
+    return promiseOf(call.wait.promise, this, call);
   }
 
   #send(call: OutgoingCall): void {
@@ -205,7 +215,7 @@ export class Caller {
   // --- Streams -------------------------------------------------------------------------------------------------------
 
   /** The stream that a call returns, or is to return. */
-  #streamOf(call: OutgoingCall): StreamState<unknown> {
+  streamOf(call: OutgoingCall): StreamState<unknown> {
     return call.stream ??= new StreamState<unknown>({
       more: (count) => {
         if (!call.sent) call.early += count;
@@ -281,7 +291,7 @@ export class Caller {
     if (call.streaming) return this.#line.violated("it answers twice");
     call.streaming = true;
     if (call.abandoned) return;
-    const state = this.#streamOf(call), signal = call.options?.signal;
+    const state = this.streamOf(call), signal = call.options?.signal;
     if (signal !== undefined) {
       const abort = () => {
         state.end({ error: signal.reason });
@@ -392,17 +402,20 @@ export class Caller {
 
 /** What a call returns that is not even tried. */
 function rejected(error: unknown): Promise<unknown> {
-  return promiseOf(Promise.reject(error), () => {
-    const state = new StreamState<unknown>(NO_SOURCE);
-    state.end({ error });
-    return state;
-  });
+  return promiseOf(Promise.reject(error), {
+    streamOf() {
+      const state = new StreamState<unknown>(NO_SOURCE);
+      state.end({ error });
+      return state;
+    },
+  }, undefined);
 }
 
 const NO_SOURCE: StreamSource = { more() {}, leave() {}, hold() {}, letGo() {} };
 
-function promiseOf(promise: Promise<unknown>, stream: () => StreamState<unknown>): Promise<unknown> {
+function promiseOf(promise: Promise<unknown>, owner: StreamOwner, call: OutgoingCall | undefined): Promise<unknown> {
   Object.setPrototypeOf(promise, CALL_PROMISE);
-  (promise as CallPromise)[CALL_OF] = stream;
+  (promise as CallPromise)[CALLER_OF] = owner;
+  (promise as CallPromise)[CALL_OF] = call;
   return promise;
 }
