@@ -129,6 +129,7 @@ export class PendingWait<T> {
     if (signal !== undefined) {
       this.#signal = signal;
       this.#onAbort = () => {
+        this.#onAbort = undefined; // it is off the signal: not to be looked for among those of thousands of waits
         if (this.#settle()) onGivenUp(this), this.#reject(signal.reason);
       };
       signal.addEventListener("abort", this.#onAbort, { once: true });

@@ -63,3 +63,11 @@ export class ReceivedCall implements Call {
     this.#controller?.abort(reason);
   }
 }
+
+/** Most characters of the name of a method in a message: a peer may send names of any length. */
+const SHOWN = 100;
+
+/** The beginning of a message about a call. */
+export function cannotCall(method: string): string {
+  return `Cannot call "${method.length > SHOWN ? `${method.slice(0, SHOWN)}…` : method}"`;
+}

@@ -3,7 +3,7 @@ import { IpcError } from "../../base/error.ts";
 import { PACK } from "../../base/pack.ts";
 import { step } from "../../base/step_hook.ts";
 import { discard } from "../message/discard.ts";
-import { ReceivedCall } from "./call.ts";
+import { cannotCall, ReceivedCall } from "./call.ts";
 import { packFailure, unpackFailure } from "./failure.ts";
 import { CALL_VERSION, END, type Frame, HELLO, isCount, ITEM, RESULT, STREAM, THROW } from "./frame.ts";
 import { type CallLine, endError, GONE, type LineEnd } from "./line_end.ts";
@@ -116,8 +116,8 @@ export class Callee {
     if (exposed.stopping || body === undefined) {
       discard(args);
       const error = exposed.stopping
-        ? takesNoMore(`Cannot call "${method}"`, false)
-        : new IpcError("NotFound", `Cannot call "${method}": the other end exposes no such method`, {
+        ? takesNoMore(cannotCall(method), false)
+        : new IpcError("NotFound", `${cannotCall(method)}: the other end exposes no such method`, {
           delivered: false,
         });
       delete error.stack; // of nobody's interest

@@ -1,5 +1,7 @@
 // The calling side of a line: calls that wait to be sent, and those that wait for their answers.
 import { IpcError } from "../../base/error.ts";
+import { cannotCall } from "./call.ts";
+import { CallQueue } from "./call_queue.ts";
 import { step } from "../../base/step_hook.ts";
 import { PendingWait, type WaitOptions } from "../../base/wait.ts";
 import { discard } from "../message/discard.ts";
@@ -13,6 +15,7 @@ const NOBODY = () => {};
 /** A call, from when it is made until its last frame has arrived. */
 class OutgoingCall {
   id = 0;
+  place = 0;
   readonly method: string;
   readonly args: unknown[];
   readonly options: WaitOptions | undefined;
@@ -37,7 +40,7 @@ class OutgoingCall {
     this.options = options;
     // Most calls have no options: nothing ends their wait but an answer, and nobody needs to be told.
     this.wait = options === undefined ? new PendingWait<unknown>("call", undefined, NOBODY) : new PendingWait<unknown>(
-      `call "${method}"`,
+      "call",
       options,
       () => caller.gaveUp(this),
       () => this.expired(),
@@ -46,9 +49,14 @@ class OutgoingCall {
 
   /** The error of its time-out. */
   expired(): IpcError {
-    return new IpcError("Timeout", `Cannot call "${this.method}": timed out after ${this.options?.timeout} ms`, {
+    return new IpcError("Timeout", `${this.what}: timed out after ${this.options?.timeout} ms`, {
       delivered: this.sent,
     });
+  }
+
+  /** For messages. */
+  get what(): string {
+    return cannotCall(this.method);
   }
 
   /** Whether the other side may have it. */
@@ -89,7 +97,7 @@ export class Caller {
   #window = 0;
   #next = 1;
   /** Calls that wait until they may be sent. */
-  #queue: OutgoingCall[] = [];
+  readonly #queue = new CallQueue<OutgoingCall>();
   readonly #active = new Map<number, OutgoingCall>();
   /** While it is found out which calls were lost with a message that could not be received. */
   #sync: { readonly number: number; readonly until: number; error: unknown; delivered: boolean } | undefined;
@@ -104,10 +112,10 @@ export class Caller {
   call(method: string, args: unknown[], options: WaitOptions | undefined): Promise<unknown> {
     if (options?.signal?.aborted) return rejected(options.signal.reason);
     const end = this.#line.end;
-    if (end !== undefined) return rejected(endError(`Cannot call "${method}"`, end, false));
+    if (end !== undefined) return rejected(endError(cannotCall(method), end, false));
     const call = new OutgoingCall(method, args, options, this);
     this.#line.hold();
-    if (this.#queue.length === 0 && this.#active.size < this.#window) this.#send(call);
+    if (this.#queue.size === 0 && this.#active.size < this.#window) this.#send(call);
     else this.#queue.push(call);
     return promiseOf(call.wait.promise, this, call);
   }
@@ -156,7 +164,7 @@ export class Caller {
     this.#active.delete(call.id);
     if (error instanceof IpcError) {
       const { code, message, errno, syscall, cause } = error;
-      error = new IpcError(code, `Cannot call "${call.method}": ${message}`, {
+      error = new IpcError(code, `${call.what}: ${message}`, {
         ...(errno === undefined ? {} : { errno }),
         ...(syscall === undefined ? {} : { syscall }),
         ...(cause === undefined ? {} : { cause }),
@@ -168,7 +176,7 @@ export class Caller {
   }
 
   #sendNext(): void {
-    while (this.#queue.length > 0 && this.#active.size < this.#window && this.#line.end === undefined) {
+    while (this.#queue.size > 0 && this.#active.size < this.#window && this.#line.end === undefined) {
       this.#send(this.#queue.shift()!);
     }
   }
@@ -205,7 +213,7 @@ export class Caller {
     call.abandoned = true;
     if (call.withdraw !== undefined) call.withdraw();
     else if (call.sent) this.#stop(call, reason);
-    else this.#queue = this.#queue.filter((other) => other !== call);
+    else this.#queue.delete(call);
   }
 
   #stop(call: OutgoingCall, reason: unknown): void {
@@ -372,8 +380,8 @@ export class Caller {
     for (let i = 0; i + 1 < underWay.length; i += 2) items.set(underWay[i], underWay[i + 1]);
     const { code, message } = sync.error as IpcError;
     const delivered = sync.delivered || again?.delivered === true;
-    const lost = ({ method }: OutgoingCall, delivered: boolean) =>
-      new IpcError(code, `Cannot call "${method}": ${message}`, { cause: sync.error, delivered });
+    const lost = ({ what }: OutgoingCall, delivered: boolean) =>
+      new IpcError(code, `${what}: ${message}`, { cause: sync.error, delivered });
     for (const [id, call] of this.#active) {
       if (id >= sync.until || !call.sent) continue;
       const sent = items.get(id);
@@ -389,14 +397,16 @@ export class Caller {
   // --- The end -------------------------------------------------------------------------------------------------------
 
   finish(end: LineEnd): void {
-    const queue = this.#queue.splice(0), active = [...this.#active.values()];
+    const active = [...this.#active.values()];
     this.#active.clear();
     for (const call of active) {
       const never = call.position === undefined || call.withdraw !== undefined || this.#line.isUnread(call.position);
       call.withdraw?.();
-      if (!call.abandoned) this.#fail(call, endError(`Cannot call "${call.method}"`, end, !never));
+      if (!call.abandoned) this.#fail(call, endError(call.what, end, !never));
     }
-    for (const call of queue) this.#fail(call, endError(`Cannot call "${call.method}"`, end, false));
+    for (let call = this.#queue.shift(); call !== undefined; call = this.#queue.shift()) {
+      this.#fail(call, endError(call.what, end, false));
+    }
   }
 }
 
