@@ -1,20 +1,19 @@
 // Two channels of bytes, one each way, as one object.
-import { asFound } from "../../base/arguments.ts";
 import { printAs, stateOf } from "../../base/custom_inspect.ts";
 import type { IterationOptions } from "../../base/iteration.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
 import type { SyncWaitOptions, WaitOptions } from "../../base/wait.ts";
 import type { Borrowed } from "../message/borrowed.ts";
+import type { BorrowedBatch } from "../message/borrowed_batch.ts";
+import type { LoanBatch } from "./loan_batch.ts";
 import type { Loan } from "./reservation.ts";
 import { canTravel } from "../../base/pack.ts";
-import type { ReceivedAttachments } from "../message/attachments.ts";
 import type { TravellerKind } from "../message/travellers.ts";
 import type { RunOptions } from "./duplex.ts";
 import { answerMessages } from "./answering.ts";
-import { bytesReceiverFrom, bytesReceiverKind, IpcBytesReceiver, movedBytesReceiver } from "./bytes_receiver.ts";
-import { claimReceiver } from "./receiver_seat.ts";
-import { bytesSenderFrom, bytesSenderKind, IpcBytesSender } from "./bytes_sender.ts";
-import { claimSender, senderShape } from "../message/sender_attachment.ts";
+import { type IpcBytesReceiver, movedBytesReceiver } from "./bytes_receiver.ts";
+import type { IpcBytesSender } from "./bytes_sender.ts";
+import { checkHalves, packHalves, unpackHalves } from "./bytes_halves.ts";
 import type { TryRecvResult } from "./try_recv_result.ts";
 
 /** How duplexes get into messages, and out of them: as a sender and a receiver. */
@@ -31,15 +30,11 @@ export let bytesDuplexKind: TravellerKind<IpcBytesDuplex>;
  *
  * const [asking, answering] = bytesDuplex();
  * const running = answering.run((numbers) => new Uint8Array([numbers.length])); // in another process, usually
- * {
- *   using loan = await asking.reserve(1000);
- *   loan.bytes.fill(7);
- *   loan.commit();
- * }
- * {
- *   using answer = await asking.borrow();
- *   assertEquals(answer.value[0], 1000 & 255);
- * }
+ * using loan = await asking.reserve(1000);
+ * loan.bytes.fill(7);
+ * loan.commit();
+ * using answer = await asking.borrow();
+ * assertEquals(answer.value[0], 1000 & 255);
  * asking.close();
  * await running;
  * answering.close();
@@ -50,18 +45,10 @@ export class IpcBytesDuplex implements Disposable, AsyncIterable<Uint8Array<Arra
     canTravel(this.prototype);
     bytesDuplexKind = {
       is: (object) => #sender in object,
-      pack(duplex, attachments) {
-        const ofSender = bytesSenderKind.pack(duplex.#sender, attachments);
-        const ofReceiver = bytesReceiverKind.pack(duplex.#receiver, attachments);
-        attachments.moves(() => duplex.#sender.close(), () => {});
-        return [...ofSender, ...ofReceiver];
-      },
-      unpack,
+      pack: (duplex, attachments) => packHalves(duplex.#sender, duplex.#receiver, attachments),
+      unpack: (attachments, first, details) => new IpcBytesDuplex(...unpackHalves(attachments, first, details)),
     };
-  }
-
-  static {
-    printAs<IpcBytesDuplex>(IpcBytesDuplex.prototype, (duplex) => ({
+    printAs<IpcBytesDuplex>(this.prototype, (duplex) => ({
       state: stateOf(duplex),
       peer: duplex.peer,
       sender: duplex.#sender,
@@ -84,13 +71,7 @@ export class IpcBytesDuplex implements Disposable, AsyncIterable<Uint8Array<Arra
    * @param peer Who is at the other end, if it is known.
    */
   constructor(sender: IpcBytesSender, receiver: IpcBytesReceiver, peer?: PeerCredentials) {
-    if (!(sender instanceof IpcBytesSender) || !(receiver instanceof IpcBytesReceiver)) {
-      throw new TypeError(
-        `Cannot make a duplex of ${asFound(sender)} and ${
-          asFound(receiver)
-        }: give an IpcBytesSender and an IpcBytesReceiver`,
-      );
-    }
+    checkHalves(sender, receiver);
     this.#sender = sender;
     this.#receiver = receiver;
     if (peer !== undefined) this.peer = peer;
@@ -195,6 +176,44 @@ export class IpcBytesDuplex implements Disposable, AsyncIterable<Uint8Array<Arra
   }
 
   /**
+   * Reserves room for several messages, as {@linkcode IpcBytesSender.reserveMany}.
+   *
+   * @param count Messages, from 1.
+   * @param length Bytes of each at most.
+   * @param options How long to wait at most, and a signal that ends the wait.
+   * @returns The room.
+   * @throws {IpcError} As {@linkcode IpcBytesSender.reserveMany}.
+   */
+  reserveMany(count: number, length: number, options?: WaitOptions): Promise<LoanBatch> {
+    return this.#sender.reserveMany(count, length, options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode reserveMany}.
+   *
+   * @param count Messages, from 1.
+   * @param length Bytes of each at most.
+   * @param options How long to wait at most.
+   * @returns The room.
+   * @throws {IpcError} As {@linkcode reserveMany}.
+   */
+  reserveManySync(count: number, length: number, options?: SyncWaitOptions): LoanBatch {
+    return this.#sender.reserveManySync(count, length, options);
+  }
+
+  /**
+   * Reserves room for several messages if there is some now.
+   *
+   * @param count Messages, from 1.
+   * @param length Bytes of each at most.
+   * @returns The room, or `undefined` if there is not enough now.
+   * @throws {IpcError} As {@linkcode reserveMany}.
+   */
+  tryReserveMany(count: number, length: number): LoanBatch | undefined {
+    return this.#sender.tryReserveMany(count, length);
+  }
+
+  /**
    * Waits for the next message, as {@linkcode IpcBytesReceiver.recv}.
    *
    * @param options How long to wait at most, and a signal that ends the wait.
@@ -295,6 +314,41 @@ export class IpcBytesDuplex implements Disposable, AsyncIterable<Uint8Array<Arra
   }
 
   /**
+   * Reads the next messages in place, as {@linkcode IpcBytesReceiver.borrowMany}.
+   *
+   * @param max Messages to hand out at most; all that are there by default.
+   * @param options How long to wait at most, and a signal that ends the wait.
+   * @returns The messages, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrowMany(max?: number, options?: WaitOptions): Promise<BorrowedBatch> {
+    return this.#receiver.borrowMany(max, options);
+  }
+
+  /**
+   * The blocking twin of {@linkcode borrowMany}.
+   *
+   * @param max Messages to hand out at most; all that are there by default.
+   * @param options How long to wait at most.
+   * @returns The messages, to be released soon.
+   * @throws {IpcError} As {@linkcode recv}.
+   */
+  borrowManySync(max?: number, options?: SyncWaitOptions): BorrowedBatch {
+    return this.#receiver.borrowManySync(max, options);
+  }
+
+  /**
+   * Reads the messages in place that are there.
+   *
+   * @param max Messages to hand out at most; all that are there by default.
+   * @returns The messages, or `undefined` if there is none now.
+   * @throws {IpcError} As {@linkcode tryBorrow}.
+   */
+  tryBorrowMany(max?: number): BorrowedBatch | undefined {
+    return this.#receiver.tryBorrowMany(max);
+  }
+
+  /**
    * What comes in, as a stream: see {@linkcode IpcBytesReceiver.toReadableStream}. Its end, or cancelling it, closes this
    * direction alone. The same stream every time.
    *
@@ -392,17 +446,5 @@ export class IpcBytesDuplex implements Disposable, AsyncIterable<Uint8Array<Arra
   /** Same as {@linkcode close}, for `using`. */
   [Symbol.dispose](): void {
     this.close();
-  }
-}
-
-function unpack(attachments: ReceivedAttachments, first: unknown, details: readonly unknown[]): Disposable {
-  const sender = bytesSenderFrom(claimSender(attachments, first, details));
-  const shape = senderShape(details);
-  try {
-    const arrival = claimReceiver(attachments, (first as number) + shape.fds, details.slice(shape.details));
-    return new IpcBytesDuplex(sender, bytesReceiverFrom(arrival));
-  } catch (error) {
-    sender.close();
-    throw error;
   }
 }

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   type BorrowedBatch,
   bytesChannel,
+  bytesDuplex,
   channel,
   IpcBytesReceiver,
   IpcBytesSender,
@@ -407,4 +408,27 @@ folderTest("With redelivery, what was handed out of a batch is received again un
   assert(sender.trySend(new Uint8Array(CAPACITY)), "all the room is there again");
   receiver.recvSync({ timeout: 0 });
   receiver.close();
+});
+
+test("Both ends of a duplex lend and borrow several messages at a time", async () => {
+  const [asking, answering] = bytesDuplex({ capacity: CAPACITY });
+  const reserve = [
+    () => asking.reserveMany(3, 100),
+    () => Promise.resolve(asking.reserveManySync(3, 100, { timeout: 0 })),
+    () => Promise.resolve(asking.tryReserveMany(3, 100)!),
+  ];
+  const borrow = [
+    () => answering.borrowMany(3),
+    () => Promise.resolve(answering.borrowManySync(3, { timeout: 0 })),
+    () => Promise.resolve(answering.tryBorrowMany(3)!),
+  ];
+  for (const [i, way] of reserve.entries()) {
+    const loans = await way();
+    for (const [n, bytes] of loans.messages.entries()) bytes.fill(n);
+    loans.commit();
+    using batch = await borrow[i]!();
+    assertEquals([...batch], [numbered(0, 100), numbered(1, 100), numbered(2, 100)]);
+  }
+  assertEquals(answering.tryBorrowMany(), undefined);
+  asking.close(), answering.close();
 });
