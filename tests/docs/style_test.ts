@@ -34,14 +34,14 @@ function sourcesIn(folder: string): string[] {
   }).sort();
 }
 
-/** Where words are that are not used, and what to write instead. */
+/** Where words are that are not used, also over the end of a line, and what to write instead. */
 function badWords(path: string, text: string): string[] {
-  return text.split("\n").flatMap((line, at) =>
-    WORDS.flatMap(([word, better]) => {
-      const found = word.exec(line);
-      return found === null ? [] : [`${path}:${at + 1} has "${found[0]}"; better: ${better}`];
-    })
-  );
+  const joined = text.replaceAll(/\n\s*(\*|\/\/)? */g, " ");
+  return WORDS.flatMap(([word, better]) => {
+    const found = word.exec(joined);
+    if (found === null) return [];
+    return [`${path} has "…${joined.slice(Math.max(0, found.index - 40), found.index)}${found[0]}"; better: ${better}`];
+  });
 }
 
 const PAGES =
