@@ -24,7 +24,6 @@ interface Worker {
 }
 
 const workers = new Set<Worker>(), stopping = new AbortController();
-
 async function startWorker(): Promise<void> {
   const child = await spawn(new URL(import.meta.url), { args: ["worker"], signal: stopping.signal });
   const worker = { child, api: remote<typeof jobs>(child), jobs: 0 };
