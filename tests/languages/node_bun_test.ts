@@ -1,9 +1,10 @@
 // Node.js and Bun use the package as the registry gives it to them: scenarios that run there, one process each.
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { spawn } from "../../mod.ts";
 import { Folder } from "../support/folder.ts";
 import { JavaScriptPackage } from "../support/javascript_package.ts";
 import { bun, type Found, node, oldNode } from "../support/javascript_runtimes.ts";
-import { patience } from "../support/patience.ts";
+import { patience, START } from "../support/patience.ts";
 import { lookingTest } from "../support/test.ts";
 
 const HERE = "tests/languages/javascript";
@@ -91,6 +92,19 @@ for (const [name, found] of [["Node.js", node], ["Bun", bun]] as const) {
       assertEquals({ out, err, how }, { out: "ok\n", err: "", how: 0 });
     });
   }
+}
+
+for (const [name, found] of [["Node.js", node], ["Bun", bun]] as const) {
+  runtimeTest(`Deno starts a program of ${name} by spawn()`, mayLook ? found() : unpermitted, async (path, flags) => {
+    const args = [...flags, packaged().module(MAIN), "answersParent"];
+    const child = await spawn<string, number>(path, { args, timeout: START });
+    for (const text of ["", "a", "abc"]) {
+      await child.send(text);
+      assertEquals(await child.recv({ timeout: START }), text.length);
+    }
+    child.close();
+    assertEquals((await child.status).code, 0);
+  });
 }
 
 lookingTest(

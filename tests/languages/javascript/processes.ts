@@ -12,6 +12,7 @@ import {
   IpcServer,
   IpcSharedMemory,
   locks,
+  parent,
   remote,
   spawn,
 } from "../../../mod.ts";
@@ -64,6 +65,10 @@ export const roles: Record<string, () => unknown> = {
       say("held");
       await waitForDeath();
     });
+  },
+  async answersParent() {
+    const line = parent<number, string>();
+    await line.run((text) => text.length);
   },
   async exposes() {
     const line = IpcServer.connect(`${folder}/calls`);
