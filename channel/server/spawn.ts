@@ -3,7 +3,8 @@ import { asFound, optionsOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import { timeoutOf } from "../../base/wait.ts";
-import { ChildProcess, moduleCommand, type ProgramOptions, within } from "../../ffi/runtime/child_process.ts";
+import { ChildProcess, moduleCommand, within } from "../../ffi/runtime/child_process.ts";
+import type { ProgramOptions } from "../../ffi/runtime/program.ts";
 import { messageLimitOf } from "../endpoint/receiver_core.ts";
 import { capacityOf } from "../ring/memory.ts";
 import { bytesReceiverFrom } from "../endpoint/bytes_receiver.ts";
@@ -107,7 +108,8 @@ const STANDARD = ["piped", "inherit", "null"];
 /**
  * Starts a program and waits until it has called {@linkcode parent}: both have their end of a conversation then.
  *
- * Needs `--allow-run` for the program, which for a module is Deno itself.
+ * Needs `--allow-run` for the program, which for a module is Deno itself. In Node.js and Bun a module is run by the same
+ * program, with the flags that this one was started with.
  *
  * @typeParam Out What this side sends.
  * @typeParam In What the program sends.
@@ -251,7 +253,7 @@ function planOf(program: URL | string, options: SpawnOptions | BytesSpawnOptions
     ...(signal === undefined ? {} : { signal }),
   });
   const time = timeoutOf(grace === undefined ? {} : { timeout: grace });
-  const [command, all] = isModule ? moduleCommand(program, permissions ?? ["--allow-ffi"], args) : [program, [...args]];
+  const [command, all] = isModule ? moduleCommand(program, permissions, args) : [program, [...args]];
   return {
     shown,
     program: command,

@@ -1,5 +1,6 @@
 // A program that was started, apart from what is said to it: how it is watched, and ended.
-import { type ChildProcess, type ProgramStatus, within } from "../../ffi/runtime/child_process.ts";
+import { type ChildProcess, within } from "../../ffi/runtime/child_process.ts";
+import type { ProgramStatus } from "../../ffi/runtime/program.ts";
 
 /** Milliseconds that a program has to end after SIGTERM. */
 const TERM_PATIENCE = 1000;

@@ -1,24 +1,19 @@
-// Programs that are started, by Deno, which asks for `--allow-run`.
+// Programs that are started: by Deno, which asks for `--allow-run`, or by Node.js and Bun.
 import { asFound } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import { runtime } from "./mod.ts";
+import type { ProgramOptions, ProgramStatus, StartedProgram } from "./program.ts";
+import { nodeModuleCommand, startByNode } from "./node_child.ts";
 
-/** What a program is started with. */
-export interface ProgramOptions {
-  readonly args: string[];
-  readonly cwd: string | URL | undefined;
-  readonly env: Record<string, string>;
-  readonly stdin: "piped" | "inherit" | "null";
-  readonly stdout: "piped" | "inherit" | "null";
-  readonly stderr: "piped" | "inherit" | "null";
-}
-
-/** How a program ended. */
-export type ProgramStatus = Deno.CommandStatus;
+const isDeno = "Deno" in globalThis;
 
 /** The arguments that run a module by this runtime, and the program that takes them. */
-export function moduleCommand(module: URL, flags: readonly string[], args: readonly string[]): [string, string[]] {
-  requireDeno(module.href);
+export function moduleCommand(
+  module: URL,
+  flags: readonly string[] | undefined,
+  args: readonly string[],
+): readonly [string, string[]] {
+  if (!isDeno) return nodeModuleCommand(module, flags, args);
   if (Deno.build.standalone) {
     throw new IpcError(
       "Unsupported",
@@ -26,17 +21,12 @@ export function moduleCommand(module: URL, flags: readonly string[], args: reado
         'program, and "run" and the module as its arguments',
     );
   }
-  return [Deno.execPath(), ["run", ...flags, module.href, ...args]];
-}
-
-function requireDeno(program: string): void {
-  if ("Deno" in globalThis) return;
-  throw new IpcError("Unsupported", `Cannot start ${asFound(program)}: only programs of Deno start others, so far`);
+  return [Deno.execPath(), ["run", ...(flags ?? ["--allow-ffi"]), module.href, ...args]];
 }
 
 /** A program that was started. It does not keep this process alive, nor end with it. */
 export class ChildProcess {
-  readonly #process: Deno.ChildProcess;
+  readonly #process: StartedProgram;
   readonly #status: Promise<ProgramStatus>;
   #ended = false;
 
@@ -46,13 +36,7 @@ export class ChildProcess {
    * @throws {IpcError} `NotFound` if there is no such program, or folder; `Permission`; `System`.
    */
   constructor(program: string, options: ProgramOptions) {
-    const { cwd, ...rest } = options;
-    requireDeno(program);
-    try {
-      this.#process = new Deno.Command(program, cwd === undefined ? rest : { ...rest, cwd }).spawn();
-    } catch (cause) {
-      throw startError(program, options, cause);
-    }
+    this.#process = isDeno ? startByDeno(program, options) : startByNode(program, options);
     this.#process.unref();
     this.#status = this.#process.status.then((status) => {
       this.#ended = true;
@@ -96,6 +80,7 @@ export class ChildProcess {
       this.#process.kill(signal);
     } catch (error) {
       // It has ended, which is not known here yet.
+      if (!isDeno) throw error;
       if (error instanceof Deno.errors.NotFound || (error as Error).message?.includes("terminated")) return;
       if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
       throw new IpcError("Permission", `Cannot send ${signal} to process ${this.pid}: it runs as another user`, {
@@ -117,6 +102,15 @@ export class ChildProcess {
   /** What it complains of, if that is piped. */
   get stderr(): ReadableStream<Uint8Array<ArrayBuffer>> {
     return this.#process.stderr;
+  }
+}
+
+function startByDeno(program: string, options: ProgramOptions): StartedProgram {
+  const { cwd, ...rest } = options;
+  try {
+    return new Deno.Command(program, cwd === undefined ? rest : { ...rest, cwd }).spawn();
+  } catch (cause) {
+    throw startError(program, options, cause);
   }
 }
 

@@ -30,7 +30,7 @@ const SCENARIOS = {
   killedHolder: "gets the cell of a killed holder, with its last value",
   killedLock: "gets the lock of a killed holder",
   callsBetween: "calls functions of another process",
-  noSpawn: "says that it cannot start programs",
+  spawns: "starts programs, talks with them, and ends them",
   workerEchoes: "has a Worker as a peer",
   workerBlocks: "has a Worker that blocks its thread",
   workerTerminated: "learns that a Worker was terminated while it waited",

@@ -193,7 +193,24 @@ export async function callsBetween(): Promise<void> {
   await peer.done();
 }
 
-/** Starting programs needs Deno, so far. */
-export async function noSpawn(): Promise<void> {
-  await assertCode("Unsupported", () => spawn("sh"));
+/** Programs are started, talked with, and ended. */
+export async function spawns(): Promise<void> {
+  const child = await spawn<string, number>(new URL("./main.js", import.meta.url), { args: ["answersParent"] });
+  for (const text of ["", "a", "abc"]) {
+    await child.send(text);
+    assert.equal(await child.recv(WAIT), text.length);
+  }
+  child.kill("SIGKILL");
+  await assertCode("Disconnected", () => child.recv(WAIT));
+  assert.deepEqual(await child.status, { success: false, code: 137, signal: "SIGKILL" });
+  child.close();
+  const args = [...process.execArgv, process.argv[1]!, "answersParent"];
+  const other = await spawn<string, number>(process.execPath, { args, stdin: "null", stdout: "piped" });
+  other.close();
+  assert.equal((await other.status).code, 0);
+  assert.equal(await new Response(other.stdout).text(), "");
+  await assertCode("NotFound", () => spawn("isthmus-no-such-program"));
+  await assertCode("NotFound", () => spawn("sh", { cwd: `${folder}/none` }));
+  await assertCode("Disconnected", () => spawn("true"));
+  await assertCode("Timeout", () => spawn("sleep", { args: ["100"], timeout: 50 }));
 }
