@@ -21,8 +21,11 @@ export interface InboxOptions extends QueueOptions, ChannelOptions {
   readonly skipMissing: boolean;
 }
 
-/** Bytes that NATS sends ahead. */
-const AHEAD = 8 << 20;
+/**
+ * Messages that NATS sends ahead: frames of 64 KiB, as a rule. Not counted in bytes: where a message does not fit into what is
+ * left of a request, the client waits for two heartbeats.
+ */
+const AHEAD = 32;
 /** Frames that are kept until the one before them comes: as many as a sender has under way, several times. */
 const MOST_EARLY = 256;
 /** Milliseconds between two complaints about a missing message. */
@@ -116,11 +119,11 @@ export class Inbox implements Disposable {
 
   /** Until the signal, or until the connection was lost and is there again: then what was on its way is asked for anew. */
   async #deliver(signal: AbortSignal): Promise<void> {
-    const { jetstream, nats, maxPayload } = this.#connection;
+    const { jetstream, nats } = this.#connection;
     this.#early.clear();
     const consumer = await jetstream.consumers.get(this.#queue.stream, this.#options.shared ? SHARED : OWN);
     const messages = await consumer.consume({
-      max_bytes: Math.max(AHEAD, 4 * maxPayload),
+      max_messages: AHEAD,
       expires: 30_000,
       idle_heartbeat: 5_000,
       abort_on_missing_resource: true,
