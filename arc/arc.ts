@@ -249,7 +249,8 @@ export class IpcArc<T> implements Disposable {
    * A copy of the value, consistent, without the lock: it neither waits for a writer nor holds one up.
    *
    * @returns The last complete value. What a guard is changing is not in it before the guard is released.
-   * @throws {IpcError} `Closed`; `Corrupt` or `Serialization` if the bytes make no value.
+   * @throws {IpcError} `Closed`; `Corrupt` or `Serialization` if the bytes make no value; `Timeout` if for 5 seconds it was
+   * overwritten each time that it was read: then read it under the lock.
    */
   read(): T {
     this.#mustBeOpen("read");

@@ -13,6 +13,12 @@ import { BUFFER_OFFSET, BUFFER_STRIDE, CAPACITY, COUNTER, LENGTHS, WRITERS } fro
 /** Buffers above this are not kept from one reading to the next. */
 const KEEP = 1 << 20;
 
+/**
+ * A reader that was overtaken so often, for so many milliseconds, gives up: one write in between is chance, this is a
+ * holder that scribbles, or a value so large that it is always being written.
+ */
+const OVERTAKEN_LEAST = 16, OVERTAKEN_MS = 5000;
+
 /** The value of a cell, as bytes. */
 export class ValueStore {
   /** Offset of buffer 0 in the mapping. */
@@ -48,11 +54,16 @@ export class ValueStore {
    * A copy of the value as it was at one moment, made without the lock.
    *
    * @returns Private memory, valid until the next call.
+   * @throws {IpcError} `Corrupt` if its length makes no sense; `Timeout` if it is overwritten whenever it is read.
    */
   copy(): Uint8Array<ArrayBuffer> {
     if (this.stride === 0) return this.#copyScalar();
     const words = this.#words;
-    for (;;) {
+    for (let overtaken = 0, begin = 0;; overtaken++) {
+      if (overtaken === 1) begin = performance.now();
+      else if (overtaken >= OVERTAKEN_LEAST && performance.now() - begin >= OVERTAKEN_MS) {
+        throw alwaysOvertaken(overtaken);
+      }
       const before = Atomics.load(words, COUNTER);
       const place = (before >>> 1) & 1;
       const length = words[LENGTHS + place]!;
@@ -202,4 +213,13 @@ export class ValueStore {
     Atomics.add(this.#words, COUNTER, this.stride === 0 ? 1 : 3);
     return true;
   }
+}
+
+function alwaysOvertaken(times: number): IpcError {
+  return new IpcError(
+    "Timeout",
+    `Cannot read a cell: its value was overwritten each of the ${times} times that it was read, for ${
+      OVERTAKEN_MS / 1000
+    } s; read it under the lock`,
+  );
 }

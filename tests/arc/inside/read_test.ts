@@ -1,8 +1,10 @@
 // Reading without the lock, under writers: always a value that was written, never a mixture.
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { array, f64, IpcArc, struct, u32, u8 } from "../../../arc/mod.ts";
+import { COUNTER } from "../../../arc/segment/header.ts";
 import { setStepHook } from "../../../base/step_hook.ts";
 import { arcTest, child } from "../../support/arc_processes.ts";
+import { assertIpcErrorSync } from "../../support/assert_ipc.ts";
 
 for (const [size, reads] of [[1 << 20, 5_000], [4096, 100_000], [100, 100_000]] as const) {
   arcTest(`${reads} reads of CBOR values of ${size} bytes under a writer in a loop are whole`, async (cell) => {
@@ -111,4 +113,23 @@ arcTest("A reader that is overtaken by a write, a killed write and its repair do
     setStepHook(undefined);
   }
   assertEquals(begun, 2, "the reader began again");
+}, { processes: true });
+
+arcTest("A reader whom a scribbling holder overtakes each time gives up with an error", (cell) => {
+  using arc = IpcArc.create(cell, "a".repeat(1000));
+  using file = Deno.openSync(`/dev/shm/isthmus.${cell}`, { write: true });
+  const word = new Int32Array(1);
+  setStepHook((step) => {
+    if (step !== "arc:read:begin") return;
+    word[0]! += 4;
+    file.seekSync(COUNTER * 4, Deno.SeekMode.Start);
+    file.writeSync(new Uint8Array(word.buffer));
+  });
+  try {
+    const { message } = assertIpcErrorSync("Timeout", () => arc.read());
+    assertStringIncludes(message, "read it under the lock");
+  } finally {
+    setStepHook(undefined);
+  }
+  assertEquals(arc.read(), "a".repeat(1000));
 }, { processes: true });
