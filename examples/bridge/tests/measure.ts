@@ -94,5 +94,6 @@ for (let round = 1; round <= 3; round++) {
   console.log(`calls, round ${round}: ${times[0]} here; ${times[1]} over NATS`);
 }
 for (const end of ends) end.close();
+await back.end("SIGTERM"); // or the program would wait for it
 program.close();
 await serving;
