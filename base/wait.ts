@@ -69,9 +69,14 @@ export function timeoutOf(options: WaitOptions | undefined): number {
   return timeout;
 }
 
+/** A time-out for a message: what is left of a deadline has digits behind the point that say nothing. */
+export function millisecondsText(milliseconds: number): string {
+  return `${milliseconds < 1 ? milliseconds : Math.round(milliseconds)} ms`;
+}
+
 /** The error for a wait whose time ran out; `what` is what was waited for ("receive a message"). */
 export function timeoutError(what: string, timeout: number): IpcError {
-  return new IpcError("Timeout", `Cannot ${what}: timed out after ${timeout} ms`);
+  return new IpcError("Timeout", `Cannot ${what}: timed out after ${millisecondsText(timeout)}`);
 }
 
 /** The moment, on the clock of `performance.now()`, when a wait that starts now runs out. */

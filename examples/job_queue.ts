@@ -17,22 +17,21 @@ const jobs = {
   },
 };
 
-interface Worker {
-  child: IpcChild<unknown, unknown>;
-  api: Remote<typeof jobs>;
-  jobs: number;
-}
-
+type Worker = { child: IpcChild<unknown, unknown>; api: Remote<typeof jobs>; jobs: number };
 const workers = new Set<Worker>(), stopping = new AbortController();
 async function startWorker(): Promise<void> {
   const child = await spawn(new URL(import.meta.url), { args: ["worker"], signal: stopping.signal });
   const worker = { child, api: remote<typeof jobs>(child), jobs: 0 };
   workers.add(worker);
-  void child.status.then(async () => {
-    workers.delete(worker);
-    if (!stopping.signal.aborted) await startWorker();
-  });
+  void child.status.then(() => (workers.delete(worker), replace()));
 }
+
+/** Starts another one. If that fails, as on a full machine, it is tried again: the rest goes on meanwhile. */
+const replace = (): Promise<void> | undefined =>
+  stopping.signal.aborted
+    ? undefined
+    : startWorker().catch((error) => (console.error(error), pause(1000).then(replace)));
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Has a job done by the worker that has least to do; by another one if that dies, as a job may be done twice. */
 async function primes(below: number): Promise<Response> {
@@ -41,7 +40,7 @@ async function primes(below: number): Promise<Response> {
     const [worker] = [...workers].filter(({ child }) => !child.closed).sort((a, b) => a.jobs - b.jobs);
     if (worker === undefined) { // all have died: new ones are being started
       if (performance.now() > deadline) return new Response("No worker is there\n", { status: 503 });
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
       continue;
     }
     worker.jobs++;

@@ -54,7 +54,7 @@ export class ValueStore {
    * A copy of the value as it was at one moment, made without the lock.
    *
    * @returns Private memory, valid until the next call.
-   * @throws {IpcError} `Corrupt` if its length makes no sense; `Timeout` if it is overwritten whenever it is read.
+   * @throws {IpcError} `Corrupt` if its length cannot be; `Timeout` if it is overwritten whenever it is read.
    */
   copy(): Uint8Array<ArrayBuffer> {
     if (this.stride === 0) return this.#copyScalar();

@@ -115,11 +115,14 @@ export class Callee {
     const body = exposed.methods.get(method);
     if (exposed.stopping || body === undefined) {
       discard(args);
-      const error = exposed.stopping
-        ? takesNoMore(cannotCall(method), false)
-        : new IpcError("NotFound", `${cannotCall(method)}: the other end exposes no such method`, {
+      const error = exposed.stopping ? takesNoMore(cannotCall(method), false) : new IpcError(
+        "NotFound",
+        `${cannotCall(method)}: the other end exposes no such method; own, enumerable ` +
+          "functions of an object count, and methods of a class do not",
+        {
           delivered: false,
-        });
+        },
+      );
       delete error.stack; // of nobody's interest
       return this.#throw(answering, error);
     }

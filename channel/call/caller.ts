@@ -3,7 +3,7 @@ import { IpcError } from "../../base/error.ts";
 import { cannotCall } from "./call.ts";
 import { CallQueue } from "./call_queue.ts";
 import { step } from "../../base/step_hook.ts";
-import { PendingWait, type WaitOptions } from "../../base/wait.ts";
+import { millisecondsText, PendingWait, type WaitOptions } from "../../base/wait.ts";
 import { discard } from "../message/discard.ts";
 import { CALL, CALL_VERSION, isCount, MORE, STOP, SYNC } from "./frame.ts";
 import { packFailure, unpackFailure } from "./failure.ts";
@@ -49,9 +49,13 @@ class OutgoingCall {
 
   /** The error of its time-out. */
   expired(): IpcError {
-    return new IpcError("Timeout", `${this.what}: timed out after ${this.options?.timeout} ms`, {
-      delivered: this.sent,
-    });
+    return new IpcError(
+      "Timeout",
+      `${this.what}: timed out after ${millisecondsText(this.options?.timeout ?? Infinity)}`,
+      {
+        delivered: this.sent,
+      },
+    );
   }
 
   /** For messages. */

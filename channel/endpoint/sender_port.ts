@@ -2,7 +2,14 @@
 import { IpcError } from "../../base/error.ts";
 import { afterOthers, giveWay, mustGiveWay } from "../../base/event_loop.ts";
 import { sameFileKey } from "../../ffi/memory/storage.ts";
-import { deadlineAfter, PendingWait, type SyncWaitOptions, timeoutOf, type WaitOptions } from "../../base/wait.ts";
+import {
+  deadlineAfter,
+  millisecondsText,
+  PendingWait,
+  type SyncWaitOptions,
+  timeoutOf,
+  type WaitOptions,
+} from "../../base/wait.ts";
 import { closeHandle, type Handle } from "../ring/handle.ts";
 import type { NewRing } from "../ring/new_ring.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";
@@ -157,7 +164,9 @@ export class SenderPort {
   #fullError(timeout: number): IpcError {
     return new IpcError(
       "Timeout",
-      `Cannot send: timed out after ${timeout} ms; the receiver makes no room: it is slow or stopped, or the channel too ` +
+      `Cannot send: timed out after ${
+        millisecondsText(timeout)
+      }; the receiver makes no room: it is slow or stopped, or the channel too ` +
         "small",
     );
   }

@@ -7,7 +7,7 @@ import { untilReadable, waitReadable } from "../../ffi/event/readable.ts";
 import { isTableFull } from "../../ffi/socket/socket_message.ts";
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import type { PeerCredentials } from "../../ffi/socket/socket_types.ts";
-import { type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
+import { millisecondsText, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import type { Handle } from "../ring/handle.ts";
 import { receiveHello } from "../endpoint/handshake.ts";
 import { type IpcReceiver, receiverFrom } from "../endpoint/receiver.ts";
@@ -255,7 +255,9 @@ export class IpcOneShotServer<T> implements Disposable {
       : "nobody connected; see whether the process that was to connect has ended";
     return new IpcError(
       "Timeout",
-      `Cannot accept a client at "${this.name}": timed out after ${options?.timeout} ms; ${found}`,
+      `Cannot accept a client at "${this.name}": timed out after ${
+        millisecondsText(options?.timeout ?? Infinity)
+      }; ${found}`,
     );
   }
 

@@ -2,7 +2,7 @@
 import { asFound, optionsOf } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
-import { timeoutOf } from "../../base/wait.ts";
+import { millisecondsText, timeoutOf } from "../../base/wait.ts";
 import { ChildProcess, moduleCommand, within } from "../../ffi/runtime/child_process.ts";
 import type { ProgramOptions } from "../../ffi/runtime/program.ts";
 import { messageLimitOf } from "../endpoint/receiver_core.ts";
@@ -285,6 +285,8 @@ function neverCame({ shown, timeout }: Plan, hadEnded: boolean, status: Deno.Com
   const how = status.signal === null ? `exit code ${status.code}` : `exit code ${status.code}, by ${status.signal}`;
   const message = hadEnded
     ? `Cannot start "${shown}": it ended with ${how} before it had called parent()`
-    : `Cannot start "${shown}": timed out after ${timeout} ms, as it has not called parent(); it was ended, with ${how}`;
+    : `Cannot start "${shown}": timed out after ${
+      millisecondsText(timeout)
+    }, as it has not called parent(); it was ended, with ${how}`;
   return new IpcError(hadEnded ? "Disconnected" : "Timeout", message, { cause: status });
 }

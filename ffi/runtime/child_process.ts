@@ -2,7 +2,7 @@
 import { asFound } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
 import { runtime } from "./mod.ts";
-import type { ProgramOptions, ProgramStatus, StartedProgram } from "./program.ts";
+import { noProgram, NOT_EXECUTABLE, type ProgramOptions, type ProgramStatus, type StartedProgram } from "./program.ts";
 import { nodeModuleCommand, startByNode } from "./node_child.ts";
 
 const isDeno = "Deno" in globalThis;
@@ -135,12 +135,14 @@ function startError(program: string, { cwd }: ProgramOptions, cause: unknown): u
     return new IpcError("Permission", `${what}: run again with --allow-run`, { cause });
   }
   if (cause instanceof Deno.errors.PermissionDenied) {
-    return new IpcError("Permission", `${what}: it cannot be executed; see who may, and whether it is a program`, {
+    return new IpcError("Permission", `${what}: ${noProgram(program, NOT_EXECUTABLE)}`, {
       cause,
     });
   }
   if (cause instanceof Deno.errors.NotFound) {
-    const found = /cwd/.test(cause.message) ? `there is no folder "${cwd}" to start it in` : "there is no such program";
+    const found = /cwd/.test(cause.message)
+      ? `there is no folder "${cwd}" to start it in`
+      : noProgram(program, "there is no such program");
     return new IpcError("NotFound", `${what}: ${found}`, { cause });
   }
   if (!(cause instanceof Error) || cause instanceof TypeError) return cause;

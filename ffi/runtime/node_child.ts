@@ -2,7 +2,7 @@
 import process from "node:process";
 import { asFound } from "../../base/arguments.ts";
 import { IpcError } from "../../base/error.ts";
-import type { ProgramOptions, ProgramStatus, StartedProgram } from "./program.ts";
+import { noProgram, NOT_EXECUTABLE, type ProgramOptions, type ProgramStatus, type StartedProgram } from "./program.ts";
 
 /** What is used of a child of `node:child_process`. */
 interface NodeChild {
@@ -71,9 +71,9 @@ function notStarted(program: string, cwd: string | URL | undefined): IpcError {
   }
   const places = program.includes("/") ? [""] : (process.env["PATH"] ?? "").split(":").map((folder) => `${folder}/`);
   if (!places.some((place) => existsSync(place + program))) {
-    return new IpcError("NotFound", `${what}: there is no such program`);
+    return new IpcError("NotFound", `${what}: ${noProgram(program, "there is no such program")}`);
   }
-  return new IpcError("Permission", `${what}: it cannot be executed; see who may, and whether it is a program`);
+  return new IpcError("Permission", `${what}: ${noProgram(program, NOT_EXECUTABLE)}`);
 }
 
 class NodeProgram implements StartedProgram {

@@ -10,6 +10,15 @@ export interface ProgramOptions {
   readonly stderr: "piped" | "inherit" | "null";
 }
 
+/** Why there is no program of a name, or it cannot be executed; a module that was given as text is the likeliest mistake. */
+export function noProgram(program: string, found: string): string {
+  const isModule = /^(?:file|https?|jsr|npm|data|blob):|\.[cm]?[jt]sx?$/.test(program);
+  return isModule ? `${found}; a module is given as a URL: new URL("./worker.ts", import.meta.url)` : found;
+}
+
+/** What {@linkcode noProgram} says of one that is there. */
+export const NOT_EXECUTABLE = "it cannot be executed; see who may, and whether it is a program";
+
 /** How a program ended. */
 export type ProgramStatus = Deno.CommandStatus;
 

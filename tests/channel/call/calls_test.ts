@@ -251,7 +251,7 @@ test("A time-out at the caller aborts the signal of the call", async () => {
     },
   };
   await withApi(api, async (caller) => {
-    const error = await assertIpcError("Timeout", () => soon(caller.with({ timeout: 20 }).wait()));
+    const error = await assertIpcError("Timeout", () => soon(caller.with({ timeout: 20.25 }).wait()));
     assertStringIncludes(error.message, 'Cannot call "wait": timed out after 20 ms');
     assertEquals(error.delivered, true);
     const reason = await soon(aborted.promise);

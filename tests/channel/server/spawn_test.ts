@@ -77,6 +77,15 @@ test("An option of the wrong kind is told of", async () => {
   assertThrows(() => parent({ bytes: 1 } as unknown as { bytes: true }), TypeError, "bytes");
 });
 
+processTest("A module that is given as text is an error that says how to give it", async () => {
+  for (const text of [import.meta.url, "./no_such_module.ts"]) {
+    const error = await assertIpcError("NotFound", () => spawn(text));
+    assertStringIncludes(error.message, 'a module is given as a URL: new URL("./worker.ts", import.meta.url)');
+  }
+  const { message } = await assertIpcError("NotFound", () => spawn("no-such-program"));
+  assertEquals(message, 'Cannot start "no-such-program": there is no such program');
+});
+
 processTest("A child gets its arguments, folder and environment", async () => {
   await using child = await start<unknown, Record<string, unknown>>(["surroundings", "COLOUR"], {
     permissions: ["--allow-ffi", "--allow-read", "--allow-env"],
