@@ -1,6 +1,7 @@
 // How fast everything moves: two looks, and what has changed between them.
 import type { CellInfo, LockState } from "../../../arc/inspect/mod.ts";
 import { BLOCK, type NamedChannelInfo, type TopicInfo } from "../../../channel/inspect.ts";
+import type { Flow } from "../../program/flow_meter.ts";
 import type { Inventory } from "../../program/inventory.ts";
 
 /** Rates that are remembered of each, for its trend. */
@@ -52,9 +53,10 @@ export class Activities {
    * Compares with the look before.
    *
    * @param found What is there now.
+   * @param flows What channels have moved since the look before, by path, as far as it was measured.
    * @param now Milliseconds, of a clock that goes on.
    */
-  look(found: Inventory, now: number): Followed[] {
+  look(found: Inventory, flows: ReadonlyMap<string, Flow | undefined>, now: number): Followed[] {
     const seconds = this.#at === undefined ? undefined : Math.max(now - this.#at, 1) / 1000;
     this.#at = now;
     const before = this.#memory;
@@ -71,8 +73,8 @@ export class Activities {
     };
     return [
       ...found.channels.map((info) => {
-        const { memory, rates } = recall("channel", info.path, [info.positions.tail, info.positions.read]);
-        return { kind: "channel", info, activity: channelActivity(info, memory, rates) } as const;
+        const { memory } = recall("channel", info.path, []);
+        return { kind: "channel", info, activity: channelActivity(info, memory, flows.get(info.path)) } as const;
       }),
       ...found.topics.map((info) => {
         const { memory, rates } = recall("topic", info.path, [info.published]);
@@ -98,7 +100,7 @@ function perSecond(now: number, before: number, seconds: number): number {
 function channelActivity(
   info: NamedChannelInfo,
   memory: Memory,
-  rates: readonly number[] | undefined,
+  flow: Flow | undefined,
 ): Activity {
   const { read, tail } = info.positions;
   const waiting = (tail - read) | 0;
@@ -107,7 +109,7 @@ function channelActivity(
     const mean = memory.blocksAMessage;
     memory.blocksAMessage = mean === undefined ? seen : mean + (seen - mean) * NEWEST;
   }
-  const [sent, received] = rates ?? [];
+  const { sent, received } = flow ?? {};
   if (sent !== undefined) remember(memory, sent * BLOCK);
   return {
     kind: "channel",

@@ -10,6 +10,7 @@ import { MessageOutput } from "../../program/message_output.ts";
 import { pause } from "../../program/pause.ts";
 import { Interrupted, Stop } from "../../program/stop.ts";
 import { Activities, type Activity, type Followed } from "./activity.ts";
+import { Meters } from "./meters.ts";
 import { Keys } from "./keys.ts";
 import { next, type Order, ORDERS, pageLines } from "./page.ts";
 
@@ -26,7 +27,7 @@ export const top: Command = {
     "",
     "PER SEC counts messages of a channel or topic, and changes of a cell. A channel does not count its messages, so what",
     'stands behind "~" follows from the bytes sent and the mean size of those that were seen to wait; it is empty while',
-    "none was. BYTES/S is that of channels, rounded up to 64 a message. BACKLOG is what no receiver has taken, and how full",
+    "none was. BYTES/S is that of channels, in blocks of 64, measured every 20 ms. BACKLOG is what no receiver has taken, and how full",
     "the channel is; WAITING who waits: the receiver for a message, or so many for a lock. TREND shows the last looks.",
     "",
     `What is found is what "isthmus ls" finds, also in ${SHARED_FOLDER}. Nothing is attached to, locked or received.`,
@@ -76,12 +77,19 @@ function optionsOf(call: Call): Options {
   };
 }
 
+/** What is there now, and what it has done since the look before. */
+function look(call: Call, meters: Meters, activities: Activities): Followed[] {
+  const found = inventory(call.operands);
+  return activities.look(found, meters.take(found.channels.map(({ path }) => path)), performance.now());
+}
+
 // --- On a terminal -------------------------------------------------------------------------------------------------
 
 async function onTerminal(call: Call, options: Options, stop: Stop): Promise<void> {
   const { out } = call;
   using screen = new Screen(out);
   using keys = new Keys(stop, screen);
+  using meters = new Meters();
   const activities = new Activities();
   let order = options.order, paused = false, followed: Followed[] = [];
   const page = (keysRead: boolean) =>
@@ -94,7 +102,7 @@ async function onTerminal(call: Call, options: Options, stop: Stop): Promise<voi
   }, draw);
   for (let looks = 0; looks < options.count && !stop.signal.aborted;) {
     if (!paused) {
-      followed = activities.look(inventory(call.operands), performance.now());
+      followed = look(call, meters, activities);
       looks++;
     }
     draw();
@@ -112,11 +120,12 @@ function timeOfDay(): string {
 // --- Into a pipe ---------------------------------------------------------------------------------------------------
 
 async function intoPipe(call: Call, options: Options, stop: Stop): Promise<void> {
+  using meters = new Meters();
   const activities = new Activities();
   for (let looks = 0; looks < options.count && !stop.signal.aborted; looks++) {
     if (looks > 0) await pause(options.interval, stop.signal);
     if (stop.signal.aborted) break;
-    const followed = activities.look(inventory(call.operands), performance.now());
+    const followed = look(call, meters, activities);
     if (options.json) call.out.line(JSON.stringify(documentOf(followed)));
     else writePage(followed, options, call.out);
   }

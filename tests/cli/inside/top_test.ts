@@ -1,12 +1,14 @@
 // `isthmus top`: what a look counts, what the page shows, and the command as a process.
-import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { Activities, type Followed } from "../../../cli/commands/top/activity.ts";
 import { next, type Order, ORDERS, pageLines } from "../../../cli/commands/top/page.ts";
 import { Output } from "../../../cli/format/output.ts";
 import { sparkline } from "../../../cli/format/sparkline.ts";
 import { cutStart, shortNumber, width } from "../../../cli/format/text.ts";
+import { RingPeek } from "../../../channel/inspect.ts";
+import { type Flow, FlowMeter } from "../../../cli/program/flow_meter.ts";
 import type { Inventory } from "../../../cli/program/inventory.ts";
-import { IpcArc, IpcPublisher, IpcReceiver, IpcSender, locks } from "../../../mod.ts";
+import { IpcArc, IpcBytesReceiver, IpcBytesSender, IpcPublisher, IpcReceiver, IpcSender, locks } from "../../../mod.ts";
 import { folderTest } from "../../support/folder.ts";
 import { isthmus, isthmusArguments, onTerminal, Running } from "../../support/isthmus.ts";
 import { processTest, test } from "../../support/test.ts";
@@ -50,27 +52,73 @@ function page(followed: readonly Followed[], size: readonly [number, number], or
   return pageLines(followed, heading, new Terminal(size));
 }
 
-test("A look counts what has moved since the look before, also where positions wrap around", () => {
+const NO_FLOWS = new Map<string, Flow>();
+
+function flows(sent: number, received: number): Map<string, Flow> {
+  return new Map([[CHANNEL.path, { sent, received }]]);
+}
+
+test("Messages a second follow from the blocks that were sent, and from those of the messages that wait", () => {
   const activities = new Activities();
-  const [first] = activities.look(withChannel({ positions: { read: 2 ** 31 - 10, tail: 2 ** 31 - 5 } }), 1000);
+  const [first] = activities.look(withChannel({}), NO_FLOWS, 1000);
   assertEquals([first!.activity.rate, first!.activity.sent, first!.activity.history], [undefined, undefined, []]);
-  const positions = { read: -(2 ** 31), tail: -(2 ** 31) + 15 };
-  const [second] = activities.look(withChannel({ positions, messages: 5 }), 1500);
-  // 20 blocks of 64 bytes in half a second; five messages waited in 15 blocks, so three blocks a message.
-  assertEquals([second!.activity.sent, second!.activity.received], [40 * 64, 20 * 64]);
-  assertEquals(second!.activity.rate, 40 / 3);
+  const [unseen] = activities.look(withChannel({}), flows(9, 9), 1500);
+  assertEquals([unseen!.activity.rate, unseen!.activity.sent], [undefined, 9 * 64]); // none was seen to wait
+  // Five messages wait in 15 blocks, so three blocks a message; positions wrap around.
+  const positions = { read: 2 ** 31 - 5, tail: -(2 ** 31) + 10 };
+  const [seen] = activities.look(withChannel({ positions, messages: 5 }), flows(40, 20), 2000);
+  assertEquals([seen!.activity.sent, seen!.activity.received], [40 * 64, 20 * 64]);
+  assertEquals(seen!.activity.rate, 40 / 3);
+  assertEquals(seen!.activity.history, [9 * 64, 40 * 64]);
+  assertEquals(activities.look(withChannel({}), flows(0, 0), 2500)[0]!.activity.rate, 0);
+  assertEquals(activities.look({ ...withChannel({}), channels: [] }, NO_FLOWS, 3000), []);
+  assertEquals(activities.look(withChannel({}), NO_FLOWS, 4000)[0]!.activity.history, []); // it began anew
 });
 
-test("How many messages are sent is not told while none was seen, and what begins anew counts from there", () => {
+test("What begins anew under the name of a cell counts from there, and counters wrap around", () => {
+  const cell = {
+    name: "a",
+    kind: "cbor" as const,
+    layout: "",
+    size: 1,
+    capacity: 1,
+    length: 1,
+    waiters: false,
+    holders: [],
+    locked: false,
+    lockedBy: undefined,
+    references: 0,
+    stale: false,
+    damage: undefined,
+  };
   const activities = new Activities();
-  activities.look(withChannel({}), 0);
-  const [moved] = activities.look(withChannel({ positions: { read: 9, tail: 9 } }), 1000);
-  assertEquals([moved!.activity.rate, moved!.activity.sent], [undefined, 9 * 64]);
-  const [anew] = activities.look(withChannel({ positions: { read: 1, tail: 1 } }), 2000);
-  assertEquals([anew!.activity.rate, anew!.activity.sent], [0, 0]);
-  assertEquals(activities.look({ ...withChannel({}), channels: [] }, 3000), []);
-  const [back] = activities.look(withChannel({}), 4000);
-  assertEquals(back!.activity.history, []);
+  const rate = (changes: number, now: number) =>
+    activities.look({ channels: [], topics: [], cells: [{ ...cell, changes }], locks: [] }, NO_FLOWS, now)[0]!.activity
+      .rate;
+  assertEquals([rate(100, 0), rate(150, 500), rate(3, 1000), rate(3, 1500)], [undefined, 100, 0, 0]);
+});
+
+folderTest("The flow of a channel does not count what its ring passes over when it turns back", async (folder) => {
+  using receiver = IpcBytesReceiver.create(folder.channel);
+  using sender = IpcBytesSender.open(folder.channel);
+  using ring = RingPeek.open(folder.channel)!;
+  using meter = FlowMeter.open(folder.channel)!;
+  const message = new Uint8Array(60 << 10), first = ring.counters();
+  let sent = 0, flowed = 0;
+  const until = performance.now() + 500;
+  for (let at = performance.now(); at < until;) {
+    // Some messages, all of them received: the ring turns back again and again.
+    for (let n = 0; n < 4; n++, sent += message.length + 64) sender.sendSync(message), receiver.recvSync();
+    receiver.tryRecv(); // it finds the ring empty
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    const now = performance.now();
+    flowed += meter.take()!.sent * 64 * (now - at) / 1000;
+    at = now;
+  }
+  const passed = ((ring.counters().tail - first.tail) | 0) * 64;
+  assertGreater(passed, 8 * sent, "the ring turns back all the time");
+  assertGreater(flowed, sent / 4);
+  assertLess(flowed, 4 * sent);
 });
 
 test("The page fits every terminal, whatever names and numbers there are", () => {
@@ -89,8 +137,8 @@ test("The page fits every terminal, whatever names and numbers there are", () =>
     cells: [],
     locks: [{ name: "深い", held: [], pending: [{ name: "深い", mode: "exclusive", pid: 7 }], ownerDied: false }],
   };
-  activities.look(found, 0);
-  const followed = activities.look(found, 1000);
+  activities.look(found, NO_FLOWS, 0);
+  const followed = activities.look(found, new Map([[names[1]!, { sent: 1e6, received: 1e5 }]]), 1000);
   for (const columns of [20, 39, 40, 60, 80, 99, 100, 200, 1000]) {
     for (const rows of [5, 8, 24]) {
       for (const order of ORDERS) {
