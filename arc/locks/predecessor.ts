@@ -47,7 +47,8 @@ export class Predecessor {
     const listener = new BellListener(fd);
     try {
       listener.listen(() => {
-        if (!listener.hungUp) return; // somebody has written to it
+        // Its process may have died just before the FIFO was opened here: then only the end of the pipe tells.
+        if (!listener.ended && !listener.hungUp) return; // somebody has written to it
         this.#ended = true;
         listener.close();
         this.#onEnd();

@@ -239,6 +239,14 @@ export class BellListener implements DoorbellListener {
   }
 
   /**
+   * Whether the event loop has come to the end of the pipe. Of a FIFO that was opened when all ringers were gone already,
+   * that alone tells: `poll` knows a hang-up only of those that came later.
+   */
+  get ended(): boolean {
+    return this.#watchEnded;
+  }
+
+  /**
    * Calls `onRing` from the event loop after every ring, and once when all ringers are gone, until {@linkcode close}.
    * Spurious calls happen. While {@linkcode awaited} is set, this keeps the process alive.
    */

@@ -1,5 +1,7 @@
 // Those who wait for a lock: that they do nothing meanwhile, and hear of every end, whatever became of the others.
 import { assertEquals, assertNotEquals } from "@std/assert";
+import { lifePath, lockPath } from "../../../arc/locks/lock_name.ts";
+import { Predecessor } from "../../../arc/locks/predecessor.ts";
 import { locks } from "../../../mod.ts";
 import { assertIpcError, soon } from "../../support/assert_ipc.ts";
 import { assertIdle } from "../../support/idle.ts";
@@ -134,4 +136,19 @@ lookingTest("A sign of life that somebody has removed, or written to, costs time
   await holder;
   assertEquals(await soon(Promise.all([before, after, blind, last])), ["before", "after", "blind", "last"]);
   assertEquals(filesOf(name), []);
+});
+
+lookingTest("A request whose process had ended before it came to be watched is heard of", async () => {
+  const name = lockName(), path = lockPath(name), ended = Promise.withResolvers<void>();
+  const predecessor = new Predecessor(path, ended.resolve);
+  // As a killed process leaves it: a FIFO that nobody has open, of which `poll` tells no hang-up.
+  assertEquals((await new Deno.Command("mkfifo", { args: ["-m", "600", lifePath(path, 3)] }).output()).code, 0);
+  try {
+    assertEquals(predecessor.watch(3, 7), true);
+    await soon(ended.promise);
+    assertEquals([predecessor.watches(3, 7), predecessor.hasEnded], [true, true]);
+  } finally {
+    predecessor.forget();
+    Deno.removeSync(lifePath(path, 3));
+  }
 });
