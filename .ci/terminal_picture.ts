@@ -12,16 +12,28 @@ let socket = "";
 /** Pixels of one character. */
 const WIDTH = 8.4, HEIGHT = 18, FONT = 14;
 
-/** The colours of the terminal, by their numbers in its escapes. */
-const COLORS: Readonly<Record<number, string>> = { 31: "#e5534b", 32: "#57ab5a", 33: "#c69026", 36: "#39c5cf" };
+/** The colours of the terminal, by their numbers in its escapes; 39 is that of plain text, 0 the background. */
+const LIGHT: Readonly<Record<number, string>> = {
+  0: "#f6f8fa",
+  31: "#cf222e",
+  32: "#116329",
+  33: "#7d4e00",
+  36: "#1b7c83",
+  39: "#24292f",
+};
+const DARK: typeof LIGHT = { 0: "#22272e", 31: "#e5534b", 32: "#57ab5a", 33: "#c69026", 36: "#39c5cf", 39: "#cdd9e5" };
+
+function rules(colors: typeof LIGHT): string {
+  return Object.entries(colors).map(([code, color]) => `.c${code} { fill: ${color} }`).join(" ");
+}
 
 interface Style {
-  color: string;
+  color: number;
   bold: boolean;
   dim: boolean;
 }
 
-const PLAIN: Style = { color: "#cdd9e5", bold: false, dim: false };
+const PLAIN: Style = { color: 39, bold: false, dim: false };
 
 async function tmux(...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("tmux", { args: ["-L", socket, ...args] }).output();
@@ -65,7 +77,7 @@ function svgOf(text: string, columns: number, title: string): string {
         continue;
       }
       if (chars.trim() !== "") {
-        const look = `fill="${style.color}"${style.bold ? ' font-weight="bold"' : ""}${
+        const look = `class="c${style.color}"${style.bold ? ' font-weight="bold"' : ""}${
           style.dim ? ' opacity="0.6"' : ""
         }`;
         const words = chars.trim(), indent = chars.length - chars.trimStart().length;
@@ -80,7 +92,8 @@ function svgOf(text: string, columns: number, title: string): string {
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
     `role="img" aria-label="${title}">`,
     `<title>${title}</title>`,
-    `<rect width="${width}" height="${height}" rx="8" fill="#22272e"/>`,
+    `<style>${rules(LIGHT)} @media (prefers-color-scheme: dark) { ${rules(DARK)} }</style>`,
+    `<rect width="${width}" height="${height}" rx="8" class="c0"/>`,
     `<g font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT}">`,
     ...drawn,
     "</g>",
@@ -93,8 +106,7 @@ function styled(style: Style, code: number): Style {
   if (code === 0) return { ...PLAIN };
   if (code === 1) return { ...style, bold: true };
   if (code === 2) return { ...style, dim: true };
-  if (code === 39) return { ...style, color: PLAIN.color };
-  return { ...style, color: COLORS[code] ?? style.color };
+  return code in LIGHT ? { ...style, color: code } : style;
 }
 
 /** Keeps some channels, a topic, cells and a lock busy until the signal. */
