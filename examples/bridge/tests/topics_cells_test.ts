@@ -30,8 +30,8 @@ bridgeTest("A cell is mirrored on another machine, also over an outage of the se
   const server = await machines.server();
   const id = crypto.randomUUID(), here = `bridge-here-${id}`, there = `bridge-there-${id}`;
   using cell = IpcArc.create<{ limit: number; at: Date }>(here, { limit: 1, at: new Date(5) });
-  await machines.bridge(server, "store", here, "config", "limits.web");
-  await machines.bridge(server, "mirror", "config", "limits.web", there);
+  const store = await machines.bridge(server, "store", here, "config", "limits.web");
+  const mirroring = await machines.bridge(server, "mirror", "config", "limits.web", there);
   let mirror: IpcArc<{ limit: number; at: Date }> | undefined;
   await until("the mirror is made", () => {
     try {
@@ -49,4 +49,6 @@ bridgeTest("A cell is mirrored on another machine, also over an outage of the se
   await until("the change is there", () => mirror!.read().limit === 2);
   for (let limit = 3; limit <= 100; limit++) await cell.update((value) => ({ ...value, limit }));
   await until("the last change is there", () => mirror!.read().limit === 100);
+  // While the cells are held here as well: what a killed last holder leaves would stay.
+  assertEquals([await store.end("SIGTERM"), await mirroring.end("SIGTERM")], [0, 0]);
 });
