@@ -32,7 +32,7 @@ async function pool(): Promise<void> {
   const limits = Array.from({ length: 12 }, (_, n) => 10_000 * (n + 1));
   const [result, results] = channel<Result>();
   const jobs = limits[Symbol.iterator]();
-  // One conversation a worker; whoever asks gets the next job, until there are no more.
+  // One conversation a worker; who asks gets the next job, until there are no more.
   const conversations = processes.map(async () => {
     using worker = await server.accept({ timeout: 10_000 });
     for await (const _next of worker) {

@@ -32,6 +32,7 @@ export const watch: Command = {
     "",
     "A cell says when it changes. Meanwhile this program is one of its holders: the cell stays until it ends. A channel is",
     `looked at every ${DEFAULT_INTERVAL} ms, from outside; nothing is received. When its file is removed, watching ends.`,
+    "What was sent and received counts also what the ring passes over when it turns back early: up to the whole of it.",
   ].join("\n"),
   operands: ["NAME"],
   flags: {

@@ -3,7 +3,7 @@
 // A ring whose receiver is fast enough turns back to its beginning long before its end, to stay in the processor's
 // caches, and its positions pass over the rest: up to 4 MiB for 256 KiB of messages. Such a step always ends at the
 // beginning of the ring, so what lies between two looks at one lap is exact. Hence many looks, of which those that see
-// the ring turn are left out, with their time.
+// the ring turn are left out, with their time. That is an estimate: where nothing moves but in those, it is too low.
 import { RingPeek } from "../../channel/inspect.ts";
 import { isSameFile } from "../../ffi/inspect.ts";
 

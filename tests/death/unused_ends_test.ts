@@ -1,4 +1,4 @@
-// Ends that go away before this process has used either: nothing is mapped here until it does, whoever dies meanwhile.
+// Ends that go away before this process has used either: nothing is mapped here until it does, and any process may die meanwhile.
 import { assertEquals } from "@std/assert";
 import { channel, type IpcReceiver, type IpcSender } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";

@@ -127,3 +127,58 @@ export async function onTerminal(columns: number, script: string, env: Record<st
   }
   return new TextDecoder().decode(output.stdout).replaceAll("\r\n", "\n");
 }
+
+/** A shell command on a terminal that is typed on while it runs. */
+export class TypedTerminal implements AsyncDisposable {
+  /** All that it has shown. */
+  text = "";
+  readonly #process: Deno.ChildProcess;
+  readonly #output: ReadableStreamDefaultReader<string>;
+  readonly #keys: WritableStreamDefaultWriter<Uint8Array>;
+
+  private constructor(process: Deno.ChildProcess) {
+    this.#process = process;
+    this.#output = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    this.#keys = process.stdin.getWriter();
+  }
+
+  /** Begins; `undefined`, with a word about it, where there is no program for it. */
+  static async run(command: string): Promise<TypedTerminal | undefined> {
+    if ((await new Deno.Command("sh", { args: ["-c", "command -v script"] }).output()).code !== 0) {
+      console.log('Not tried on a terminal, as there is no program "script" here');
+      return undefined;
+    }
+    const args = ["-qec", command, "/dev/null"];
+    return new TypedTerminal(new Deno.Command("script", { args, stdin: "piped", stdout: "piped" }).spawn());
+  }
+
+  /** Waits until it has shown a text. */
+  async until(found: string): Promise<void> {
+    while (!this.text.includes(found)) {
+      const { value, done } = await this.#output.read();
+      if (done) throw new Error(`Ended before ${found} came: ${this.text}`);
+      this.text += value;
+    }
+  }
+
+  /** Types keys. */
+  async type(keys: string): Promise<void> {
+    await this.#keys.write(new TextEncoder().encode(keys));
+  }
+
+  /** How it ended. */
+  get status(): Promise<Deno.CommandStatus> {
+    return this.#process.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#process.kill("SIGKILL");
+    } catch {
+      // it has ended
+    }
+    await this.#process.status;
+    await this.#keys.close().catch(() => {});
+    await this.#output.cancel();
+  }
+}

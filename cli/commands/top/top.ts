@@ -27,7 +27,7 @@ export const top: Command = {
     "",
     "PER SEC counts messages of a channel or topic, and changes of a cell. A channel does not count its messages, so what",
     'stands behind "~" follows from the bytes sent and the mean size of those that were seen to wait; it is empty while',
-    "none was. BYTES/S is that of channels, in blocks of 64, measured every 20 ms. BACKLOG is what no receiver has taken, and how full",
+    "none was. BYTES/S is that of channels, in blocks of 64, an estimate by looks every 20 ms. BACKLOG is what no receiver has taken, and how full",
     "the channel is; WAITING who waits: the receiver for a message, or so many for a lock. TREND shows the last looks.",
     "",
     `What is found is what "isthmus ls" finds, also in ${SHARED_FOLDER}. Nothing is attached to, locked or received.`,

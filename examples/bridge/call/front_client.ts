@@ -103,7 +103,7 @@ export class FrontClient {
     }
   }
 
-  /** Sends a frame to the program: no more than it has asked for ever waits. */
+  /** Sends a frame to the program: no more waits than it has asked for. */
   post(frame: Uint8Array<ArrayBuffer>): void {
     this.#end.sendEncoded(new EncodedMessage(frame, [])).catch(() => {}); // it is gone: see run()
   }

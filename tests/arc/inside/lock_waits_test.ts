@@ -31,33 +31,36 @@ processTest("Who waits for a lock is not woken until its turn may have come", as
   assertEquals(filesOf(name), []);
 });
 
-processTest("The killed holder's lock goes to the first of those who wait, whoever of them died", async ({ start }) => {
-  const name = lockName();
-  const holder = await start(ACTORS, hold, { name });
-  assertEquals([await holder.said(), await holder.said()], ["began", false]);
-  const order: string[] = [];
-  const mine: Promise<unknown>[] = [];
-  const others = [];
-  for (let i = 0; i < 4; i++) {
-    others.push(await start(ACTORS, hold, { name }));
-    await until(name, { held: exclusive(1), pending: exclusive(2 * i + 1) });
-    mine.push(locks.request(name, (lock) => order.push(`${i} ${lock.ownerDied}`)));
-    await until(name, { held: exclusive(1), pending: exclusive(2 * i + 2) });
-  }
-  await others[0]!.kill();
-  await others[2]!.kill();
-  await others[3]!.kill();
-  assertEquals(order, []);
-  await holder.kill();
-  await soon(mine[0]!);
-  assertEquals([await others[1]!.said(), await others[1]!.said()], ["began", false]);
-  assertEquals(order, ["0 true"]);
-  await others[1]!.tell();
-  await soon(Promise.all(mine));
-  assertEquals(order, ["0 true", "1 false", "2 false", "3 false"]);
-  await others[1]!.said();
-  assertEquals(filesOf(name), []);
-});
+processTest(
+  "The killed holder's lock goes to the first of those who wait, also if some of them died",
+  async ({ start }) => {
+    const name = lockName();
+    const holder = await start(ACTORS, hold, { name });
+    assertEquals([await holder.said(), await holder.said()], ["began", false]);
+    const order: string[] = [];
+    const mine: Promise<unknown>[] = [];
+    const others = [];
+    for (let i = 0; i < 4; i++) {
+      others.push(await start(ACTORS, hold, { name }));
+      await until(name, { held: exclusive(1), pending: exclusive(2 * i + 1) });
+      mine.push(locks.request(name, (lock) => order.push(`${i} ${lock.ownerDied}`)));
+      await until(name, { held: exclusive(1), pending: exclusive(2 * i + 2) });
+    }
+    await others[0]!.kill();
+    await others[2]!.kill();
+    await others[3]!.kill();
+    assertEquals(order, []);
+    await holder.kill();
+    await soon(mine[0]!);
+    assertEquals([await others[1]!.said(), await others[1]!.said()], ["began", false]);
+    assertEquals(order, ["0 true"]);
+    await others[1]!.tell();
+    await soon(Promise.all(mine));
+    assertEquals(order, ["0 true", "1 false", "2 false", "3 false"]);
+    await others[1]!.said();
+    assertEquals(filesOf(name), []);
+  },
+);
 
 processTest(
   "A holder that is stopped keeps the lock, and one that waits and is stopped its place",

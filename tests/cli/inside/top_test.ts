@@ -10,7 +10,7 @@ import { type Flow, FlowMeter } from "../../../cli/program/flow_meter.ts";
 import type { Inventory } from "../../../cli/program/inventory.ts";
 import { IpcArc, IpcBytesReceiver, IpcBytesSender, IpcPublisher, IpcReceiver, IpcSender, locks } from "../../../mod.ts";
 import { folderTest } from "../../support/folder.ts";
-import { isthmus, isthmusArguments, onTerminal, Running } from "../../support/isthmus.ts";
+import { isthmus, isthmusArguments, onTerminal, Running, TypedTerminal } from "../../support/isthmus.ts";
 import { processTest, test } from "../../support/test.ts";
 
 const CHANNEL = {
@@ -253,38 +253,18 @@ processTest("isthmus top draws on the second screen, and leaves the first as it 
 });
 
 processTest("isthmus top reads keys: s orders by another column, q ends it and gives the terminal back", async () => {
-  if ((await new Deno.Command("sh", { args: ["-c", "command -v script"] }).output()).code !== 0) {
-    return console.log('Not tried on a terminal, as there is no program "script" here');
-  }
   const words = [Deno.execPath(), ...isthmusArguments(["top"])].map((word) => `'${word}'`).join(" ");
-  const terminal = new Deno.Command("script", {
-    args: ["-qec", `stty cols 100 rows 20; ${words}; echo "ended $?"; stty -a`, "/dev/null"],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const reader = terminal.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  const until = async (found: string) => {
-    while (!text.includes(found)) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error(`Ended before ${found} came: ${text}`);
-      text += value;
-    }
-  };
-  const keys = terminal.stdin.getWriter();
-  const press = (key: string) => keys.write(new TextEncoder().encode(key));
-  await until("s order by rate");
-  await press("s");
-  await until("s order by backlog");
-  await press(" ");
-  await until("stands still");
-  await press("q");
-  await until("ended 0");
-  await until("echok"); // as `stty -a` names it
-  assertMatch(text, /[^-]icanon/);
-  assertMatch(text, /[^-]echo\b/);
-  const { code } = await terminal.status;
-  await keys.close().catch(() => {});
-  await reader.cancel();
-  assertEquals(code, 0);
+  await using terminal = await TypedTerminal.run(`stty cols 100 rows 20; ${words}; echo "ended $?"; stty -a`);
+  if (terminal === undefined) return;
+  await terminal.until("s order by rate");
+  await terminal.type("s");
+  await terminal.until("s order by backlog");
+  await terminal.type(" ");
+  await terminal.until("stands still");
+  await terminal.type("q");
+  await terminal.until("ended 0");
+  await terminal.until("echok"); // as `stty -a` names it
+  assertMatch(terminal.text, /[^-]icanon/);
+  assertMatch(terminal.text, /[^-]echo\b/);
+  assertEquals((await terminal.status).code, 0);
 });

@@ -4,7 +4,7 @@ import { IpcArc, IpcReceiver, IpcSender, struct, u32 } from "../../../mod.ts";
 import { cellInfo, removeCell } from "../../../arc/inspect/mod.ts";
 import { FINGERPRINT_LOW } from "../../../arc/segment/header.ts";
 import { folderTest } from "../../support/folder.ts";
-import { isthmus, isthmusArguments, killed, Running } from "../../support/isthmus.ts";
+import { isthmus, isthmusArguments, killed, Running, TypedTerminal } from "../../support/isthmus.ts";
 import { processTest } from "../../support/test.ts";
 
 processTest("isthmus watch prints the value of a cell, and each change, and ends by Ctrl-C", async () => {
@@ -78,37 +78,18 @@ processTest("isthmus watch ends when nobody reads what it prints", async () => {
 });
 
 processTest("isthmus watch draws in one place on a terminal, and ends by Ctrl-C there", async () => {
-  if ((await new Deno.Command("sh", { args: ["-c", "command -v script"] }).output()).code !== 0) {
-    return console.log('Not tried on a terminal, as there is no program "script" here');
-  }
   const name = `watch-${crypto.randomUUID()}`;
   using cell = IpcArc.create(name, ["first"]);
   const words = [Deno.execPath(), ...isthmusArguments(["watch", name])].map((word) => `'${word}'`).join(" ");
-  const terminal = new Deno.Command("script", {
-    // Without `exec` some shells stay, are told of Ctrl-C as well, and give its exit code instead of the command's.
-    args: ["-qec", `exec ${words}`, "/dev/null"],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const reader = terminal.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  const until = async (found: string) => {
-    while (!text.includes(found)) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error(`Ended before ${found} came: ${text}`);
-      text += value;
-    }
-  };
-  await until('["first"]');
+  // Without `exec` some shells stay, are told of Ctrl-C as well, and give its exit code instead of the command's.
+  await using terminal = await TypedTerminal.run(`exec ${words}`);
+  if (terminal === undefined) return;
+  await terminal.until('["first"]');
   cell.updateSync(() => ["second"]);
-  await until('["second"]');
-  assertStringIncludes(text, `\x1b[2A\r\x1b[J${name}, changed 1 time\r\n["second"]`);
-  const input = terminal.stdin.getWriter();
-  await input.write(new Uint8Array([3])); // Ctrl-C
-  const { code } = await terminal.status;
-  await input.close().catch(() => {});
-  await reader.cancel();
-  assertEquals(code, 0);
+  await terminal.until('["second"]');
+  assertStringIncludes(terminal.text, `\x1b[2A\r\x1b[J${name}, changed 1 time\r\n["second"]`);
+  await terminal.type("\x03"); // Ctrl-C
+  assertEquals((await terminal.status).code, 0);
   assertEquals(cell.refCount, 1);
 });
 
