@@ -21,6 +21,7 @@ import { FULL, type RecordWriter } from "./record_writer.ts";
  * @param socket Of the channel, for descriptors.
  * @param fds Descriptors that travel with it; they stay the caller's.
  * @returns `false` if the ring, or the queue of descriptors, is full.
+ * @throws {IpcError} `Disconnected` if the consumer is gone.
  */
 export function trySendExtended(
   records: RecordWriter,
@@ -36,6 +37,7 @@ export function trySendExtended(
   if (index === FULL) return false;
   let body: IpcFd | undefined;
   let word = paddingWord(blocksFor(inline)); // what the claim becomes if anything fails from here on
+  let heard = true;
   try {
     if (outOfLine) {
       body = writeMemoryFile("isthmus-message", message.parts(), length);
@@ -55,9 +57,10 @@ export function trySendExtended(
     header[h + 5] = Math.floor(length / 2 ** 32);
     if (!outOfLine) message.copyTo(memory.data, memory.dataLongs, at + EXTENDED_HEADER);
     word = -(2 * inline);
-    return true;
   } finally {
     body?.close();
-    records.commit(index, word);
+    heard = records.commit(index, word);
   }
+  if (!heard) records.checkConsumer(); // it died after it was looked for
+  return true;
 }

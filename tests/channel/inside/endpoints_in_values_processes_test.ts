@@ -1,9 +1,11 @@
 // Endpoints that travel between processes.
 import { assert, assertEquals } from "@std/assert";
+import { setStepHook } from "../../../base/step_hook.ts";
 import { channel, type IpcReceiver, type IpcSender } from "../../../mod.ts";
 import type { Self } from "../../support/actor.ts";
 import { assertIpcError, assertIpcErrorSync, soon } from "../../support/assert_ipc.ts";
 import { patience } from "../../support/patience.ts";
+import { type Child, stateOf } from "../../support/processes.ts";
 import { processTest } from "../../support/test.ts";
 
 // deno-lint-ignore no-explicit-any -- values of any shape go through
@@ -29,6 +31,35 @@ export async function count({ from, to }: Route): Promise<void> {
   for await (const n of receiver) if (n === next) next++;
   await to.send(next);
 }
+
+/** Waits for a message that it never gets. */
+export async function waitAsleep({ from }: { from: IpcReceiver<Anything> }, self: Self): Promise<void> {
+  const waiting = from.recv();
+  self.say();
+  await waiting;
+}
+
+/** Kills a process, and returns when nothing of it is left but its number. */
+function killNow(child: Child): void {
+  child.signal("SIGKILL");
+  while (stateOf(child.pid) !== "Z" || [...Deno.readDirSync(`/proc/${child.pid}/task`)].length > 1);
+}
+
+processTest("A message with a sender for a receiver that dies while it is sent is an error", async ({ start }) => {
+  const [to, from] = channel<Anything>(), [sender, receiver] = channel<number>();
+  const child = await start(import.meta.url, waitAsleep, { from });
+  await child.said();
+  // After it was looked for, and before the message is there.
+  setStepHook((step) => step === "descriptors-sent" && killNow(child));
+  try {
+    assertIpcErrorSync("Disconnected", () => to.sendSync({ sender }));
+  } finally {
+    setStepHook(undefined);
+  }
+  sender.sendSync(1); // it is still the caller's
+  assertEquals(receiver.recvSync(), 1);
+  to.close(), sender.close(), receiver.close();
+});
 
 processTest(
   "A receiver and its backlog move through two processes into a third, while senders go on",
