@@ -86,6 +86,7 @@ export class Line {
 
   async #read(): Promise<void> {
     this.#reading = true;
+    await undefined; // the call goes out first: a receiver polls for a moment before it sleeps, and the answer comes then
     while (this.#holds > 0 && this.#end === undefined) {
       try {
         await this.#readSome();
