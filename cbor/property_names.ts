@@ -35,6 +35,10 @@ export type Row = (
 export class Name {
   /** Those that came next in earlier messages. */
   readonly next: Name[] = [];
+  /** For the writer: the one of them that came last. */
+  likely: Name | undefined;
+  /** The same: with what the last object began that was the value of this name, or came after an object which ends here. */
+  inside: Name | undefined;
   /** That of the objects which end here. */
   shape: Shape | undefined;
   /** The last names that came next for the first time, and how many there have been. */
@@ -43,6 +47,9 @@ export class Name {
   readonly text: string;
   readonly words: Int32Array;
   readonly bytes: Uint8Array;
+  /** The same as doubles, of which no name makes one that is not a number: what is moved is eight bytes. */
+  readonly doubles: Float64Array;
+  readonly head: number;
   readonly size: number;
   readonly before: Name | undefined;
   /** How many come before it. */
@@ -60,6 +67,8 @@ export class Name {
     this.size = size;
     this.before = before;
     this.bytes = new Uint8Array(words.buffer);
+    this.doubles = new Float64Array(words.buffer);
+    this.head = this.doubles[0]!;
     this.depth = before === undefined ? 0 : before.depth + 1;
   }
 }
@@ -103,12 +112,6 @@ export class Shape {
 }
 
 const utf8 = new TextEncoder();
-
-/** The shape that came after one before, and begins with the name; the first of them is not looked at. */
-export function expected({ next }: Shape, key: string): Shape | undefined {
-  for (let i = 1; i < next.length; i++) if (next[i]!.keys.length > 0 && next[i]!.keys[0] === key) return next[i];
-  return undefined;
-}
 
 /** All names that are remembered. */
 export class Names {

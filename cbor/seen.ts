@@ -6,129 +6,149 @@ import type { Insert } from "./written.ts";
 
 const UINT = 0;
 
-const SEEN_LINEAR = 12;
-let seen: (object | undefined)[] = new Array(SEEN_LINEAR).fill(undefined);
-/** Where each begins. */
-let seenAt: number[] = [];
-let seenMore = new Map<object, number>();
-let seenCount = 0;
-/** References: where each stands, and the number of the object among those that were seen, alternately. */
-let references: number[] = [];
-/** The numbers of those that are referred to. */
-let shared = new Set<number>();
-/** The number of the object that was seen before. */
-let found = 0;
-
-/** Notes an object that is about to be written; `false` if it was there before: write a {@linkcode reference} then. */
-export function firstSight(object: object, to: number): boolean {
-  const known = seenCount < SEEN_LINEAR ? seenCount : SEEN_LINEAR;
-  for (let i = 0; i < known; i++) {
-    if (seen[i] === object) {
-      found = i;
-      return false;
-    }
-  }
-  if (seenCount < SEEN_LINEAR) {
-    seen[seenCount] = object;
-  } else {
-    const number = seenMore.get(object);
-    if (number !== undefined) {
-      found = number;
-      return false;
-    }
-    seenMore.set(object, seenCount);
-  }
-  seenAt[seenCount++] = to;
-  return true;
-}
-
-/** How many there are. */
-export function countSeen(): number {
-  return seenCount;
-}
-
-/** Not to keep the program's objects alive. */
-export function forget(): void {
-  if (seenCount > SEEN_LINEAR) {
-    seenMore.clear();
-    seenAt = [];
-  }
-  for (let i = Math.min(seenCount, SEEN_LINEAR) - 1; i >= 0; i--) seen[i] = undefined;
-  seenCount = 0;
-  if (references.length > 0) {
-    references = [];
-    shared.clear();
-  }
-}
-
-/** Writes a reference to the object that {@linkcode firstSight} has found; its number follows. There is room for it. */
-export function writeReference(out: Uint8Array, to: number): number {
-  shared.add(found);
-  references.push(to, found);
-  out[to] = 0xd8;
-  out[to + 1] = 29;
-  out[to + 2] = UINT | 26;
-  return to + 7;
-}
-
-/** How many bytes {@linkcode tagShared} adds. */
-export function tagsOfShared(): number {
-  return references.length === 0 ? 0 : 2 * shared.size;
-}
-
-/**
- * Puts tag 28 before the objects that are referred to, and their numbers into the references.
- *
- * @param inserts Of the message: they move as well.
- * @returns The end of the message.
- */
-export function tagShared(out: Uint8Array, view: DataView, end: number, inserts: readonly Insert[]): number {
-  const order = [...shared].sort((a, b) => seenAt[a]! - seenAt[b]!);
-  const numbers = new Map(order.map((index, number) => [index, number]));
-  let shift = 2 * order.length;
-  for (let i = order.length - 1, stop = end; i >= 0; i--) {
-    const start = seenAt[order[i]!]!;
-    out.copyWithin(start + shift, start, stop);
-    shift -= 2;
-    out[start + shift] = 0xd8;
-    out[start + shift + 1] = 28;
-    stop = start;
-  }
-  let tags = 0;
-  for (let i = 0; i < references.length; i += 2) {
-    while (tags < order.length && seenAt[order[tags]!]! <= references[i]!) tags++;
-    view.setUint32(references[i]! + 2 * tags + 3, numbers.get(references[i + 1]!)!);
-  }
-  tags = 0;
-  for (const insert of inserts) {
-    while (tags < order.length && seenAt[order[tags]!]! < insert.at) tags++;
-    insert.at += 2 * tags;
-  }
-  return end + 2 * order.length;
-}
-
-/** What is behind a place has moved on by so many bytes, with the objects from number `first` on. */
-export function moveSeen(first: number, behind: number, bytes: number): void {
-  for (let i = first; i < seenCount; i++) seenAt[i]! += bytes;
-  for (let i = references.length - 2; i >= 0 && references[i]! > behind; i -= 2) references[i]! += bytes;
-}
+/** So many objects are compared with each. */
+const FEW = 12;
 
 /** What was seen in one message. */
-export type Seen = ReturnType<typeof suspendSeen>;
+export class Seen {
+  // The first ones, and where each begins: lists of that many elements at once, which the compiler knows.
+  readonly #few: (object | undefined)[] = Array.from({ length: FEW }, () => undefined);
+  readonly #fewAt: number[] = Array.from({ length: FEW }, () => 0);
+  /** The others, with their numbers; and where each begins. */
+  #more = new Map<object, number>();
+  #moreAt: number[] = [];
+  #count = 0;
+  /** References: where each stands, and the number of the object among those that were seen, alternately. */
+  #references: number[] = [];
+  /** The numbers of those that are referred to. */
+  #shared = new Set<number>();
+  /** The number of the object that was seen before. */
+  #found = 0;
 
-/** Puts aside what was seen, for a message in the middle of another. */
-export function suspendSeen() {
-  const state = { seen, seenAt, seenMore, seenCount, references, shared, found };
-  seen = new Array(SEEN_LINEAR).fill(undefined);
-  seenAt = [];
-  seenMore = new Map();
-  seenCount = 0;
-  references = [];
-  shared = new Set();
-  return state;
-}
+  /** Notes an object that is about to be written; `false` if it was there before: write a {@linkcode refer} then. */
+  first(object: object, to: number): boolean {
+    const few = this.#few, count = this.#count;
+    if (count >= FEW) return this.#firstOfMany(object, to);
+    for (let i = 0; i < count; i++) {
+      if (few[i] === object) {
+        this.#found = i;
+        return false;
+      }
+    }
+    few[count] = object;
+    this.#fewAt[count] = to;
+    this.#count = count + 1;
+    return true;
+  }
 
-/** Goes on with what was put aside. */
-export function resumeSeen(state: Seen): void {
-  ({ seen, seenAt, seenMore, seenCount, references, shared, found } = state);
+  #firstOfMany(object: object, to: number): boolean {
+    const number = this.#few.indexOf(object), found = number >= 0 ? number : this.#more.get(object);
+    if (found !== undefined) {
+      this.#found = found;
+      return false;
+    }
+    this.#more.set(object, this.#count++);
+    this.#moreAt.push(to);
+    return true;
+  }
+
+  /** Not to keep the program's objects alive. */
+  forget(): void {
+    const few = this.#few;
+    for (let i = Math.min(this.#count, FEW) - 1; i >= 0; i--) few[i] = undefined;
+    if (this.#count > FEW) {
+      this.#more.clear();
+      this.#moreAt = [];
+    }
+    this.#count = 0;
+    if (this.#references.length > 0) {
+      this.#references = [];
+      this.#shared.clear();
+    }
+  }
+
+  /** Where an object begins. */
+  #placeOf(number: number): number {
+    return number < FEW ? this.#fewAt[number]! : this.#moreAt[number - FEW]!;
+  }
+
+  /** Writes a reference to the object that {@linkcode first} has found; its number follows. There is room for it. */
+  refer(out: Uint8Array, to: number): number {
+    this.#shared.add(this.#found);
+    this.#references.push(to, this.#found);
+    out[to] = 0xd8;
+    out[to + 1] = 29;
+    out[to + 2] = UINT | 26;
+    return to + 7;
+  }
+
+  /** How many bytes {@linkcode tag} adds. */
+  get tags(): number {
+    return this.#references.length === 0 ? 0 : 2 * this.#shared.size;
+  }
+
+  /**
+   * Puts tag 28 before the objects that are referred to, and their numbers into the references.
+   *
+   * @param inserts Of the message: they move as well.
+   * @returns The end of the message.
+   */
+  tag(out: Uint8Array, view: DataView, end: number, inserts: readonly Insert[]): number {
+    const references = this.#references;
+    const order = [...this.#shared].sort((a, b) => this.#placeOf(a) - this.#placeOf(b));
+    const places = order.map((number) => this.#placeOf(number));
+    const numbers = new Map(order.map((index, number) => [index, number]));
+    let shift = 2 * order.length;
+    for (let i = order.length - 1, stop = end; i >= 0; i--) {
+      const start = places[i]!;
+      out.copyWithin(start + shift, start, stop);
+      shift -= 2;
+      out[start + shift] = 0xd8;
+      out[start + shift + 1] = 28;
+      stop = start;
+    }
+    let tags = 0;
+    for (let i = 0; i < references.length; i += 2) {
+      while (tags < order.length && places[tags]! <= references[i]!) tags++;
+      view.setUint32(references[i]! + 2 * tags + 3, numbers.get(references[i + 1]!)!);
+    }
+    tags = 0;
+    for (const insert of inserts) {
+      while (tags < order.length && places[tags]! < insert.at) tags++;
+      insert.at += 2 * tags;
+    }
+    return end + 2 * order.length;
+  }
+
+  /** What is behind a place has moved on by so many bytes. */
+  move(behind: number, bytes: number): void {
+    const references = this.#references;
+    for (let i = this.#count - 1; i >= 0 && this.#placeOf(i) > behind; i--) {
+      if (i < FEW) this.#fewAt[i]! += bytes;
+      else this.#moreAt[i - FEW]! += bytes;
+    }
+    for (let i = references.length - 2; i >= 0 && references[i]! > behind; i -= 2) references[i]! += bytes;
+  }
+
+  /** Puts what was seen aside, for a message in the middle of another; returns how to go on with it. */
+  suspend(): () => void {
+    const few = [...this.#few], fewAt = [...this.#fewAt];
+    const more = this.#more, moreAt = this.#moreAt, count = this.#count;
+    const references = this.#references, shared = this.#shared, found = this.#found;
+    this.#few.fill(undefined);
+    this.#more = new Map();
+    this.#moreAt = [];
+    this.#count = 0;
+    this.#references = [];
+    this.#shared = new Set();
+    return () => {
+      for (let i = 0; i < FEW; i++) this.#few[i] = few[i], this.#fewAt[i] = fewAt[i]!;
+      this.#more = more;
+      this.#moreAt = moreAt;
+      this.#count = count;
+      this.#references = references;
+      this.#shared = shared;
+      this.#found = found;
+    };
+  }
 }

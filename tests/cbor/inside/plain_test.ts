@@ -200,6 +200,7 @@ test("Objects of any number of properties are written in one go, with long byte 
 test("Names of any length are written right, at first and when they are remembered", () => {
   const names = Array.from({ length: 40 }, (_, i) => "n".repeat(i)).concat(
     Array.from({ length: 20 }, (_, i) => "é".repeat(i + 1)),
+    Array.from({ length: 20 }, (_, i) => "n".repeat(i) + "\u{10ffff}\x7f\x7f\u{40000}"), // bytes F0 to F4, 7F, at all places
     ["日本語", "日本語日本", "日本語日本語", "\u{1f600}", "0", "17", "4294967295", "\ud800", "a\udc00b", "\0"],
   );
   for (let round = 0; round < 3; round++) {
