@@ -206,6 +206,19 @@ export const ROWS: Readonly<Record<string, Row>> = {
   "one process, object, receive": { prepare: () => half(channel<SmallObject>(), smallObject, "receive", lookAtObject) },
   "one process, small frame, send": { prepare: () => frames("send") },
   "one process, small frame, receive": { prepare: () => frames("receive") },
+  "one process, the sender of a new channel": {
+    prepare() {
+      const [to, from] = channel<IpcSender<number>>();
+      return timed(() => {
+        const [sender, receiver] = channel<number>();
+        to.sendSync(sender);
+        for (const end of [from.recvSync(), sender, receiver]) end.close();
+      });
+    },
+  },
+  "one process, 1 sender": { prepare: () => senders(1) },
+  "one process, 8 senders": { prepare: () => senders(8) },
+  "one process, 64 senders": { prepare: () => senders(64) },
   "cell: lock and unlock": {
     prepare() {
       const arc = IpcArc.create<unknown>(cellName(), null);
@@ -229,6 +242,16 @@ export const ROWS: Readonly<Record<string, Row>> = {
     },
   },
 };
+
+/** A message with senders, which are sent again and again. */
+function senders(count: number): Loop {
+  const [to, from] = channel<IpcSender<number>[]>();
+  const cargo = Array.from({ length: count }, () => channel<number>()[0]);
+  return timed(() => {
+    to.sendSync(cargo);
+    for (const each of from.recvSync()) each.close();
+  });
+}
 
 function frames(counted: "send" | "receive"): Loop {
   const frame = yuvFrame(6);
