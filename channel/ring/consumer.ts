@@ -40,24 +40,25 @@ export class RingConsumer extends RecordReader {
   }
 
   /**
-   * The consumer of a ring. Owns what it is given, also if it throws.
+   * The consumer of a ring of this process. Owns what it is given, also if it throws.
    *
+   * @param alone Whether its end of the socket was given to nobody.
    * @throws {IpcError} `AlreadyExists` if another living thread receives from this ring.
    */
-  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd): RingConsumer {
+  static create(memory: RingMemory, bell: IpcFd, descriptors: IpcFd, alone = true): RingConsumer {
     if (!claimIdentity(memory.words, W_CONSUMER, true)) {
       memory.release();
       bell.close();
       descriptors.close();
       throw new IpcError("AlreadyExists", "Cannot receive: this channel has a receiver already");
     }
-    return new RingConsumer(memory, bell, new DescriptorQueue(descriptors));
+    return new RingConsumer(memory, bell, new DescriptorQueue(descriptors, alone));
   }
 
   /** The consumer of a ring that came from a peer. Owns the handle, as {@linkcode openHandle} says. */
   static attach(handle: Handle): RingConsumer {
     const { memory, bell, descriptors } = openHandle(handle, "listen");
-    const consumer = RingConsumer.create(memory, bell, descriptors);
+    const consumer = RingConsumer.create(memory, bell, descriptors, false);
     consumer.#gap.expectOrphans(); // those that an earlier consumer did not close
     return consumer;
   }
@@ -121,6 +122,7 @@ export class RingConsumer extends RecordReader {
    */
   detach(): void {
     this.publish();
+    this.descriptors.shared();
     this.wait.disarm();
     clearIdentity(this.memory.words, W_CONSUMER, this.#named?.lock);
   }

@@ -11,7 +11,9 @@ import {
   MAX_FDS_PER_MESSAGE,
   messageError,
   peekBytes,
+  type ReceivedMessage,
   receiveMessage,
+  receiveWhole,
   wouldWait,
 } from "../../ffi/socket/socket_message.ts";
 import {
@@ -52,9 +54,22 @@ export class DescriptorQueue implements DescriptorSource {
   /** What was wrong with a packet that was read while nobody could be told. */
   #problem: unknown;
 
-  /** Takes ownership of the receiving end of the socket. */
-  constructor(socket: IpcFd) {
+  /** Whether nobody else can have the receiving end. */
+  #alone: boolean;
+
+  /**
+   * Takes ownership of the receiving end of the socket.
+   *
+   * @param alone Whether it was made here, and given to nobody.
+   */
+  constructor(socket: IpcFd, alone: boolean) {
     this.#socket = socket;
+    this.#alone = alone;
+  }
+
+  /** The receiving end goes to others, perhaps: it may be that they get it, and that it stays here. */
+  shared(): void {
+    this.#alone = false;
   }
 
   /** The socket, still owned by the queue. */
@@ -204,21 +219,13 @@ export class DescriptorQueue implements DescriptorSource {
    * @throws {IpcError} `System` if this process has no room for its descriptors: it was not read then. `Corrupt`.
    */
   #readPacket(): boolean {
-    const socket = this.#socket.fd;
-    // A look at it first: descriptors that do not fit into the table would be lost. One more is for a bell's new open file.
-    const there = peekBytes(socket, packet);
-    if (there === 0 || wouldWait(there) || isPeerGone(there)) return false; // 0: no sender is left
-    if (there < 0) throw messageError("Cannot receive descriptors", there, "recvmsg");
-    const claimed = fields.getInt32(0, true) === KIND_BUNDLE ? 1 : fields.getInt32(12, true);
-    const most = claimed >= 0 && claimed <= MAX_FDS_PER_MESSAGE ? claimed : MAX_FDS_PER_MESSAGE;
-    ensureRoomForFds(socket, most + 1, `Cannot receive ${most} descriptors`);
-    const received = receiveMessage(socket, packet, MAX_FDS_PER_MESSAGE, false);
+    const received = this.#receive();
     if (typeof received === "number") {
-      if (wouldWait(received) || isPeerGone(received)) return false;
+      if (received === 0 || wouldWait(received) || isPeerGone(received)) return false; // 0: no sender is left
       throw messageError("Cannot receive descriptors", received, "recvmsg");
     }
     const { length, fds } = received;
-    if (length === 0) return false;
+    if (length === 0) return false; // the same
     const kind = fields.getInt32(0, true), slot = fields.getInt32(4, true), counter = fields.getInt32(8, true);
     const count = fields.getInt32(12, true);
     if (length === PACKET && kind === KIND_SPACE_BELL && fds.length === 1) {
@@ -234,6 +241,25 @@ export class DescriptorQueue implements DescriptorSource {
       throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a malformed packet");
     }
     return true;
+  }
+
+  /** One packet, as {@linkcode receiveMessage} returns it; it stays where it is if this process has no room. */
+  #receive(): ReceivedMessage | number {
+    const socket = this.#socket.fd;
+    if (this.#alone) {
+      try {
+        return receiveWhole(socket, packet);
+      } catch (error) {
+        if (!isTableFull(error)) throw error;
+      }
+    }
+    // A look at it first: descriptors that do not fit into the table would be lost. One more is for a bell's new open file.
+    const there = peekBytes(socket, packet);
+    if (there <= 0) return there;
+    const claimed = fields.getInt32(0, true) === KIND_BUNDLE ? 1 : fields.getInt32(12, true);
+    const most = claimed >= 0 && claimed <= MAX_FDS_PER_MESSAGE ? claimed : MAX_FDS_PER_MESSAGE;
+    ensureRoomForFds(socket, most + 1, `Cannot receive ${most} descriptors`);
+    return receiveMessage(socket, packet, MAX_FDS_PER_MESSAGE, false);
   }
 
   #addBell(fd: IpcFd): void {

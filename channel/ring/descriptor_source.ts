@@ -15,6 +15,8 @@ export interface Arrived {
 /** What a ring's consumer needs of the other side of the descriptors: see `descriptor_queue.ts`. */
 export interface DescriptorSource {
   readonly socket: IpcFd;
+  /** The socket goes to others, perhaps. */
+  shared(): void;
   /** Never throws: it is called after a message was received. */
   spaceBells(): IpcFd[];
   take(slot: number, counter: number, count: number): IpcFd[];
@@ -34,6 +36,8 @@ export class NoDescriptors implements DescriptorSource {
   constructor(room: IpcFd) {
     this.socket = room;
   }
+
+  shared(): void {}
 
   spaceBells(): IpcFd[] {
     return [this.socket];

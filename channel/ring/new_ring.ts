@@ -29,6 +29,8 @@ export class NewRing {
   readonly #receiverSocket: IpcFd;
   /** Once the sender's end was given to others. */
   #passingOn: PassingOn | undefined;
+  /** Whether others may have the receiver's end, although it is still here. */
+  #receiverShown = false;
   /** Once one of the ends was opened here. */
   #mapped: RingMemory | undefined;
   /** Ends that were neither opened nor closed nor given away for good: each has its share of the memory. */
@@ -85,6 +87,7 @@ export class NewRing {
 
   /** What others are given of the receiver's end, likewise. Follow it by {@linkcode leaveReceiver} once they have it. */
   get receiverHandle(): Handle {
+    this.#receiverShown = true;
     return { memory: this.#memory, bell: this.#receiverBell, descriptors: this.#receiverSocket };
   }
 
@@ -111,7 +114,7 @@ export class NewRing {
   openConsumer(): RingConsumer {
     const memory = this.#map();
     this.#ends--;
-    return RingConsumer.create(memory, this.#receiverBell, this.#receiverSocket);
+    return RingConsumer.create(memory, this.#receiverBell, this.#receiverSocket, !this.#receiverShown);
   }
 
   /** Whether the sender's end is closed, or elsewhere. */

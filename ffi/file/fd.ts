@@ -24,7 +24,12 @@ let watches = true;
  * itself, as watching takes as long as closing one.
  */
 export function unwatchedFd(fd: number): IpcFd {
-  return unwatched(() => new IpcFd(fd));
+  watches = false;
+  try {
+    return new IpcFd(fd);
+  } finally {
+    watches = true;
+  }
 }
 
 /** The same for all owners that a function makes. */

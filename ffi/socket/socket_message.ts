@@ -32,27 +32,46 @@ export const MAX_FDS_PER_MESSAGE = 253;
 const CMSG_HEADER = CMSGHDR.size;
 const CONTROL_LENGTH = CMSG_HEADER + 4 * (MAX_FDS_PER_MESSAGE + 1); // rounded up to 8
 
-/** The structures of one call, allocated once an isolate: the calls below neither nest nor wait. */
+/** Indices of 4 bytes. */
+const WORD = 4;
+const IOV = 64 / WORD; // the iovec lies behind the msghdr
+const CONTROL = MSGHDR.msg_control / WORD, CONTROL_LEN = MSGHDR.msg_controllen / WORD, FLAGS = MSGHDR.msg_flags / WORD;
+const IOV_BASE = IOV + IOVEC.iov_base / WORD, IOV_LEN = IOV + IOVEC.iov_len / WORD;
+const CMSG_LEN = CMSGHDR.cmsg_len / WORD, CMSG_LEVEL = CMSGHDR.cmsg_level / WORD, CMSG_TYPE = CMSGHDR.cmsg_type / WORD;
+const CMSG_DATA = CMSG_HEADER / WORD;
+
+/**
+ * The structures of one call, allocated once an isolate: the calls below neither nest nor wait. Written in halves of 4 bytes,
+ * the lower one first: a number of 8 bytes would be a big integer, which is an allocation.
+ */
 class Frame {
   readonly header = new Uint8Array(128);
-  readonly words = new DataView(this.header.buffer);
-  readonly control = new Uint8Array(CONTROL_LENGTH);
-  readonly controlWords = new DataView(this.control.buffer);
-  readonly controlAddress = addressOf(this.control);
-  /** The iovec lies behind the msghdr. */
-  readonly iov = 64;
+  readonly words = new Int32Array(this.header.buffer);
+  readonly control = new Int32Array(CONTROL_LENGTH / WORD);
+  readonly #controlAddress = halvesOf(addressOf(new Uint8Array(this.control.buffer)));
+  /** The packet whose place is in the iovec. */
+  #packet: Uint8Array | undefined;
 
   constructor() {
-    this.words.setBigUint64(MSGHDR.msg_iov, addressOf(this.header) + BigInt(this.iov), true);
-    this.words.setBigUint64(MSGHDR.msg_iovlen, 1n, true);
+    const iov = halvesOf(addressOf(this.header) + BigInt(IOV * WORD));
+    this.words.set(iov, MSGHDR.msg_iov / WORD);
+    this.words[MSGHDR.msg_iovlen / WORD] = 1;
   }
 
   prepare(data: Uint8Array, controlLength: number): void {
-    this.words.setBigUint64(this.iov + IOVEC.iov_base, data.length === 0 ? 0n : addressOfData(data), true);
-    this.words.setBigUint64(this.iov + IOVEC.iov_len, BigInt(data.length), true);
-    this.words.setBigUint64(MSGHDR.msg_control, controlLength === 0 ? 0n : this.controlAddress, true);
-    this.words.setBigUint64(MSGHDR.msg_controllen, BigInt(controlLength), true);
-    this.words.setInt32(MSGHDR.msg_flags, 0, true);
+    const { words } = this, { length } = data;
+    if (data !== this.#packet) this.#place(data);
+    words[IOV_LEN] = length;
+    words[IOV_LEN + 1] = length / 2 ** 32;
+    words[CONTROL] = controlLength === 0 ? 0 : this.#controlAddress[0];
+    words[CONTROL + 1] = controlLength === 0 ? 0 : this.#controlAddress[1];
+    words[CONTROL_LEN] = controlLength;
+    words[FLAGS] = 0;
+  }
+
+  #place(data: Uint8Array): void {
+    this.words.set(data.length === 0 ? [0, 0] : halvesOf(addressOf(data)), IOV_BASE);
+    this.#packet = packets.has(data) ? data : undefined;
   }
 }
 
@@ -62,22 +81,18 @@ function addressOf(bytes: Uint8Array): bigint {
   return runtime.address(runtime.pointerTo(bytes as Uint8Array<ArrayBuffer>));
 }
 
-/** Where the arrays of {@linkcode packetBuffer} lie: asking for it takes as long as a system call. */
-const packetAddresses = new WeakMap<Uint8Array, bigint>();
+function halvesOf(address: bigint): [low: number, high: number] {
+  return [Number(address & 0xffff_ffffn) | 0, Number(address >> 32n) | 0];
+}
+
+/** The arrays of {@linkcode packetBuffer}: asking where an array lies takes as long as a system call. */
+const packets = new WeakSet<Uint8Array>();
 
 /** So many bytes for packets, to be used again and again, and never transferred. */
 export function packetBuffer(length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.max(length, 128)).subarray(0, length);
-  packetAddresses.set(bytes, 0n); // when it is used first: making it opens nothing
+  packets.add(bytes);
   return bytes;
-}
-
-function addressOfData(data: Uint8Array): bigint {
-  const known = packetAddresses.get(data);
-  if (known !== undefined && known !== 0n) return known;
-  const address = addressOf(data);
-  if (known !== undefined) packetAddresses.set(data, address);
-  return address;
 }
 
 /**
@@ -94,11 +109,12 @@ export function sendMessage(socket: number, data: Uint8Array, fds: readonly numb
   const control = fds.length === 0 ? 0 : CMSG_HEADER + 4 * fds.length;
   frame.prepare(data, control);
   if (control > 0) {
-    // Exact, not rounded up: Linux would read the padding as one more descriptor.
-    frame.controlWords.setBigUint64(CMSGHDR.cmsg_len, BigInt(control), true);
-    frame.controlWords.setInt32(CMSGHDR.cmsg_level, SOL_SOCKET, true);
-    frame.controlWords.setInt32(CMSGHDR.cmsg_type, SCM_RIGHTS, true);
-    for (let i = 0; i < fds.length; i++) frame.controlWords.setInt32(CMSG_HEADER + 4 * i, fds[i]!, true);
+    const words = frame.control;
+    words[CMSG_LEN] = control; // exact, not rounded up: Linux would read the padding as one more descriptor
+    words[CMSG_LEN + 1] = 0;
+    words[CMSG_LEVEL] = SOL_SOCKET;
+    words[CMSG_TYPE] = SCM_RIGHTS;
+    for (let i = 0; i < fds.length; i++) words[CMSG_DATA + i] = fds[i]!;
   }
   for (;;) {
     const sent = c.sendmsg(socket, frame.header, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -148,22 +164,18 @@ export function receiveMessage(
     if (length >= 0) break;
     if (errno !== EINTR) return -errno;
   }
-  const flags = frame.words.getInt32(MSGHDR.msg_flags, true);
-  const controlLength = Number(frame.words.getBigUint64(MSGHDR.msg_controllen, true));
+  const words = frame.control, flags = frame.words[FLAGS]!, end = frame.words[CONTROL_LEN]! / WORD;
   const fds: IpcFd[] = [];
-  for (let at = 0; at + CMSG_HEADER <= controlLength;) {
-    const size = Number(frame.controlWords.getBigUint64(at + CMSGHDR.cmsg_len, true));
-    if (size < CMSG_HEADER || at + size > controlLength) break;
-    if (
-      frame.controlWords.getInt32(at + CMSGHDR.cmsg_level, true) === SOL_SOCKET &&
-      frame.controlWords.getInt32(at + CMSGHDR.cmsg_type, true) === SCM_RIGHTS
-    ) {
-      for (let i = at + CMSG_HEADER; i + 4 <= at + size; i += 4) {
-        const fd = frame.controlWords.getInt32(i, true);
+  for (let at = 0; at + CMSG_DATA <= end;) {
+    const size = words[at + CMSG_LEN]! / WORD;
+    if (size < CMSG_DATA || at + size > end) break;
+    if (words[at + CMSG_LEVEL] === SOL_SOCKET && words[at + CMSG_TYPE] === SCM_RIGHTS) {
+      for (let i = at + CMSG_DATA; i < at + size; i++) {
+        const fd = words[i]!;
         fds.push(watched ? new IpcFd(fd) : unwatchedFd(fd));
       }
     }
-    at += (size + 7) & ~7;
+    at += 2 * Math.ceil(size / 2); // each begins at a multiple of 8 bytes
   }
   if (fds.length > maxFds) {
     closeAllForeign(fds);
@@ -194,6 +206,27 @@ export function peekBytes(socket: number, data: Uint8Array<ArrayBuffer>): number
     if (length >= 0) return length;
     if (errno !== EINTR) return -errno;
   }
+}
+
+/**
+ * Receives bytes and descriptors, or leaves all of it where it is if this process has no room for them: they are copied,
+ * then what was copied is dropped. Two system calls, instead of four for a look, and for making sure that there is room.
+ *
+ * Only for a socket whose receiving end nobody else has. Others could have a call copy one message and drop another
+ * (SO_PEEK_OFF), and what is dropped is closed at once, whatever it is: see `foreign_fd.ts`.
+ *
+ * @param data Where the bytes go.
+ * @returns As {@linkcode receiveMessage}, for any number of descriptors; not watched.
+ * @throws {IpcError} `System` where the descriptor table is full, or a security module does not let them in: nothing was
+ * received then.
+ */
+export function receiveWhole(socket: number, data: Uint8Array<ArrayBuffer>): ReceivedMessage | number {
+  const received = receiveMessage(socket, data, MAX_FDS_PER_MESSAGE, false, true);
+  if (typeof received === "number" || received.length === 0) return received;
+  const { c, errnoCell } = libc();
+  const length = BigInt(received.length);
+  while (c.recv(socket, data, length, MSG_DONTWAIT) < 0 && errnoCell[0]! === EINTR);
+  return received;
 }
 
 /** Whether nothing was sent or received as that would have to wait: the socket is full, or nothing is there. */
