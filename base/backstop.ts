@@ -13,6 +13,8 @@ export class Backstop<Held> {
   /** Made in this turn, and not registered yet; and what is held for each. */
   readonly #fresh: object[] = [];
   readonly #held: Held[] = [];
+  /** Where the one is, perhaps, that ends next: many end in the order in which they were made. */
+  #next = 0;
   #isScheduled = false;
   readonly #endTurn = () => {
     this.#isScheduled = false;
@@ -40,11 +42,17 @@ export class Backstop<Held> {
 
   /** The object has ended, or is forgotten without anything to be done. */
   unwatch(object: object): void {
-    const fresh = this.#fresh, at = fresh.lastIndexOf(object);
+    const fresh = this.#fresh, newest = fresh.length - 1;
+    const at = fresh[newest] === object
+      ? newest
+      : fresh[this.#next] === object
+      ? this.#next
+      : fresh.lastIndexOf(object);
     if (at < 0) {
       this.#registry.unregister(object);
       return;
     }
+    this.#next = at + 1;
     // The last one takes its place: their order does not matter.
     const last = fresh.pop()!, held = this.#held.pop()!;
     if (at === fresh.length) return;

@@ -18,7 +18,7 @@ import { IpcError } from "../base/error.ts";
 export type { Revive } from "./frames.ts";
 export { STANDARD_ERRORS } from "./kinds.ts";
 export type { BytesOf } from "./plain_reader.ts";
-export type { Collect, Insert, Written } from "./written.ts";
+export type { Collect, Insert, StandIn, Written } from "./written.ts";
 
 /**
  * Encodes a value. Getters in it run once, and may encode other values meanwhile.

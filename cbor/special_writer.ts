@@ -10,6 +10,7 @@ import { encodeLeaf } from "./cbor_x.ts";
 import { encodeWtf8 } from "./text.ts";
 import { isPlatformObject } from "./platform_object.ts";
 import { PACK } from "../base/pack.ts";
+import type { StandIn } from "./written.ts";
 
 /** How the parts of an object are written. Each is given the place to write at, and returns the place behind it. */
 export interface Writer {
@@ -31,7 +32,7 @@ export interface Writer {
   /** Counts address space that the message claims; returns how much it is by now, of how much it may be. */
   reserve(bytes: number, to: number): [claimed: number, allowed: number];
   /** What stands for an endpoint, memory or a descriptor. */
-  collect(object: object): unknown[] | undefined;
+  collect(object: object): StandIn | undefined;
 }
 
 const UINT = 0, BYTES = 0x40, ARRAY = 0x80, MAP = 0xa0, TAG = 0xc0;
@@ -119,7 +120,9 @@ function collected(value: object, to: number, w: Writer): number {
   if (content === undefined) {
     return refuse("an endpoint, shared memory or a descriptor", "they travel in the messages of typed channels alone");
   }
-  return w.parts(content, w.head(ARRAY, content.length, w.head(TAG, GENERIC_OBJECT, to)), (i) => `[${i}]`);
+  const { begin, begun, rest } = content;
+  to = w.append(begin, w.head(ARRAY, begun + rest.length, w.head(TAG, GENERIC_OBJECT, to)));
+  return w.parts(rest, to, (i) => `[${begun + i}]`);
 }
 
 /** An array with holes, or with properties besides: its length, and what it has of both. */

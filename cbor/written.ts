@@ -1,11 +1,21 @@
 // What the writer is given besides the value, and what it returns. Imports nothing.
 
+/** What is written inside tag 27 in place of an object: an array. */
+export interface StandIn {
+  /** Its first items, encoded: they are the same for many objects. */
+  readonly begin: Uint8Array<ArrayBuffer>;
+  /** How many these are. */
+  readonly begun: number;
+  /** The items behind them. */
+  readonly rest: readonly unknown[];
+}
+
 /**
  * Takes charge of an object that stands for something outside the value (an endpoint, a descriptor).
  *
- * @returns What to write in its place, inside tag 27; `undefined` for objects that it does not handle.
+ * @returns What to write in its place; `undefined` for objects that it does not handle.
  */
-export type Collect = (object: object) => unknown[] | undefined;
+export type Collect = (object: object) => StandIn | undefined;
 
 /** A byte string that belongs into an encoded message. */
 export interface Insert {

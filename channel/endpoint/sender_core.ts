@@ -134,7 +134,7 @@ export class SenderCore<in T> {
   }
 
   /** Puts a clone into a message; returns what the other side must know. */
-  pack(attachments: Attachments): unknown[] {
+  pack(attachments: Attachments): readonly unknown[] {
     return packHandle(this.#seat.handle(), attachments);
   }
 }

@@ -45,7 +45,7 @@ export class IpcSharedMemory implements Disposable {
     sharedMemoryKind = {
       is: (object) => #fd in object,
       pack(memory, attachments) {
-        attachments.add([memory.#fd]);
+        attachments.addOne(memory.#fd);
         return [];
       },
       unpack(attachments, first) {

@@ -13,7 +13,7 @@ import { sharedMemoryKind } from "./shared_memory.ts";
 const fdKind: TravellerKind<IpcFd> = {
   is: (object) => object instanceof IpcFd,
   pack(fd, attachments) {
-    attachments.add([fd]);
+    attachments.addOne(fd);
     return [];
   },
   unpack: (attachments, first) => attachments.claimOne(first),

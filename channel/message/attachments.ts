@@ -12,17 +12,19 @@ export class Attachments {
   /** Still owned by what is attached, unless {@linkcode hold} was called. */
   readonly fds: number[] = [];
   readonly #owners: IpcFd[] = [];
-  readonly #onSent: (() => void)[] = [];
-  readonly #onKept: (() => void)[] = [];
+  /** Made for those that move. */
+  #onSent: (() => void)[] | undefined;
+  #onKept: (() => void)[] | undefined;
 
-  /** Adds descriptors; returns the number of the first among those of the message. */
-  add(fds: readonly IpcFd[]): number {
-    const first = this.fds.length;
-    for (const fd of fds) {
-      this.fds.push(fd.fd);
-      this.#owners.push(fd);
-    }
-    return first;
+  /** Adds descriptors to those of the message. */
+  add(fds: readonly IpcFd[]): void {
+    for (const fd of fds) this.addOne(fd);
+  }
+
+  /** Adds one. */
+  addOne(fd: IpcFd): void {
+    this.fds.push(fd.fd);
+    this.#owners.push(fd);
   }
 
   /**
@@ -38,8 +40,7 @@ export class Attachments {
       throw error;
     }
     for (let i = 0; i < held.length; i++) this.fds[i] = held[i]!.fd;
-    this.#onSent.push(() => closeAll(held));
-    this.#onKept.push(() => closeAll(held));
+    this.moves(() => closeAll(held), () => closeAll(held));
   }
 
   /**
@@ -58,20 +59,22 @@ export class Attachments {
 
   /** Something moves: `sent` closes it here, `kept` takes it back if the message was not sent. */
   moves(sent: () => void, kept: () => void): void {
-    this.#onSent.push(sent);
-    this.#onKept.push(kept);
+    (this.#onSent ??= []).push(sent);
+    (this.#onKept ??= []).push(kept);
   }
 
   /** The message is on its way. */
   sent(): void {
-    for (const act of this.#onSent.splice(0)) act();
-    this.#onKept.length = 0;
+    const acts = this.#onSent;
+    this.#onSent = this.#onKept = undefined;
+    if (acts !== undefined) { for (const act of acts) act(); }
   }
 
   /** The message was not sent: everything still belongs to its owner. */
   kept(): void {
-    for (const act of this.#onKept.splice(0).reverse()) act();
-    this.#onSent.length = 0;
+    const acts = this.#onKept;
+    this.#onSent = this.#onKept = undefined;
+    if (acts !== undefined) { for (const act of acts.reverse()) act(); }
   }
 }
 
@@ -86,21 +89,27 @@ export class ReceivedAttachments {
 
   /** Takes over the descriptor of number `at`; it is closed should it be forgotten. */
   claimOne(at: unknown): IpcFd {
-    return watchFd(this.claim(at, 1)[0]!);
+    return watchFd(this.take(at));
+  }
+
+  /** Takes over the descriptor of number `at`, for an endpoint that closes it should it be forgotten. */
+  take(at: unknown): IpcFd {
+    const fd = Number.isInteger(at) ? this.#fds[at as number] : undefined;
+    if (fd === undefined) {
+      throw new IpcError("Serialization", `Cannot decode a message: descriptor ${at} is not there, or taken twice`);
+    }
+    this.#fds[at as number] = undefined;
+    return fd;
   }
 
   /** Takes over `count` descriptors from number `first` on, for an endpoint that closes them should it be forgotten. */
   claim(first: unknown, count: number): IpcFd[] {
     const claimed: IpcFd[] = [];
-    for (let i = 0; i < count; i++) {
-      const at = (first as number) + i;
-      const fd = Number.isInteger(at) ? this.#fds[at] : undefined;
-      if (fd === undefined) {
-        closeAllForeign(claimed);
-        throw new IpcError("Serialization", `Cannot decode a message: descriptor ${at} is not there, or taken twice`);
-      }
-      this.#fds[at] = undefined;
-      claimed.push(fd);
+    try {
+      for (let i = 0; i < count; i++) claimed.push(this.take((first as number) + i));
+    } catch (error) {
+      closeAllForeign(claimed);
+      throw error;
     }
     return claimed;
   }

@@ -6,15 +6,16 @@ import type { Attachments, ReceivedAttachments } from "./attachments.ts";
 
 /** Among the details of a sender in a message: it is packed, and has one descriptor. */
 const PACKED = 1;
+const PACKED_DETAILS: readonly unknown[] = [PACKED], NO_DETAILS: readonly unknown[] = [];
 
 /** Puts a sender's end into a message; returns the details that the other side must know. */
-export function packHandle(handle: SenderHandle, attachments: Attachments): unknown[] {
+export function packHandle(handle: SenderHandle, attachments: Attachments): readonly unknown[] {
   if (handle instanceof PackedSender) {
-    attachments.add([handle.socket]);
-    return [PACKED];
+    attachments.addOne(handle.socket);
+    return PACKED_DETAILS;
   }
   attachments.add(handleFds(handle));
-  return [];
+  return NO_DETAILS;
 }
 
 /** How many descriptors a sender with these details has, and how many of the details are about that. */
@@ -28,6 +29,6 @@ export function claimSender(
   first: unknown,
   details: readonly unknown[],
 ): SenderHandle {
-  const fds = attachments.claim(first, senderShape(details).fds);
-  return fds.length === 1 ? new PackedSender(fds[0]!) : handleFrom(fds);
+  if (details[0] === PACKED) return new PackedSender(attachments.take(first));
+  return handleFrom(attachments.claim(first, HANDLE_FDS));
 }

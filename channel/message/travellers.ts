@@ -6,6 +6,7 @@
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { disposeForeign } from "../../ffi/file/foreign_fd.ts";
+import { encodeCbor, type StandIn } from "../../cbor/mod.ts";
 import { Attachments, ReceivedAttachments } from "./attachments.ts";
 
 /** First element of the array that stands for a traveller. */
@@ -43,28 +44,34 @@ export interface TravellerKind<T extends object = object> {
 /** All kinds. */
 export type TravellerTable = { readonly [Name in KindName]: TravellerKind };
 
-let table: TravellerTable | undefined;
-let entries: readonly (readonly [KindName, TravellerKind])[] = [];
+/** A kind, and how all marks of it begin. */
+interface Entry {
+  readonly kind: TravellerKind;
+  readonly begin: Uint8Array<ArrayBuffer>;
+}
+
+let entries: readonly Entry[] = [];
+let table: ReadonlyMap<string, TravellerKind> = new Map();
 
 /** Says what kinds there are: once, when the package is loaded. */
 export function setTravellers(kinds: TravellerTable): void {
-  table = kinds;
-  entries = Object.entries(kinds) as [KindName, TravellerKind][];
+  const named = Object.entries(kinds) as [KindName, TravellerKind][];
+  table = new Map(named);
+  entries = named.map(([name, kind]) => ({ kind, begin: encodeCbor([MARK, name]).slice(1) })); // without the array's head
 }
 
 // Put aside while a getter sends something else, in the middle of the message.
 let current: Attachments | undefined;
 
 /** Called by the encoder for every object that is marked as a traveller; between the beginning and end of `collecting`. */
-export function collect(object: object): unknown[] | undefined {
+export function collect(object: object): StandIn | undefined {
   for (let i = 0; i < entries.length; i++) {
-    const [name, kind] = entries[i]!;
+    const { kind, begin } = entries[i]!;
     if (!kind.is(object)) continue;
     current ??= new Attachments();
-    const at = current.fds.length, details = kind.pack(object, current);
-    const mark: unknown[] = [MARK, name, at];
-    for (let j = 0; j < details.length; j++) mark.push(details[j]);
-    return mark;
+    const rest: unknown[] = [current.fds.length], details = kind.pack(object, current);
+    for (let j = 0; j < details.length; j++) rest.push(details[j]);
+    return { begin, begun: 2, rest };
   }
   return undefined;
 }
@@ -110,13 +117,14 @@ export class Reviver {
     if (typeof name !== "string" || typeof first !== "number") {
       throw new IpcError("Serialization", "Cannot decode a message: an endpoint in it is damaged");
     }
-    if (table === undefined || !Object.hasOwn(table, name)) {
+    const kind = table.get(name);
+    if (kind === undefined) {
       throw new IpcError(
         "Incompatible",
         `Cannot decode a message: this version of the package knows no "${name.slice(0, 40)}"`,
       );
     }
-    const traveller = table[name as KindName].unpack(this.#attachments, first, details);
+    const traveller = kind.unpack(this.#attachments, first, details);
     this.#revived.push(traveller);
     return traveller;
   };

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Message } from "../../../channel/message/outgoing.ts";
-import { decodeCbor, decodeParts } from "../../../cbor/mod.ts";
+import { decodeCbor, decodeParts, encodeCbor } from "../../../cbor/mod.ts";
 import { decode } from "../../../cbor/strict_reader.ts";
 import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "../../../cbor/plain_reader.ts";
 import { write } from "../../../cbor/writer.ts";
@@ -123,7 +123,8 @@ class Mark {
   }
 }
 
-const collectMark = (object: object) => object instanceof Mark ? ["mark", ...object.content] : undefined;
+const begin = encodeCbor("mark").slice();
+const collectMark = (object: object) => object instanceof Mark ? { begin, begun: 1, rest: object.content } : undefined;
 const revive = (content: readonly unknown[]) => new Mark(content.slice(1));
 
 test("What is collected is written in its place, inside tag 27, and revived wherever it stands", () => {
