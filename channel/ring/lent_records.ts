@@ -15,6 +15,8 @@ export interface LentRecord {
   readonly position: number;
   /** The same as the position if it is for several, which are passed one by one. */
   readonly end: number;
+  /** Where the payload begins, in bytes of the ring's data. */
+  readonly offset: number;
   /** The payload: in place, in a buffer of its own over the ring's memory, or a copy of a small one. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** That buffer: a view forgets it when a program transfers it. */
@@ -61,7 +63,7 @@ export class LentRecords {
       window = this.#memory.window(offset, length);
       bytes = new Uint8Array(window);
     }
-    const lent: LentRecord = { lender: this.#lender, position, end, bytes, window, small, returned: false };
+    const lent: LentRecord = { lender: this.#lender, position, end, offset, bytes, window, small, returned: false };
     this.list.push(lent);
     return lent;
   }
@@ -77,6 +79,7 @@ export class LentRecords {
       lender: this.#lender,
       position,
       end,
+      offset: 0,
       bytes: NOTHING,
       window: undefined,
       small: undefined,
@@ -126,6 +129,6 @@ export class LentRecords {
 
   #end(lent: LentRecord): void {
     if (lent.window === undefined) lent.small!.end();
-    else this.#memory.endWindow(lent.window);
+    else this.#memory.endWindow(lent.window, lent.offset);
   }
 }

@@ -35,6 +35,7 @@ export class RingMemory {
   /** The memory file, for passing it on. */
   readonly fd: IpcFd;
   readonly #mapping: Mapping;
+  readonly #dataOffset: number;
   #users = 1;
   /** Everything before the data, as words. */
   readonly words: Int32Array<ArrayBuffer>;
@@ -50,7 +51,7 @@ export class RingMemory {
   private constructor(fd: IpcFd, blocks: number) {
     this.fd = fd;
     this.blocks = blocks;
-    const offset = dataOffset(blocks);
+    const offset = this.#dataOffset = dataOffset(blocks);
     this.#mapping = Mapping.mirrored(fd.fd, offset, blocks * BLOCK);
     const { buffer } = this.#mapping;
     this.words = new Int32Array(buffer, 0, offset / 4);
@@ -166,12 +167,12 @@ export class RingMemory {
 
   /** A view on part of the data, to be lent to the program; offsets as in {@linkcode data}. */
   window(offset: number, length: number): ArrayBuffer {
-    return this.#mapping.window(dataOffset(this.blocks) + offset, length);
+    return this.#mapping.window(this.#dataOffset + offset, length);
   }
 
   /** Empties a window, whatever the program has done with it. */
-  endWindow(window: ArrayBuffer): void {
-    this.#mapping.endWindow(window);
+  endWindow(window: ArrayBuffer, offset: number): void {
+    this.#mapping.endWindow(window, this.#dataOffset + offset);
   }
 }
 

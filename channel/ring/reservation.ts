@@ -147,7 +147,7 @@ export class Reservation {
   /** Before the word that sends it, so that a stale view cannot change what is sent. */
   #endMemory(): void {
     if (this.#window === undefined) this.#small!.end();
-    else this.#records.memory.endWindow(this.#window);
+    else this.#records.memory.endWindow(this.#window, this.#index << BLOCK_SHIFT);
   }
 
   #giveSlotsBack(): void {

@@ -17,6 +17,7 @@ import {
 import { runtime } from "../runtime/mod.ts";
 import type { Pointer } from "../runtime/runtime.ts";
 import { addressOf } from "./addresses.ts";
+import { KeptWindows } from "./kept_windows.ts";
 import { armSpan, disarmSpan, guardSpan, type SpanGuard, unguardSpan } from "../process/thread_end.ts";
 
 /** What `munmap` needs, kept apart from the buffer so that the registry below does not keep the buffer alive. */
@@ -94,6 +95,20 @@ export function pinnedAddresses(): number {
   return pinnedBytes;
 }
 
+let moves: boolean | undefined;
+
+/** Whether memory that is not the engine's stays where it is when it is transferred to another buffer. */
+function movesInPlace(): boolean {
+  return moves ??= triedToMove();
+}
+
+function triedToMove(): boolean {
+  const bytes = new Uint8Array(128);
+  const moved = runtime.memoryAt(runtime.pointerTo(bytes), bytes.length).transferToFixedLength();
+  new Uint8Array(moved)[0] = 1;
+  return bytes[0] === 1;
+}
+
 /** Windows of no bytes, which have nothing to do with the memory. */
 const empty = new WeakSet<ArrayBuffer>();
 
@@ -124,6 +139,8 @@ export class Mapping implements MappedMemory {
   #mapped = true;
   /** Windows that have not ended. */
   #windows = 0;
+  /** Those that have, for the next ones there. */
+  #kept: KeptWindows | undefined;
 
   private constructor(span: Span) {
     this.#span = span;
@@ -163,7 +180,7 @@ export class Mapping implements MappedMemory {
       empty.add(nothing);
       return nothing;
     }
-    const window = runtime.memoryAt(this.pointerAt(offset), length);
+    const window = this.#kept?.take(offset, length) ?? runtime.memoryAt(this.pointerAt(offset), length);
     // A program may transfer it to another isolate, which this one's end must not harm.
     if (this.#windows++ === 0) this.#span.lent = true;
     return window;
@@ -172,10 +189,14 @@ export class Mapping implements MappedMemory {
   /**
    * Makes a window empty, and every view on it. If a program has transferred it, there is another buffer now that nobody
    * can find: then the addresses stay taken for as long as the process runs.
+   *
+   * @param offset Where it begins, if the same part is likely to be lent again: what was made for it is kept then.
    */
-  endWindow(window: ArrayBuffer): void {
-    if (window.byteLength > 0) window.transfer(0);
-    else if (empty.has(window)) return;
+  endWindow(window: ArrayBuffer, offset?: number): void {
+    if (window.byteLength > 0) {
+      if (offset === undefined || !movesInPlace()) window.transfer(0);
+      else (this.#kept ??= new KeptWindows(this.length)).keep(offset, window.transferToFixedLength());
+    } else if (empty.has(window)) return;
     else this.#span.pinned = true;
     if (--this.#windows === 0 && !this.#span.pinned) this.#span.lent = false;
   }
@@ -204,6 +225,7 @@ export class Mapping implements MappedMemory {
   unmap(): void {
     if (!this.#mapped) return;
     this.#mapped = false;
+    this.#kept = undefined;
     forgotten.unregister(this);
     this.#buffer.transfer(0);
     this.#span.unmap();
