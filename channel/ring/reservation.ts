@@ -95,12 +95,15 @@ export class Reservation {
    */
   commit(length: number): void {
     this.#fill(length);
-    this.#endMemory();
     const records = this.#records, blocks = blocksFor(length);
     // What was reserved and not used becomes padding, before the word that makes the consumer look there.
     if (blocks < this.#blocks) records.pad(this.#index + blocks, this.#blocks - blocks);
-    const heard = records.commit(this.#index, length + 1);
-    this.#giveSlotsBack();
+    let heard: boolean;
+    try {
+      heard = records.commit(this.#index, length + 1);
+    } finally {
+      this.#end();
+    }
     if (!heard) records.checkConsumer();
   }
 
@@ -114,23 +117,28 @@ export class Reservation {
    */
   commitMany(lengths: readonly number[], each: number): void {
     this.#fill(lengths.length * each << BLOCK_SHIFT);
-    this.#endMemory();
     const records = this.#records, used = lengths.length * each;
     if (used < this.#blocks) records.pad(this.#index + used, this.#blocks - used);
     for (let i = 0; i < lengths.length; i++) {
       const blocks = blocksFor(lengths[i]!);
       if (blocks < each) records.pad(this.#index + i * each + blocks, each - blocks);
     }
-    const heard = records.commitMany(this.#index, this.#slot, this.#otherSlot, lengths, each);
-    this.#giveSlotsBack();
+    let heard: boolean;
+    try {
+      heard = records.commitMany(this.#index, this.#slot, this.#otherSlot, lengths, each);
+    } finally {
+      this.#end();
+    }
     if (!heard) records.checkConsumer();
   }
 
   /** Sends nothing: the blocks become padding. Views on the bytes are empty afterwards. */
   cancel(): void {
-    this.#endMemory();
-    this.#records.commit(this.#index, paddingWord(this.#blocks));
-    this.#giveSlotsBack();
+    try {
+      this.#records.commit(this.#index, paddingWord(this.#blocks));
+    } finally {
+      this.#end();
+    }
   }
 
   /** Copies what the program has written, if that is not in the ring. */
@@ -144,13 +152,13 @@ export class Reservation {
     this.#small.copyTo(data, dataLongs, this.#index << BLOCK_SHIFT, length);
   }
 
-  /** Before the word that sends it, so that a stale view cannot change what is sent. */
-  #endMemory(): void {
+  /**
+   * After the word that sends it: the receiver is at work meanwhile. Until this call returns no code of the program runs that
+   * could still write.
+   */
+  #end(): void {
     if (this.#window === undefined) this.#small!.end();
     else this.#records.memory.endWindow(this.#window, this.#index << BLOCK_SHIFT);
-  }
-
-  #giveSlotsBack(): void {
     const { slots } = this.#records;
     slots.giveBack(this.#slot);
     if (this.#otherSlot !== NONE) slots.giveBack(this.#otherSlot);
