@@ -127,7 +127,7 @@ export class ConsumerWait {
   sync(deadline: number): "message" | "timeout" | "disconnected" {
     const records = this.#records;
     for (;;) {
-      const spun = this.#spin(records.commitIndex, this.#spins.polls);
+      const spun = this.#spin(this.#spins.polls);
       if (records.next()) {
         this.#spins.paid(spun);
         return "message";
@@ -197,8 +197,10 @@ export class ConsumerWait {
   // --- Spinning ------------------------------------------------------------------------------------------------------
 
   /** Polls so many times; returns how many milliseconds that took, 0 for a short time. */
-  #spin(commit: number, spins: number): number {
+  #spin(spins: number): number {
     if (spins === 0) return 0;
+    this.#reclaim.rewind(); // the next message then goes to where the caches are warm
+    const commit = this.#records.commitIndex;
     for (let i = 0; i < PAUSES; i++) spinPause();
     const unmeasured = Math.min(spins, UNMEASURED_SPINS);
     for (let i = 0; i < unmeasured; i++) {
@@ -218,7 +220,7 @@ export class ConsumerWait {
   spinForNext(): boolean {
     const { polls } = this.#asyncSpins;
     if (polls === 0) return false;
-    const spun = this.#spin(this.#records.commitIndex, polls);
+    const spun = this.#spin(polls);
     if (!this.#records.next()) return false;
     this.#asyncSpins.paid(spun);
     return true;

@@ -25,7 +25,7 @@ export class Reclaim {
    * @returns Milliseconds after which to try it, as it was done a moment ago; 0 if there is nothing to do.
    */
   run(): number {
-    this.#rewind();
+    this.rewind();
     const trim = this.#trim, records = this.#records;
     if (trim === undefined || records.hasLent) return 0;
     const due = trim.due(records.position);
@@ -41,7 +41,7 @@ export class Reclaim {
    * An empty ring goes on at its first blocks, which are in the caches, and are all the memory that a channel takes which
    * never holds much. Here and not in the producer, as the blocks that are passed over are free again at once.
    */
-  #rewind(): void {
+  rewind(): void {
     const records = this.#records, { position } = records, index = position & (this.#blocks - 1);
     if (index <= WARM_BLOCKS || records.hasLent) return;
     const until = (position + this.#blocks - index) | 0;

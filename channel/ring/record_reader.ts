@@ -276,7 +276,9 @@ export class RecordReader {
    * @returns `false` if a message is on its way.
    */
   claimEmpty(until: number): boolean {
-    return Atomics.compareExchange(this.#words, W_TAIL, this.#head, until) === this.#head;
+    const words = this.#words, head = this.#head;
+    // Looked at first: a swap, also one that fails, takes the cache line away from a producer that is at work.
+    return words[W_TAIL] === head && Atomics.compareExchange(words, W_TAIL, head, until) === head;
   }
 
   // --- Releasing blocks ----------------------------------------------------------------------------------------------

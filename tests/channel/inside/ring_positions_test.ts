@@ -12,6 +12,10 @@ import {
   W_TAIL,
 } from "../../../channel/ring/layout.ts";
 import { bytesSenderFrom, IpcBytesSender } from "../../../channel/endpoint/bytes_sender.ts";
+import { SenderPort } from "../../../channel/endpoint/sender_port.ts";
+import { RingConsumer } from "../../../channel/ring/consumer.ts";
+import { createChannel } from "../../../channel/ring/handle.ts";
+import { RingProducer } from "../../../channel/ring/producer.ts";
 import { openChannel } from "../../support/open_channel.ts";
 import { RingMemory } from "../../../channel/ring/memory.ts";
 import { IpcFd } from "../../../ffi/file/fd.ts";
@@ -91,6 +95,38 @@ test("A channel that is found empty now and then stays in the ring's first block
     assertEquals(receiver.recvMany().length, sent);
   } finally {
     close();
+  }
+});
+
+test("A receiver that polls for the next message goes back to the ring's first blocks", () => {
+  const parts = createChannel(4 << 20);
+  const memory = parts.memory.retain(), { words } = memory;
+  const ring = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket);
+  const consumer = RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket);
+  const sender = bytesSenderFrom(SenderPort.of(ring));
+  try {
+    const send = (times: number) => {
+      for (let i = 0; i < times; i++) {
+        sender.sendSync(new Uint8Array(10_000)), assert(consumer.next());
+        consumer.release();
+      }
+    };
+    send(40);
+    const before = Atomics.load(words, W_TAIL);
+    {
+      using _loan = sender.reserveSync(100);
+      assertEquals(consumer.wait.spinForNext(), false);
+      assertEquals(Atomics.load(words, W_TAIL), before + 2, "a message is on its way");
+    }
+    assertEquals(consumer.next(), false, "the loan was given up");
+    assertEquals(consumer.wait.spinForNext(), false);
+    assertEquals(Atomics.load(words, W_TAIL), memory.blocks);
+    assertEquals(Atomics.load(words, W_HEAD), memory.blocks, "what it passes over is free at once");
+    send(1);
+    assertEquals(consumer.wait.spinForNext(), false);
+    assertEquals(Atomics.load(words, W_TAIL), memory.blocks + 157, "these are the first ones");
+  } finally {
+    sender.close(), consumer.close(), memory.release();
   }
 });
 
