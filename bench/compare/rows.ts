@@ -1,5 +1,6 @@
 // What is compared. Each row is one loop; most run in one process, where two revisions can be told apart by a few percent.
 import {
+  type Borrowed,
   bytesChannel,
   channel,
   f64,
@@ -8,6 +9,7 @@ import {
   type IpcBytesSender,
   type IpcReceiver,
   type IpcSender,
+  type Loan,
   struct,
   u32,
 } from "../../mod.ts";
@@ -41,6 +43,14 @@ export interface Row {
 }
 
 const SIZE = 64;
+/** Sizes of messages in place: below 1 KiB they are copies. */
+const IN_PLACE = [
+  ["64 B", 64],
+  ["1 KiB", 1 << 10],
+  ["16 KiB", 16 << 10],
+  ["64 KiB", 64 << 10],
+  ["1 MiB", 1 << 20],
+] as const;
 /** Messages that are sent before they are received, in rows that measure only one of the two. */
 const BATCH = 256;
 /** What was received, so that no compiler can leave the reading out. */
@@ -151,6 +161,87 @@ function roundTripObject(): Loop {
   };
 }
 
+/** Messages that are written and read in place, one way: the ring holds sixteen of the largest. */
+function oneWayInPlace(size: number): Row {
+  return {
+    prepare() {
+      const [to, from] = bytesChannel({ capacity: 16 << 20 });
+      return { ...timed(() => lookInPlace(from.borrowSync())), setup: { to } };
+    },
+    partner({ to }) {
+      const bytes = new Uint8Array(size), sender = to as IpcBytesSender;
+      for (;;) {
+        bytes[0]!++;
+        writeInPlace(sender.reserveSync(size), bytes);
+      }
+    },
+  };
+}
+
+function roundTripInPlaceSync(size: number): Row {
+  return {
+    prepare() {
+      const [to, theirs] = bytesChannel(), [back, from] = bytesChannel();
+      const bytes = new Uint8Array(size);
+      return {
+        ...timed(() => {
+          bytes[0]!++;
+          writeInPlace(to.reserveSync(size), bytes);
+          lookInPlace(from.borrowSync());
+        }),
+        setup: { to: back, from: theirs },
+      };
+    },
+    partner({ to, from }) {
+      const sender = to as IpcBytesSender, receiver = from as IpcBytesReceiver;
+      for (;;) {
+        const request = receiver.borrowSync();
+        writeInPlace(sender.reserveSync(size), request.value);
+        request.release();
+      }
+    },
+  };
+}
+
+function roundTripInPlaceAwait(size: number): Row {
+  return {
+    prepare() {
+      const [to, theirs] = bytesChannel(), [back, from] = bytesChannel();
+      const bytes = new Uint8Array(size);
+      return {
+        setup: { to: back, from: theirs },
+        async run(count) {
+          const begin = performance.now();
+          for (let i = 0; i < count; i++) {
+            bytes[0]!++;
+            writeInPlace(await to.reserve(size), bytes);
+            lookInPlace(await from.borrow());
+          }
+          return performance.now() - begin;
+        },
+      };
+    },
+    async partner({ to, from }) {
+      const sender = to as IpcBytesSender, receiver = from as IpcBytesReceiver;
+      for (;;) {
+        const request = await receiver.borrow();
+        writeInPlace(await sender.reserve(size), request.value);
+        request.release();
+      }
+    },
+  };
+}
+
+function writeInPlace(loan: Loan, bytes: Uint8Array): void {
+  loan.bytes.set(bytes);
+  loan.commit();
+}
+
+function lookInPlace(message: Borrowed<Uint8Array>): void {
+  look(message.value);
+  message.release();
+}
+
 function sendBytes({ to }: Setup): void {
   const bytes = new Uint8Array(SIZE), sender = to as IpcBytesSender;
   for (;;) {
@@ -219,6 +310,13 @@ export const ROWS: Readonly<Record<string, Row>> = {
   "one process, 1 sender": { prepare: () => senders(1) },
   "one process, 8 senders": { prepare: () => senders(8) },
   "one process, 64 senders": { prepare: () => senders(64) },
+  ...Object.fromEntries(
+    IN_PLACE.flatMap(([title, size]) => [
+      [`one way, ${title}, in place`, oneWayInPlace(size)],
+      [`round trip, ${title}, in place, sync`, roundTripInPlaceSync(size)],
+      [`round trip, ${title}, in place, await`, roundTripInPlaceAwait(size)],
+    ]),
+  ),
   "cell: lock and unlock": {
     prepare() {
       const arc = IpcArc.create<unknown>(cellName(), null);
