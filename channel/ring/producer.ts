@@ -21,12 +21,6 @@ import { RoomWait } from "./room_wait.ts";
 import type { SenderHandle } from "./sender_handle.ts";
 import { ProducerSlots } from "./slots.ts";
 
-/**
- * Bytes from which on a copy takes as long as waking the consumer; and from which on it takes longer than an awake consumer
- * polls, so that it would be woken in vain, and a second time.
- */
-const EARLY = 65_536, TOO_EARLY = 2 << 20;
-
 const NO_FDS: readonly number[] = [];
 
 /** Where a producer comes from, beside what every ring has. */
@@ -150,7 +144,6 @@ export class RingProducer extends RecordWriter {
     if (fds !== undefined || length > this.capacity) return this.#trySendExtended(message, fds ?? NO_FDS);
     const index = this.tryClaim(blocksFor(length));
     if (index === FULL) return false;
-    if (length >= EARLY && length < TOO_EARLY) this.ringEarly();
     try {
       message.copyTo(this.memory.data, this.memory.dataLongs, index << BLOCK_SHIFT);
     } catch (error) {

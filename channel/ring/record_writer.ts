@@ -143,7 +143,7 @@ export class RecordWriter {
     }
     step("claimed");
     // Not rung here: a consumer that is woken by a claim finds nothing, and on a busy machine takes the processor from the
-    // copy. If this process dies before it has rung, the gap is found with the next event.
+    // copy, or sleeps behind other programs. If this process dies before it has rung, the gap is found with the next event.
     if (words[W_BELL] === BELL_CLOSED) {
       Atomics.store(words, W_COMMIT + (tail & this.#mask), paddingWord(blocks));
       throw this.#consumer.ended();
@@ -176,12 +176,6 @@ export class RecordWriter {
       [slot, other] = [other, slot];
     }
     return this.commit((index + last * each) & mask, lengths[last]! + 1);
-  }
-
-  /** Wakes the consumer before a large message is copied: the wake-up runs meanwhile. A smaller copy takes less than that. */
-  ringEarly(): void {
-    const bell = Atomics.load(this.#words, W_BELL);
-    if (bell > 0) this.#bell.ring(bell);
   }
 
   /**
