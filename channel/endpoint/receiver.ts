@@ -314,8 +314,9 @@ export class IpcReceiver<out T> implements Disposable, AsyncIterable<T> {
 
   /**
    * Limits for how long a wait may look for a message before this side goes to sleep, in microseconds; 0 for not at all.
-   * Unless set, a blocking wait spins for up to 160 µs and an awaited one for up to 40 µs, and only while messages come
-   * in such quick succession that this pays: a receiver that waits for long uses no processor time either way.
+   * Unless set, a wait spins for up to 160 µs, and only while messages come in such quick succession that this pays: a
+   * receiver that waits for long uses no processor time. Where peers share a processor, so that spinning does not pay, an
+   * awaited wait sleeps as long at most before the event loop has its turn.
    *
    * @param microseconds Microseconds, about, from 0 to 10,000.
    * @throws {RangeError} If it is not such a number.

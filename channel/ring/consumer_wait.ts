@@ -1,5 +1,5 @@
 // How a consumer waits: polls for a while, then sleeps until its doorbell rings, and ends when no producer is left.
-import type { BellListener } from "../../ffi/event/doorbell.ts";
+import { anyBellAwaited, type BellListener } from "../../ffi/event/doorbell.ts";
 import { yieldProcessor } from "../../ffi/event/pause.ts";
 import { FIRST_GAP_CHECK, type GapRecovery } from "./gap_recovery.ts";
 import { W_BELL } from "./layout.ts";
@@ -25,6 +25,9 @@ const SPIN_TIME = 0.04;
 
 /** Spins before it is worth asking for the time. */
 const UNMEASURED_SPINS = 100;
+
+/** Microseconds of a nap at most. It holds the event loop up, as a spin does. */
+const NAP = 160;
 
 /** How often the processor is offered to a producer that is about to commit, before this side goes to sleep again. */
 const YIELDS = 4;
@@ -53,6 +56,8 @@ export class ConsumerWait {
   /** Number of the last wait, for BELL. */
   #ticket = 0;
   #armedAt = 0;
+  /** Microseconds of a nap. */
+  #napTime = NAP;
   /** Where the last producer stopped, once all are gone. */
   #lastTail: number | undefined;
 
@@ -215,15 +220,33 @@ export class ConsumerWait {
 
   /**
    * Polls for a message for some microseconds, if messages have been coming in quick succession: sleeping and being
-   * woken takes longer.
+   * woken takes longer. Where that has been in vain, but messages come quickly, sleeps as long at most.
    */
   spinForNext(): boolean {
     const { polls } = this.#asyncSpins;
-    if (polls === 0) return false;
+    if (polls === 0) return this.#asyncSpins.naps && !anyBellAwaited() && this.#nap();
     const spun = this.#spin(polls);
     if (!this.#records.next()) return false;
     this.#asyncSpins.paid(spun);
     return true;
+  }
+
+  /**
+   * Sleeps for a moment, without the event loop: where the peer needs this processor to answer, the loop's turn costs more than
+   * all the rest. Not while others await something, as they would wait for this peer.
+   */
+  #nap(): boolean {
+    const records = this.#records, began = performance.now();
+    let found: boolean, time: number;
+    do {
+      this.arm();
+      if (!records.ready) this.#bell.waitBriefly(this.#napTime);
+      this.disarm();
+      found = records.next();
+      time = performance.now() - began;
+    } while (!found && records.hasGap && time * 1000 < this.#napTime); // rung for a claim, as the Python client does
+    this.#asyncSpins.napped(found ? time : undefined);
+    return found;
   }
 
   /** Sets for how long waits may spin, in microseconds. */
@@ -231,6 +254,7 @@ export class ConsumerWait {
     const polls = Math.round(microseconds / SPIN_TIME);
     this.#spins.limit(polls);
     this.#asyncSpins.limit(polls);
+    this.#napTime = Math.min(NAP, microseconds);
   }
 
   /** An asynchronous wait begins. */

@@ -1,4 +1,4 @@
-// How long to poll for a message before going to sleep: only where polling has been paying.
+// How to wait for a message at first: by polling, by a nap, or not at all. Only what has been paying is done.
 
 /** A wait that was over within this, in milliseconds, would better have been a spin; one that took longer, not. */
 const SPIN_WORTH = 0.2;
@@ -12,15 +12,28 @@ const IN_VAIN = 3;
  */
 const BESIDE = 0.1;
 
-/** How many waits go by, then, before spinning is tried again. */
-const RETRY = 64;
+/**
+ * How many waits go by, then, before spinning is tried again: at first, and at most, as each try in vain doubles it. One
+ * in 64 all the time took a quarter of a blocking round trip on one processor.
+ */
+const RETRY = 64, LAST_RETRY = 1024;
 
-/** The number of polls of one kind of wait, adapted to how the last ones ended. */
+/** Short waits without a nap, at most, after naps in vain. */
+const NAP_REST = 1023;
+
+/** What one kind of wait begins with, adapted to how the last ones ended. */
 export class SpinBudget {
   #most: number;
   #least: number;
   #polls: number;
   #inVain = 0;
+  #retry = RETRY;
+  #untilRetry = RETRY;
+  /** Whether the last wait was short, though polling would not pay. */
+  #short = false;
+  /** Short waits until the next nap; after the next one in vain. */
+  #rest = 0;
+  #nextRest = 0;
 
   /**
    * @param most Polls while messages come in quick succession.
@@ -43,6 +56,11 @@ export class SpinBudget {
     return this.#polls;
   }
 
+  /** Whether to sleep for a moment in place of polling: the peer needs this very processor, and then answers quickly. */
+  get naps(): boolean {
+    return this.#short && this.#rest === 0 && this.#polls < this.#most;
+  }
+
   /**
    * The message came while it was polled for.
    *
@@ -52,6 +70,7 @@ export class SpinBudget {
   paid(milliseconds: number): void {
     if (milliseconds > BESIDE) return this.inVain(milliseconds);
     this.#inVain = 0;
+    this.#retry = this.#untilRetry = RETRY;
     this.#polls = this.#most;
   }
 
@@ -65,11 +84,34 @@ export class SpinBudget {
    * @param milliseconds How long the sleep took.
    */
   inVain(milliseconds: number): void {
-    if (milliseconds >= SPIN_WORTH) {
+    this.#short = milliseconds < SPIN_WORTH;
+    if (!this.#short) {
       this.#polls = Math.max(this.#least, this.#polls >> 1);
       return;
     }
-    this.#inVain++;
-    this.#polls = this.#inVain < IN_VAIN || this.#inVain % RETRY === 0 ? this.#most : this.#least;
+    if (this.#rest > 0) this.#rest--;
+    if (++this.#inVain < IN_VAIN) {
+      this.#polls = this.#most;
+    } else if (--this.#untilRetry > 0) {
+      this.#polls = this.#least;
+    } else {
+      this.#polls = this.#most;
+      this.#untilRetry = this.#retry = Math.min(2 * this.#retry, LAST_RETRY);
+    }
+  }
+
+  /**
+   * A nap is over.
+   *
+   * @param milliseconds How long it was, if it brought a message; `undefined` if not.
+   */
+  napped(milliseconds: number | undefined): void {
+    if (milliseconds !== undefined) {
+      this.#nextRest = 0;
+      this.inVain(milliseconds);
+      return;
+    }
+    this.#rest = this.#nextRest;
+    this.#nextRest = Math.min(2 * this.#nextRest + 1, NAP_REST);
   }
 }

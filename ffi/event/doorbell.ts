@@ -26,7 +26,7 @@ import {
 import type { DoorbellListener } from "../contract/doorbell.ts";
 import { runtime } from "../runtime/mod.ts";
 import type { ReadWatch } from "../runtime/runtime.ts";
-import { pollUntil } from "./poll.ts";
+import { pollBriefly, pollUntil } from "./poll.ts";
 
 /**
  * Ends whose open file a peer has as well, and could take O_NONBLOCK away from: a plain write to a full pipe, or a read of
@@ -189,6 +189,14 @@ export type BellEvent = "rung" | "hangup" | "timeout";
  */
 export const heardUnawaited: boolean = runtime.readsUnawaited;
 
+/** How many doorbells of this isolate are awaited. */
+let awaitedBells = 0;
+
+/** Whether anybody in this isolate awaits a doorbell, and so needs the event loop. */
+export function anyBellAwaited(): boolean {
+  return awaitedBells > 0;
+}
+
 /** The listening end: blocking waits by `poll`, asynchronous ones by the event loop, without a thread. */
 export class BellListener implements DoorbellListener {
   readonly #fd: IpcFd;
@@ -220,6 +228,11 @@ export class BellListener implements DoorbellListener {
       return "rung";
     }
     return events === 0 ? "timeout" : "hangup";
+  }
+
+  /** Blocks until rung, for some microseconds at most. */
+  waitBriefly(microseconds: number): void {
+    if ((pollBriefly(this.#fd.fd, microseconds) & POLLIN) !== 0) this.clear();
   }
 
   /** Takes the bytes out that ringers left, after a wait that was not this object's. */
@@ -289,11 +302,16 @@ export class BellListener implements DoorbellListener {
   /** Whether the program is awaiting this doorbell, so that the process must not exit for want of work. */
   set awaited(value: boolean) {
     if (value === this.#awaited) return;
-    this.#awaited = value;
+    this.#count(value);
     this.#watch?.awaited(value);
     if (this.#looks !== undefined) runtime.timerAwaited(this.#looks, value);
     // Code of the program may run inside these calls, and change its mind.
     if (this.#awaited !== value && value === false) this.#watch?.awaited(true);
+  }
+
+  #count(awaited: boolean): void {
+    if (awaited !== this.#awaited) awaitedBells += awaited ? 1 : -1;
+    this.#awaited = awaited;
   }
 
   /** Stops listening and closes the descriptor. */
@@ -309,6 +327,6 @@ export class BellListener implements DoorbellListener {
     this.#watch = undefined;
     clearInterval(this.#looks);
     this.#looks = undefined;
-    this.#awaited = false;
+    this.#count(false);
   }
 }

@@ -100,6 +100,8 @@ const SYMBOLS = {
   close_address: { name: "close", type: "pointer" },
   // poll, its address, for calls that wait on another thread
   poll_address: { name: "poll", type: "pointer" },
+  // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const sigset_t *mask)
+  ppoll: { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i32" },
   // ssize_t pread(int fd, void *buf, size_t count, off_t offset)
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   // void *pthread_getspecific(pthread_key_t key), as a number

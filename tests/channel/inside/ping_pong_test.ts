@@ -1,7 +1,15 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { SpinBudget } from "../../../channel/ring/spin_budget.ts";
-import { channel, type IpcReceiver, type IpcSender } from "../../../mod.ts";
-import { assertIpcErrorSync } from "../../support/assert_ipc.ts";
+import {
+  bytesChannel,
+  channel,
+  type IpcBytesReceiver,
+  type IpcBytesSender,
+  type IpcReceiver,
+  type IpcSender,
+} from "../../../mod.ts";
+import type { Self } from "../../support/actor.ts";
+import { assertIpcError, assertIpcErrorSync } from "../../support/assert_ipc.ts";
 import { processTest, test } from "../../support/test.ts";
 import { patience } from "../../support/patience.ts";
 
@@ -9,6 +17,15 @@ type Message = { n: number; text: string };
 interface Table {
   readonly pings: IpcReceiver<Message>;
   readonly pongs: IpcSender<Message>;
+}
+
+interface Asking {
+  readonly asks: IpcBytesSender;
+  readonly answers: IpcBytesReceiver;
+}
+interface Echoing {
+  readonly asks: IpcBytesReceiver;
+  readonly answers: IpcBytesSender;
 }
 
 export async function answerAsync({ pings, pongs }: Table): Promise<void> {
@@ -65,6 +82,87 @@ for (const blocking of [false, true]) {
     assertEquals((await child.status).code, 0);
     pongs.close();
   });
+}
+
+test("Polling that is in vain before short sleeps is tried again less and less often", () => {
+  const budget = new SpinBudget(1000, 10);
+  /** How many short sleeps go by until it polls again. */
+  const next = () => {
+    for (let n = 1;; n++) {
+      budget.inVain(0.01);
+      if (budget.polls === 1000) return n;
+    }
+  };
+  assertEquals([next(), next()], [1, 1]);
+  const tries = Array.from({ length: 8 }, next);
+  assertEquals(tries, [64, 128, 256, 512, 1024, 1024, 1024, 1024]);
+  budget.paid(0.01);
+  assertEquals([next(), next(), next(), next()], [1, 1, 64, 128]);
+  budget.paid(0.15); // another process ran meanwhile, on this processor
+  assertEquals(budget.polls, 10);
+});
+
+test("A wait naps where polling is in vain and sleeps are short, and rests from naps that are in vain", () => {
+  const budget = new SpinBudget(1000, 0);
+  assert(!budget.naps);
+  for (let i = 0; i < 3; i++) budget.inVain(0.01);
+  assert(budget.naps);
+  budget.napped(0.05);
+  assert(budget.naps);
+  budget.inVain(50);
+  assert(!budget.naps, "messages are rare");
+  budget.inVain(0.01);
+  assert(budget.naps);
+  const rests = Array.from({ length: 12 }, () => {
+    budget.napped(undefined);
+    let n = 0;
+    for (; !budget.naps; n++) budget.inVain(0.01);
+    return n;
+  });
+  assertEquals(rests, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1023]);
+  budget.napped(0.05);
+  budget.napped(undefined);
+  assert(budget.naps, "the last one before that was not in vain");
+  budget.limit(0);
+  assert(!budget.naps);
+});
+
+/** Asks and is answered, on one processor for both if the test says so. */
+export async function askOnOneProcessor({ asks, answers }: Asking, self: Self): Promise<void> {
+  self.hear();
+  for (let n = 1; n <= 3000; n++) {
+    const message = new Uint8Array(n % 50 === 0 ? 300_000 : n % 3000).fill(n);
+    await asks.send(message);
+    const answer = await answers.recv({ timeout: patience(20_000) });
+    assertEquals([answer.length, answer[0], answer.at(-1)], [message.length, message[0], message.at(-1)]);
+  }
+  asks.close();
+  await assertIpcError("Disconnected", () => answers.recv({ timeout: patience(20_000) }));
+}
+
+export async function echoBytes({ asks, answers }: Echoing, self: Self): Promise<void> {
+  self.hear();
+  for await (const message of asks) await answers.send(message);
+}
+
+processTest("Messages go to and fro between two processes that share one processor", async ({ start }) => {
+  const [to, asks] = bytesChannel(), [answers, from] = bytesChannel();
+  const echo = await start(import.meta.url, echoBytes, { asks, answers });
+  const asker = await start(import.meta.url, askOnOneProcessor, { asks: to, answers: from });
+  to.close(), answers.close();
+  const children = [echo, asker];
+  for (const { pid } of children) shareProcessor(pid);
+  for (const child of children) await child.tell();
+  for (const child of children) assertEquals((await child.status).code, 0);
+});
+
+/** Without `taskset` they go on where they are. */
+function shareProcessor(pid: number): void {
+  try {
+    new Deno.Command("taskset", { args: ["--all-tasks", "--cpu-list", "--pid", "0", `${pid}`] }).outputSync();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 test("limitSpins() holds whatever spinning would bring, and refuses what is no time", () => {

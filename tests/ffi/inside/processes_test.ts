@@ -1,6 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { IpcFd } from "../../../mod.ts";
-import { BellListener, createDoorbell, drain, hasListener, ringBell } from "../../../ffi/event/doorbell.ts";
+import {
+  anyBellAwaited,
+  BellListener,
+  createDoorbell,
+  drain,
+  hasListener,
+  ringBell,
+} from "../../../ffi/event/doorbell.ts";
 import { hasEnded, isAlive, ownThread } from "../../../ffi/process/liveness.ts";
 import { pollUntil } from "../../../ffi/event/poll.ts";
 import type { Self } from "../../support/actor.ts";
@@ -131,6 +138,38 @@ test("Polling ends at its deadline, not before, and not at all without one", () 
   ringBell(bell.fd);
   assertEquals(pollUntil(listen.fd, 1, Infinity) & 1, 1);
   listen.close(), bell.close();
+});
+
+test("A doorbell is waited for briefly: until it rings, until nobody can ring it, or until the time is over", () => {
+  const [listen, bell] = createDoorbell();
+  const listener = new BellListener(listen);
+  const waited = () => {
+    const began = performance.now();
+    listener.waitBriefly(900_000);
+    return performance.now() - began;
+  };
+  assert(waited() >= 900);
+  ringBell(bell.fd);
+  assert(waited() < 900, "it was rung");
+  assertEquals(listener.waitSync(0), "timeout", "and the ring was taken out");
+  bell.close();
+  assert(waited() < 900, "nobody is left");
+  listener.close();
+});
+
+test("Whether any doorbell is awaited is known, also after one was closed that was", () => {
+  const listeners = [createDoorbell(), createDoorbell()].map(([listen, bell]) => {
+    bell.close();
+    return new BellListener(listen);
+  });
+  assert(!anyBellAwaited());
+  for (const listener of listeners) listener.awaited = true;
+  listeners[0]!.awaited = false;
+  assert(anyBellAwaited());
+  listeners[1]!.close(), listeners[1]!.close();
+  assert(!anyBellAwaited());
+  listeners[0]!.close();
+  assert(!anyBellAwaited());
 });
 
 // --- Permissions -----------------------------------------------------------------------------------------------------
