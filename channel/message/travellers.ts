@@ -112,7 +112,8 @@ export class Reviver {
   /** Called by the decoder with what the encoder's collector returned. */
   readonly revive = (written: readonly unknown[]): unknown => {
     if (written[0] !== MARK) return undefined;
-    const name = written[1], first = written[2], details = written.length > 3 ? written.slice(3) : NO_DETAILS;
+    const name = written[1], first = written[2], { length } = written;
+    const details = length <= 3 ? NO_DETAILS : length === 4 ? [written[3]] : written.slice(3); // a literal is made fastest
     // Not to be converted to text before it is known to be text: a peer may have made it of a million parts.
     if (typeof name !== "string" || typeof first !== "number") {
       throw new IpcError("Serialization", "Cannot decode a message: an endpoint in it is damaged");

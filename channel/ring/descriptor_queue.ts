@@ -166,6 +166,12 @@ export class DescriptorQueue implements DescriptorSource {
   #find(slot: number, counter: number): Arrived | undefined {
     const queue = this.#arrived.get(slot);
     if (queue === undefined) return undefined;
+    const only = queue[0]!;
+    if (queue.length === 1 && only.counter === counter) { // as it is nearly always
+      this.#arrived.delete(slot);
+      this.#held -= only.fds.length;
+      return only;
+    }
     let old = 0;
     while (old < queue.length && ((queue[old]!.counter - counter) | 0) < 0) old++; // a slot's packets come in order
     const found = queue[old]?.counter === counter ? queue[old] : undefined;

@@ -2,7 +2,7 @@
 import { type BellRole, createDoorbell, privateEnd } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
-import { closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
+import { closeForeignTogether, type Expected, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
 import { socketPair } from "../../ffi/socket/new_socket.ts";
 import { RingMemory } from "./memory.ts";
 
@@ -24,6 +24,9 @@ export function handleFds(handle: Handle): IpcFd[] {
   return [handle.memory, handle.bell, handle.descriptors];
 }
 
+/** What each is. */
+const HANDLE_KINDS: readonly Expected[] = ["memory", "pipe", "socket"];
+
 /** A handle from descriptors in that order. */
 export function handleFrom(fds: readonly IpcFd[]): Handle {
   return { memory: fds[0]!, bell: fds[1]!, descriptors: fds[2]! };
@@ -36,9 +39,7 @@ export function isHandle(value: unknown): value is Handle {
 
 /** Closes a handle that nobody uses. */
 export function closeHandle(handle: Handle): void {
-  closeForeign(handle.memory, "memory");
-  closeForeign(handle.bell, "pipe");
-  closeForeign(handle.descriptors, "socket");
+  closeForeignTogether(handleFds(handle), HANDLE_KINDS);
 }
 
 /**

@@ -7,7 +7,7 @@
 // The sender's end that others are given is the pipe's own, as nobody rings by it here. Should that happen later, this
 // isolate opens it anew: what others have, they could make block.
 import { createDoorbell, ownEnd } from "../../ffi/event/doorbell.ts";
-import { type IpcFd, unwatched } from "../../ffi/file/fd.ts";
+import { closeTogether, type IpcFd, unwatched } from "../../ffi/file/fd.ts";
 import { writeWordAt } from "../../ffi/file/write_at.ts";
 import { sameFileKey } from "../../ffi/memory/storage.ts";
 import { socketPair } from "../../ffi/socket/new_socket.ts";
@@ -93,9 +93,7 @@ export class NewRing {
 
   /** The receiver's end is elsewhere now. */
   leaveReceiver(): void {
-    this.#receiverBell.close();
-    this.#receiverSocket.close();
-    this.#releaseMemory();
+    this.#closeEnd([this.#receiverBell, this.#receiverSocket]);
   }
 
   /**
@@ -129,10 +127,8 @@ export class NewRing {
 
   /** Closes the sender's end. */
   closeSender(): void {
+    this.#closeEnd([this.#senderBell, this.#senderSocket]);
     this.#passingOn?.close();
-    this.#senderBell.close();
-    this.#senderSocket.close();
-    this.#releaseMemory();
   }
 
   /** Closes the receiver's end: senders learn it as if it had been used. */
@@ -160,9 +156,9 @@ export class NewRing {
     return this.#mapped;
   }
 
-  #releaseMemory(): void {
-    this.#ends--;
-    if (this.#mapped !== undefined) this.#mapped.release();
-    else if (this.#ends === 0) this.#memory.close();
+  #closeEnd(fds: readonly IpcFd[]): void {
+    const isLast = --this.#ends === 0 && this.#mapped === undefined;
+    closeTogether(isLast ? [this.#memory, ...fds] : fds);
+    this.#mapped?.release();
   }
 }

@@ -45,6 +45,30 @@ export function unwatched<T>(make: () => T): T {
 /** Has the descriptor of an owner closed should it be forgotten; returns the owner. */
 export let watchFd: (owner: IpcFd) => IpcFd;
 
+/** Lets go of a descriptor that is to be closed now; its number, or -1 if it is closed, or not to be closed any more. */
+let letGoOf: (owner: IpcFd) => number;
+
+/** Closes descriptors; those whose numbers come one after another, as those of what was made together, by one call. */
+export function closeTogether(owners: readonly IpcFd[]): void {
+  for (let i = 0; i < owners.length;) {
+    const first = letGoOf(owners[i++]!);
+    if (first < 0) continue;
+    let last = first;
+    while (i < owners.length && !owners[i]!.closed && owners[i]!.fd === last + 1) {
+      if (letGoOf(owners[i++]!) < 0) break;
+      last++;
+    }
+    closeRow(first, last);
+  }
+}
+
+function closeRow(first: number, last: number): void {
+  const { c, platform } = libc();
+  // Older kernels than Linux 5.9 have no such call.
+  if (first < last && c.syscall_close_range(platform.SYS_close_range, first, last, 0) === 0) return;
+  for (let fd = first; fd <= last; fd++) c.close(fd);
+}
+
 /**
  * Owns one file descriptor of this process: closes it once, and never uses it after that.
  *
@@ -76,6 +100,7 @@ export class IpcFd implements Disposable {
       owner.#watch();
       return owner;
     };
+    letGoOf = (owner) => owner.#letGo();
   }
 
   #fd: number;
@@ -249,13 +274,19 @@ export class IpcFd implements Disposable {
 
   /** Closes the descriptor. Closing twice is harmless. */
   close(): void {
-    if (this.#fd < 0) return;
+    const fd = this.#letGo();
+    if (fd >= 0) libc().c.close(fd); // Linux frees the number whatever it returns
+  }
+
+  /** To be closed by the caller: its number, or -1. */
+  #letGo(): number {
+    if (this.#fd < 0) return -1;
     const fd = this.#fd;
     this.#fd = -1;
     closing(fd);
     unguardFd(this.#guard);
     if (this.#watched) forgotten.unregister(this);
-    if (release(fd)) libc().c.close(fd); // Linux frees the number whatever it returns
+    return release(fd) ? fd : -1;
   }
 
   /** Same as {@linkcode IpcFd.close}, for `using`. */

@@ -3,7 +3,7 @@
 // Closing a file of FUSE or of a network waits until its server has answered, a socket may linger, and a device may drain:
 // for as long as a peer likes. So what is not certainly harmless is closed by another thread. Finding that out waits for
 // nobody.
-import { IpcFd } from "./fd.ts";
+import { closeTogether, IpcFd } from "./fd.ts";
 import { fileStatus } from "./file_status.ts";
 import { libc } from "../libc/libc.ts";
 import { AF_UNIX, F_GET_SEALS, F_GETPIPE_SZ, SO_DOMAIN, SOL_SOCKET } from "../libc/platform.ts";
@@ -39,6 +39,19 @@ export function closeForeign(fd: IpcFd, expected: Expected = "socket"): void {
   if (fd.closed) return;
   if (isHarmless(fd.fd, expected)) fd.close();
   else void closeElsewhere(fd.take());
+}
+
+/**
+ * Closes several, by fewer calls where their numbers are in a row.
+ *
+ * @param expected Of each.
+ */
+export function closeForeignTogether(fds: readonly IpcFd[], expected: readonly Expected[]): void {
+  for (let i = 0; i < fds.length; i++) {
+    const fd = fds[i]!;
+    if (!fd.closed && !isHarmless(fd.fd, expected[i]!)) void closeElsewhere(fd.take());
+  }
+  closeTogether(fds);
 }
 
 /** Closes several. */

@@ -156,6 +156,8 @@ const SYMBOLS = {
   statx: { parameters: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32" },
   // long syscall(long number, ... /* futex: uint32_t *word, int op, uint32_t value, struct timespec *, uint32_t *, uint32_t */)
   syscall: { parameters: ["i64", "pointer", "i32", "i32", "buffer", "pointer", "i32"], result: "i32" },
+  // long syscall(long number, ... /* close_range: unsigned first, unsigned last, unsigned flags */)
+  syscall_close_range: { name: "syscall", parameters: ["i64", "u32", "u32", "u32"], result: "i32" },
   // int tgkill(pid_t tgid, pid_t tid, int sig), in glibc since 2.30
   tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int unlink(const char *path)

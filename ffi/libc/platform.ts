@@ -11,6 +11,7 @@ export interface Platform {
   readonly O_TMPFILE: number;
   /** Number of the system call. */
   readonly SYS_futex: number;
+  readonly SYS_close_range: bigint;
   /** Bytes of a `pthread_mutex_t`. */
   readonly mutexSize: number;
 }
@@ -24,6 +25,7 @@ export const PLATFORMS: Record<string, Platform> = {
     O_DIRECTORY: 0x10000,
     O_TMPFILE: 0x410000,
     SYS_futex: 202,
+    SYS_close_range: 436n,
     mutexSize: 40,
   },
   "linux-aarch64": {
@@ -33,6 +35,7 @@ export const PLATFORMS: Record<string, Platform> = {
     O_DIRECTORY: 0x4000,
     O_TMPFILE: 0x404000,
     SYS_futex: 98,
+    SYS_close_range: 436n,
     mutexSize: 48,
   },
 };

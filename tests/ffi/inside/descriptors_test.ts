@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { IpcFd, recvFds, recvFdsSync, sendFds, sendFdsSync, UnixSocket } from "../../../mod.ts";
 import { createDoorbell } from "../../../ffi/event/doorbell.ts";
+import { closeTogether } from "../../../ffi/file/fd.ts";
 import { libc } from "../../../ffi/libc/libc.ts";
 import { sameFileKey } from "../../../ffi/memory/storage.ts";
 import type { Self } from "../../support/actor.ts";
@@ -54,6 +55,26 @@ test("IpcFd.clone() is another descriptor of the same open file, with an owner o
   a.close();
   assert(isOpen(clone.fd));
   clone.close(), b.close();
+});
+
+test("Descriptors that are closed together are, and no others, whatever their numbers", () => {
+  const [source, other] = createDoorbell();
+  for (const gone of [[], [0], [1], [3], [0, 2], [1, 2, 3], [0, 1, 2, 3]]) {
+    for (const taken of [[], [0], [1], [3], [2, 3]]) {
+      for (const order of [[0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 1], [0, 2, 3, 1]]) {
+        const row = [0, 1, 2, 3].map(() => source.clone()), numbers = row.map(({ fd }) => fd);
+        const keeps = taken.filter((i) => !gone.includes(i));
+        for (const i of gone) row[i]!.close();
+        for (const i of keeps) row[i]!.take();
+        closeTogether(order.map((i) => row[i]!));
+        const text = `${gone} were closed, ${keeps} taken, order ${order}`;
+        assert(row.every(({ closed }) => closed), text);
+        assertEquals(numbers.map(isOpen), numbers.map((_, i) => keeps.includes(i)), text);
+        for (const i of keeps) new IpcFd(numbers[i]!).close();
+      }
+    }
+  }
+  source.close(), other.close();
 });
 
 test("IpcFd takes integers from 0 only", () => {
