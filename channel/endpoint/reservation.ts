@@ -105,7 +105,6 @@ export interface Loan extends Disposable {
 /** What is needed to end a loan, apart from the object that the program holds. */
 export class OpenReservation extends OpenThing {
   readonly #port: SenderPort;
-  readonly #owner = {};
   readonly #reservation: Reservation;
   #isOpen = true;
 
@@ -133,7 +132,7 @@ export class OpenReservation extends OpenThing {
   override letGo(): void {
     if (!this.#end()) return;
     this.#reservation.cancel();
-    this.#port.release(this.#owner);
+    this.#port.release(this);
   }
 
   /** Sends the first bytes. */
@@ -142,7 +141,7 @@ export class OpenReservation extends OpenThing {
     try {
       this.#reservation.commit(length);
     } finally {
-      this.#port.release(this.#owner);
+      this.#port.release(this);
     }
   }
 
@@ -152,7 +151,7 @@ export class OpenReservation extends OpenThing {
     try {
       this.#reservation.commitMany(lengths, each);
     } finally {
-      this.#port.release(this.#owner);
+      this.#port.release(this);
     }
   }
 
@@ -215,7 +214,9 @@ class RingLoan implements Loan {
  * @throws {IpcError} `TooLarge` if the ring can never hold it.
  */
 export function tryLoan(port: SenderPort, length: number): { value: Loan } | undefined {
-  integerOf(length, 0, Number.MAX_SAFE_INTEGER, "Cannot reserve a length of");
+  if (!Number.isSafeInteger(length) || length < 0) {
+    integerOf(length, 0, Number.MAX_SAFE_INTEGER, "Cannot reserve a length of");
+  }
   const { ring } = port;
   if (length > ring.capacity) {
     throw new IpcError(

@@ -68,7 +68,7 @@ export class SmallMemory {
       const longs = this.#longs, to = offset >>> 3, count = (length + 7) >>> 3;
       for (let i = 0; i < count; i++) dataLongs[to + i] = longs[i]!;
     } else {
-      data.set(this.bytes.subarray(0, length), offset);
+      data.set(length === this.bytes.length ? this.bytes : this.bytes.subarray(0, length), offset);
     }
   }
 
