@@ -10,14 +10,15 @@
 import type { Revive } from "./frames.ts";
 import { decode } from "./strict_reader.ts";
 import { refusal } from "./limits.ts";
-import { type BytesOf, copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./plain_reader.ts";
+import type { BytesOf } from "./input.ts";
+import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./plain_reader.ts";
 import { write } from "./writer.ts";
 import type { Collect, Written } from "./written.ts";
 import { IpcError } from "../base/error.ts";
 
 export type { Revive } from "./frames.ts";
 export { STANDARD_ERRORS } from "./kinds.ts";
-export type { BytesOf } from "./plain_reader.ts";
+export type { BytesOf } from "./input.ts";
 export type { Collect, Insert, StandIn, Written } from "./written.ts";
 
 /**

@@ -10,41 +10,19 @@
 
 import { build } from "./build.ts";
 import { dateOfSeconds } from "./kinds.ts";
+import { type BytesOf, Input } from "./input.ts";
 import { Marked, revived } from "./marked.ts";
-import { gather, LONGEST_SHAPE, type Name, NAME_WORDS, Names, Shape } from "./property_names.ts";
+import { gather, LONGEST_SHAPE, type Name, Names, Shape } from "./property_names.ts";
 import { REMEMBERED, shortText } from "./short_text.ts";
 import { NotText, textAt } from "./text.ts";
 
 /** Returned for what is not plain, or not well-formed. */
 export const NOT_PLAIN: unique symbol = Symbol("not plain");
 
-/** Makes what the reader gets for a byte string: a copy, or a view. */
-export type BytesOf = (source: Uint8Array<ArrayBuffer>, from: number, length: number) => Uint8Array<ArrayBuffer>;
-
 /** Levels of arrays and objects within one another, beyond which the caller has to see for itself. */
 const DEPTH = 200;
 
-const NOTHING = new Uint8Array(0);
-let source: Uint8Array<ArrayBuffer> = NOTHING;
-/** For numbers of several bytes, and names; made when it is needed. */
-const VIEW_OF_NOTHING = new DataView(NOTHING.buffer);
-let view = VIEW_OF_NOTHING;
-let viewed = source;
-/** The last memory of which messages were only part, and views of it: it is read from again and again. */
-const RINGS = 4;
-const rings: (Uint8Array<ArrayBuffer> | undefined)[] = new Array(RINGS).fill(undefined);
-const ringViews: (DataView<ArrayBuffer> | undefined)[] = new Array(RINGS).fill(undefined);
-let nextRing = 0;
-let at = 0;
-let end = 0;
-let depth = 0;
-/** How many items arrays and objects may still claim to have: each takes a byte at least, in whatever it is. */
-let budget = 0;
-let plain = true;
-let bytesOf: BytesOf = copyOf;
-/** See {@linkcode readPlain}. */
-let mark: string | undefined;
-let marked = 0;
+const message = new Input(copyOf);
 
 /** A copy of a byte string, in memory of its own. */
 export function copyOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
@@ -66,76 +44,52 @@ export function readPlain(
   byteStrings: BytesOf = copyOf,
   marking?: string,
 ): unknown {
-  mark = marking;
-  marked = 0;
-  source = bytes;
-  at = start;
-  end = stop;
-  depth = 0;
-  budget = stop - start;
-  plain = true;
-  bytesOf = byteStrings;
+  message.mark = marking;
+  message.marked = 0;
+  message.source = bytes;
+  message.at = start;
+  message.end = stop;
+  message.depth = 0;
+  message.budget = stop - start;
+  message.plain = true;
+  message.bytesOf = byteStrings;
   previous = origin;
   try {
     const value = item();
-    return plain && at === end ? value : NOT_PLAIN;
+    return message.plain && message.at === message.end ? value : NOT_PLAIN;
   } finally {
-    if (end === bytes.length) forget();
+    if (message.end === bytes.length) message.forget();
   }
-}
-
-/** Memory that was all message is not read from again, and not to be kept alive. */
-function forget(): void {
-  if (viewed === source) viewed = NOTHING, view = VIEW_OF_NOTHING;
-  source = NOTHING;
-}
-
-function dataView(): DataView<ArrayBuffer> {
-  if (viewed === source) return view;
-  viewed = source;
-  for (let i = 0; i < RINGS; i++) if (rings[i] === source) return view = ringViews[i]!;
-  view = new DataView(source.buffer, source.byteOffset, source.byteLength);
-  if (end < source.length) {
-    rings[nextRing] = source;
-    ringViews[nextRing] = view;
-    nextRing = (nextRing + 1) % RINGS;
-  }
-  return view;
-}
-
-/** A view for names; `undefined` where making one costs more than to do without for a few names. */
-function viewForNames(): DataView | undefined {
-  return viewed === source || end < source.length ? dataView() : undefined;
 }
 
 function notPlain(): undefined {
-  plain = false;
-  at = end; // every loop over items ends soon
+  message.plain = false;
+  message.at = message.end; // every loop over items ends soon
 }
 
 /** The number that follows a head with `info`: -1 if it is not a plain one. */
 function argument(info: number): number {
   if (info < 24) return info;
   if (info === 24) {
-    if (at + 1 > end) return -1;
-    return source[at++]!;
+    if (message.at + 1 > message.end) return -1;
+    return message.source[message.at++]!;
   }
   if (info === 25) {
-    if (at + 2 > end) return -1;
-    at += 2;
-    return source[at - 2]! << 8 | source[at - 1]!;
+    if (message.at + 2 > message.end) return -1;
+    message.at += 2;
+    return message.source[message.at - 2]! << 8 | message.source[message.at - 1]!;
   }
   if (info === 26) {
-    if (at + 4 > end) return -1;
-    at += 4;
-    return dataView().getUint32(at - 4);
+    if (message.at + 4 > message.end) return -1;
+    message.at += 4;
+    return message.dataView().getUint32(message.at - 4);
   }
   return -1;
 }
 
 function item(): unknown {
-  if (at >= end) return notPlain();
-  const initial = source[at++]!;
+  if (message.at >= message.end) return notPlain();
+  const initial = message.source[message.at++]!;
   const info = initial & 31;
   switch (initial >> 5) {
     case 0: {
@@ -149,13 +103,13 @@ function item(): unknown {
     }
     case 2: {
       const length = argument(info);
-      if (length < 0 || at + length > end) return notPlain();
-      at += length;
-      return bytesOf(source, at - length, length);
+      if (length < 0 || message.at + length > message.end) return notPlain();
+      message.at += length;
+      return message.bytesOf(message.source, message.at - length, length);
     }
     case 3: {
       const length = argument(info);
-      return length < 0 || at + length > end ? notPlain() : text(length);
+      return length < 0 || message.at + length > message.end ? notPlain() : text(length);
     }
     case 4:
       return array(argument(info));
@@ -164,7 +118,7 @@ function item(): unknown {
     case 6:
       if (info === 2 || info === 3) return bigInteger(info === 3);
       if (info === 1) return date();
-      return mark === undefined ? notPlain() : markedArray(info);
+      return message.mark === undefined ? notPlain() : markedArray(info);
     case 7:
       switch (info) {
         case 20:
@@ -176,9 +130,9 @@ function item(): unknown {
         case 23:
           return undefined;
         case 27:
-          if (at + 8 > end) return notPlain();
-          at += 8;
-          return dataView().getFloat64(at - 8);
+          if (message.at + 8 > message.end) return notPlain();
+          message.at += 8;
+          return message.dataView().getFloat64(message.at - 8);
       }
   }
   return notPlain();
@@ -186,9 +140,9 @@ function item(): unknown {
 
 /** A number if it is safe: then its upper half has no more than 21 bits. */
 function longInteger(info: number, negative: boolean): number | bigint | undefined {
-  if (info !== 27 || at + 8 > end) return notPlain();
-  const data = dataView(), upper = data.getUint32(at), lower = data.getUint32(at + 4);
-  at += 8;
+  if (info !== 27 || message.at + 8 > message.end) return notPlain();
+  const data = message.dataView(), upper = data.getUint32(message.at), lower = data.getUint32(message.at + 4);
+  message.at += 8;
   if (upper < 0x20_0000 && !(negative && upper === 0x1f_ffff && lower === 0xffff_ffff)) {
     const n = upper * 0x1_0000_0000 + lower;
     return negative ? -1 - n : n;
@@ -199,28 +153,28 @@ function longInteger(info: number, negative: boolean): number | bigint | undefin
 
 /** A big integer of up to 64 bits inside a tag. */
 function bigInteger(negative: boolean): bigint | undefined {
-  const length = at < end ? source[at]! - 0x40 : -1;
-  if (length < 0 || length > 8 || at + 1 + length > end) return notPlain();
+  const length = message.at < message.end ? message.source[message.at]! - 0x40 : -1;
+  if (length < 0 || length > 8 || message.at + 1 + length > message.end) return notPlain();
   let upper = 0, lower = 0;
   for (let i = length; i > 0; i--) {
-    const byte = source[++at]!;
+    const byte = message.source[++message.at]!;
     if (i > 4) upper = upper * 256 + byte;
     else lower = lower * 256 + byte;
   }
-  at++;
+  message.at++;
   const magnitude = upper === 0 ? BigInt(lower) : BigInt(upper) << 32n | BigInt(lower);
   return negative ? -1n - magnitude : magnitude;
 }
 
 /** Of the seconds as they are written here: an integer of up to 32 bits, or a double. */
 function date(): Date | undefined {
-  if (at >= end) return notPlain();
-  const initial = source[at++]!;
+  if (message.at >= message.end) return notPlain();
+  const initial = message.source[message.at++]!;
   let seconds: number;
   if (initial === 0xfb) {
-    if (at + 8 > end) return notPlain();
-    at += 8;
-    seconds = dataView().getFloat64(at - 8);
+    if (message.at + 8 > message.end) return notPlain();
+    message.at += 8;
+    seconds = message.dataView().getFloat64(message.at - 8);
   } else {
     seconds = initial >> 5 === 0 ? argument(initial & 31) : -1;
     if (seconds < 0) return notPlain();
@@ -229,21 +183,21 @@ function date(): Date | undefined {
 }
 
 function array(length: number): unknown {
-  if (length < 0 || (budget -= length) < 0 || ++depth > DEPTH) return notPlain();
+  if (length < 0 || (message.budget -= length) < 0 || ++message.depth > DEPTH) return notPlain();
   const items = new Array<unknown>(length);
   for (let i = 0; i < length; i++) items[i] = item();
-  depth--;
+  message.depth--;
   return items;
 }
 
 function markedArray(info: number): unknown {
-  if (info !== 24 || at + 2 > end || source[at] !== 27) return notPlain();
-  const initial = source[at + 1]!;
-  at += 2;
+  if (info !== 24 || message.at + 2 > message.end || message.source[message.at] !== 27) return notPlain();
+  const initial = message.source[message.at + 1]!;
+  message.at += 2;
   if (initial >> 5 !== 4) return notPlain();
   const content = array(argument(initial & 31)) as unknown[] | undefined;
-  if (content === undefined || content[0] !== mark) return notPlain();
-  marked++;
+  if (content === undefined || content[0] !== message.mark) return notPlain();
+  message.marked++;
   return new Marked(content);
 }
 
@@ -254,7 +208,7 @@ function markedArray(info: number): unknown {
  * @param revive Called with each marked array; what it returns takes its place.
  */
 export function reviveMarked(value: unknown, revive: (content: readonly unknown[]) => unknown): unknown {
-  return marked === 0 ? value : revived(value, revive);
+  return message.marked === 0 ? value : revived(value, revive);
 }
 
 // --- Objects ---------------------------------------------------------------------------------------------------------
@@ -270,7 +224,9 @@ let previous: Shape = origin;
 
 function record(count: number): unknown {
   if (count === 0) return {};
-  if (count < 0 || at + 2 * count > end || (budget -= count) < 0 || ++depth > DEPTH) return notPlain();
+  if (count < 0 || message.at + 2 * count > message.end || (message.budget -= count) < 0 || ++message.depth > DEPTH) {
+    return notPlain();
+  }
   if (count > LONGEST_SHAPE) return readProperties({}, names.first, 0, count);
   const before = previous, { next } = before;
   // Young memory, to which values are written without ado, unlike to an array that is kept; a literal is made fastest.
@@ -283,7 +239,7 @@ function record(count: number): unknown {
     const known = readShape(shape, values);
     if (known === 0) continue;
     if (known < count) return readNames(before, shape.names[known - 1]!, known, count, values);
-    depth--;
+    message.depth--;
     return build(shape, values);
   }
   return readNames(before, names.first, 0, count, values);
@@ -295,21 +251,20 @@ function record(count: number): unknown {
  * @returns How many.
  */
 function readShape(shape: Shape, values: unknown[]): number {
-  const { sizes, words, tails } = shape, count = sizes.length;
-  const bytes = source, data = viewForNames(), stop = end;
+  const { names } = shape, count = names.length;
+  const bytes = message.source, data = message.viewForNames(), stop = message.end, { bytesOf } = message;
   previous = shape;
-  let from = at, i = 0;
+  let from = message.at, i = 0;
   for (; i < count; i++) {
-    const size = sizes[i]!, first = i * NAME_WORDS;
+    const name = names[i]!, { size } = name;
     if (from + size >= stop) break;
-    if (size < 4 || data === undefined) {
-      if (!isName(from, shape.bytes, 4 * first, size)) break;
+    if (data === undefined || from + 4 > stop) {
+      if (!isName(from, name)) break;
     } else {
       // The first and the last four bytes, which overlap in a short name; then what is between, if there is something.
-      const atBegin = data.getInt32(from, true) ^ words[first]!;
-      const atEnd = data.getInt32(from + size - 4, true) ^ tails[i]!;
-      if ((atBegin | atEnd) !== 0) break;
-      if (size > 8 && !isMiddle(data, from, words, first, size)) break;
+      if ((data.getInt32(from, true) & name.mask) !== name.first) break;
+      if (size > 4 && data.getInt32(from + size - 4, true) !== name.last) break;
+      if (size > 8 && !isMiddle(data, from, name)) break;
     }
     from += size;
     const initial = bytes[from]!;
@@ -321,23 +276,23 @@ function readShape(shape: Shape, values: unknown[]): number {
       values[i] = bytesOf(bytes, from + 1, initial - 0x40);
       from += 1 + initial - 0x40;
     } else {
-      at = from;
+      message.at = from;
       values[i] = item();
-      from = at;
+      from = message.at;
     }
   }
-  at = from;
+  message.at = from;
   return i;
 }
 
-function isMiddle(data: DataView, from: number, words: Int32Array, first: number, size: number): boolean {
-  for (let i = 1; 4 * i + 4 < size; i++) if (data.getInt32(from + 4 * i, true) !== words[first + i]) return false;
+function isMiddle(data: DataView, from: number, { words, size }: Name): boolean {
+  for (let i = 1; 4 * i + 4 < size; i++) if (data.getInt32(from + 4 * i, true) !== words[i]) return false;
   return true;
 }
 
-function isName(from: number, name: Uint8Array, at: number, size: number): boolean {
-  const bytes = source;
-  for (let i = 0; i < size; i++) if (bytes[from + i] !== name[at + i]) return false;
+function isName(from: number, { bytes, size }: Name): boolean {
+  const { source } = message;
+  for (let i = 0; i < size; i++) if (source[from + i] !== bytes[i]) return false;
   return true;
 }
 
@@ -352,24 +307,24 @@ function readNames(before: Shape, last: Name, known: number, count: number, valu
   previous = nowhere;
   let name = last;
   for (let i = known; i < count; i++) {
-    const from = at, length = nameLength();
+    const from = message.at, length = nameLength();
     if (length < 0) return notPlain();
-    let next = nextName(name, from, at + length - from);
+    let next = nextName(name, from, message.at + length - from);
     if (next === undefined) {
       const key = text(length);
       if (key === "__proto__") return notPlain(); // as a property, not as the prototype: not here
       next = names.add(name, key);
       if (next === undefined) {
-        at = from;
+        message.at = from;
         return readProperties(gather(name, values), undefined, i, count);
       }
     } else {
-      at += length;
+      message.at += length;
     }
     name = next;
     values[i] = item();
   }
-  depth--;
+  message.depth--;
   const shape = names.shapeOf(name)!;
   before.expect(previous = shape);
   return build(shape, values);
@@ -383,12 +338,12 @@ function readNames(before: Shape, last: Name, known: number, count: number, valu
 function readProperties(value: Record<string, unknown>, name: Name | undefined, i: number, count: number): unknown {
   previous = nowhere;
   for (; i < count; i++) {
-    const from = at, length = nameLength();
+    const from = message.at, length = nameLength();
     if (length < 0) return notPlain();
-    const known: Name | undefined = name === undefined ? undefined : nextName(name, from, at + length - from);
+    const known: Name | undefined = name === undefined ? undefined : nextName(name, from, message.at + length - from);
     let key: string;
     if (known !== undefined) {
-      at += length;
+      message.at += length;
       key = known.text;
       name = known;
     } else {
@@ -398,16 +353,16 @@ function readProperties(value: Record<string, unknown>, name: Name | undefined, 
     }
     value[key] = item();
   }
-  depth--;
+  message.depth--;
   return value;
 }
 
 /** The bytes of the name that is next, behind whose head this goes on; -1 if there is none, or nothing behind it. */
 function nameLength(): number {
-  if (at >= end) return -1;
-  const initial = source[at++]!;
+  if (message.at >= message.end) return -1;
+  const initial = message.source[message.at++]!;
   const length = argument(initial & 31);
-  return initial >> 5 !== 3 || at + length >= end ? -1 : length;
+  return initial >> 5 !== 3 || message.at + length >= message.end ? -1 : length;
 }
 
 /** The name that comes next, of so many bytes with its head, if it came there before. */
@@ -416,7 +371,7 @@ function nextName(after: Name, from: number, size: number): Name | undefined {
   search: for (let i = 0; i < next.length; i++) {
     const name = next[i]!;
     if (name.size !== size) continue;
-    for (let j = 0; j < size; j++) if (source[from + j] !== name.bytes[j]) continue search;
+    for (let j = 0; j < size; j++) if (message.source[from + j] !== name.bytes[j]) continue search;
     return name;
   }
   return undefined;
@@ -426,15 +381,15 @@ function nextName(after: Name, from: number, size: number): Name | undefined {
 
 /** Text of so many bytes, which are there. */
 function text(length: number): string {
-  const from = at;
-  at += length;
+  const from = message.at;
+  message.at += length;
   if (length > REMEMBERED) return longText(from, length);
-  return shortText(source, from, length) ?? longText(from, length);
+  return shortText(message.source, from, length) ?? longText(from, length);
 }
 
 function longText(from: number, length: number): string {
   try {
-    return textAt(source, from, length);
+    return textAt(message.source, from, length);
   } catch (error) {
     if (!(error instanceof NotText)) throw error;
     notPlain();

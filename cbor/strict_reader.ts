@@ -29,7 +29,7 @@ import {
 import { MAX_ITEM_DEPTH } from "./limits.ts";
 import type { Budget } from "./class_objects.ts";
 import { decodeWtf8, textAt } from "./text.ts";
-import type { BytesOf } from "./plain_reader.ts";
+import type { BytesOf } from "./input.ts";
 
 /**
  * Reads one item that fills the bytes from `start` to `end`.

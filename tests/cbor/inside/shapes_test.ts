@@ -16,6 +16,16 @@ function written(value: unknown): Uint8Array<ArrayBuffer> {
   return bytes.slice(0, end);
 }
 
+/** Memory of which messages are only part, like that of a ring. */
+const ring = new Uint8Array(1 << 16).fill(0x61);
+
+/** Reads the first bytes of a message out of the ring, behind which is what `behind` says. */
+function readInRing(bytes: Uint8Array<ArrayBuffer>, length = bytes.length, behind = bytes): unknown {
+  const at = ring.length - 1024 - bytes.length;
+  ring.set(behind, at), ring.set(bytes.subarray(0, length), at);
+  return readPlain(ring, at, at + length);
+}
+
 /** Writes and reads it; cbor-x must read the same. */
 function comesBack(value: unknown, what?: string): void {
   const bytes = written(value);
@@ -23,6 +33,7 @@ function comesBack(value: unknown, what?: string): void {
   // As text, as that tells the order of properties as well.
   const expected = inOrder(value);
   assertEquals(inOrder(read), expected, what);
+  if (bytes.length < 4096) assertEquals(inOrder(readInRing(bytes)), expected, what);
   assertEquals(inOrder(safeNumbers(rawDecode(bytes))), expected, what);
 }
 
@@ -145,22 +156,32 @@ test("A peer may write names in a longer form, twice, and in other orders; what 
     for (let i = 0; i < OFTEN; i++) {
       const bytes = Uint8Array.fromHex(hex);
       assertEquals(inOrder(readPlain(bytes, 0, bytes.length)), inOrder(expected), hex);
+      assertEquals(inOrder(readInRing(bytes)), inOrder(expected), hex);
       comesBack(known);
     }
   }
 });
 
 test("Known objects that are cut off at any byte, or damaged in any, are nothing, or what cbor-x makes of them", () => {
-  const value = { id: 7, name: "isthmus", bytes: new Uint8Array([1, 2, 3]), longerName: { id: 1.5, tail: [1, 300] } };
+  const value = {
+    x: 1,
+    id: 7,
+    _id: 8,
+    name: "isthmus",
+    bytes: new Uint8Array([1, 2, 3]),
+    longerName: { id: 1.5, tail: [1, 300] },
+  };
   const bytes = written(value);
   let read = 0;
   for (let at = 0; at < bytes.length; at++) {
     assertEquals(readPlain(bytes, 0, at), NOT_PLAIN);
+    assertEquals(readInRing(bytes, at), NOT_PLAIN, "whatever is behind it");
     for (let bit = 0; bit < 8; bit++) {
       comesBack(value);
       const damaged = bytes.slice();
       damaged[at]! ^= 1 << bit;
       const found = readPlain(damaged, 0, damaged.length);
+      assertEquals(inOrder(readInRing(damaged)), inOrder(found), damaged.toHex());
       if (found === NOT_PLAIN) continue;
       read++;
       assertEquals(inOrder(found), inOrder(safeNumbers(rawDecode(damaged))), damaged.toHex());
