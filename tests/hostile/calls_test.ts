@@ -83,7 +83,8 @@ async function fuzz(rounds: number, seed: number): Promise<void> {
     const calls: Promise<unknown>[] = [caller.add(1, 2), caller.wait(), Array.fromAsync(caller.count(3))];
     const settled = calls.map((call) => call.catch(() => {}));
     let ended = false;
-    for (let n = 0; n < 30 && !ended; n++) {
+    const most = round % 5 === 0 ? 3 : 30; // of few frames, all may be as they should
+    for (let n = 0; n < most && !ended; n++) {
       const message = round % 2 === 1 && n === 0 ? [0, 1, 10] : frame(pick);
       try {
         if (!there.trySend(message)) break;

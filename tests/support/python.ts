@@ -1,6 +1,12 @@
 // Python of this machine, with the library that it needs for CBOR.
 
-/** Where Python finds cbor2: nowhere special, or in a folder that pip fills; `undefined` if it cannot. */
+/** Where the environment has Python look first. */
+function inherited(): string {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "PYTHONPATH" });
+  return state === "granted" ? Deno.env.get("PYTHONPATH") ?? "" : "";
+}
+
+/** Where Python finds cbor2, for `PYTHONPATH`: as it is, or in a folder that pip fills; `undefined` if it cannot. */
 export function pythonPath(): { path: string; folder?: string } | undefined {
   const run = (args: string[], env: Record<string, string> = {}) => {
     try {
@@ -10,7 +16,7 @@ export function pythonPath(): { path: string; folder?: string } | undefined {
     }
   };
   if (!run(["-c", "0"])) return undefined;
-  if (run(["-c", "import cbor2"])) return { path: "" };
+  if (run(["-c", "import cbor2"])) return { path: inherited() };
   const folder = Deno.makeTempDirSync({ prefix: "isthmus-test-" });
   const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder, "cbor2"];
   if (run(pip) && run(["-c", "import cbor2"], { PYTHONPATH: folder })) return { path: folder, folder };
