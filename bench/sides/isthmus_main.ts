@@ -26,6 +26,9 @@ interface Setup {
 /** Room for two of the largest messages, as ipmpsc's own measurement has it. */
 const CAPACITY = 32 << 20;
 
+/** What a core's caches hold, for messages in place alone: iceoryx2's number of messages on their way is chosen so, too. */
+const CACHED = 1 << 20;
+
 const [style, workloadText, serverName] = Deno.args as [Style, string, string | undefined];
 const workload: Workload = JSON.parse(workloadText);
 const typed = style.startsWith("typed");
@@ -38,7 +41,8 @@ const BATCH = 64;
 let sum = 0;
 
 function open(): [IpcSender<unknown> | IpcBytesSender, IpcReceiver<unknown> | IpcBytesReceiver] {
-  const options = workload.kind === "one-way" ? { capacity: CAPACITY } : {};
+  const capacity = loaned ? Math.max(CACHED, 2 * workload.size) : CAPACITY;
+  const options = workload.kind === "one-way" ? { capacity } : {};
   return typed ? channel<unknown>(options) : bytesChannel(options);
 }
 
