@@ -327,11 +327,13 @@ function properties(value: Record<string, unknown>, from: number): number {
     if (!hasOwn.call(value, key)) continue; // inherited, or taken away by a getter
     if (to + EACH > output.bytes.length) output.ensure(to, EACH);
     if (next === undefined || next.text !== key) {
-      if (count === 0 && key.charCodeAt(0) <= NINE && isArgumentsObject(value)) return special(value, from, writer);
+      // Of an index nothing is expected, so that each object which begins with one comes here.
+      const indexed = count === 0 && key.charCodeAt(0) <= NINE;
+      if (indexed && isArgumentsObject(value)) return special(value, from, writer);
       next = name === undefined ? undefined : names.add(name, key);
       if (next !== undefined) {
-        if (count === 0) before.inside = next;
-        else name!.likely = next;
+        if (count > 0) name!.likely = next;
+        else if (!indexed) before.inside = next;
       }
     }
     name = next;

@@ -152,6 +152,23 @@ arcTest(
   },
 );
 
+test("What is refused is so after plain objects with the same names, which are expected next", () => {
+  const [sender, receiver] = channel<unknown>();
+  for (const [what, make] of Object.entries(REFUSED)) {
+    const value = make(), alike: Record<string, number> = {};
+    for (const name of what === "a revoked Proxy" ? [] : Object.keys(Object(value))) alike[name] = 1;
+    for (const [placed, plain] of [[value, alike], [[value], [alike]], [{ value }, { value: alike }]]) {
+      for (let i = 0; i < 3; i++) {
+        sender.sendSync(plain);
+        receiver.recvSync({ timeout: 0 });
+      }
+      assertIpcErrorSync("Serialization", () => sender.sendSync(placed));
+    }
+  }
+  assertEquals(receiver.backlog, 0);
+  sender.close(), receiver.close();
+});
+
 test("An endpoint in a value that is refused stays the caller's, and can be sent afterwards", () => {
   const [sender, receiver] = channel<unknown>();
   const [inner, moved] = channel<string>();
