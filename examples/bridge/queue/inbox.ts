@@ -7,7 +7,7 @@ import { type Delivery, FarChannel } from "./far_channel.ts";
 import { type Frame, readFrame } from "./frame.ts";
 import { type ChannelOptions, resting } from "./outbox.ts";
 import { fetchPieces, removePieces } from "./pieces.ts";
-import { OWN, type Queue, type QueueOptions, SHARED } from "./stream.ts";
+import { type Claim, OWN, type Queue, type QueueOptions, SHARED } from "./stream.ts";
 
 /** How a queue is received from. */
 export interface InboxOptions extends QueueOptions, ChannelOptions {
@@ -59,7 +59,7 @@ export class Inbox implements Disposable {
   /** Delivers until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     const { manager } = this.#connection;
-    let takeOver = this.#options.takeOver;
+    let claim: Claim = this.#options.takeOver ? "take over" : "if free";
     for (let pause = FIRST_PAUSE; !signal.aborted; pause = Math.min(pause * 2, LAST_PAUSE)) {
       try {
         await this.#queue.ensure(manager, this.#options);
@@ -67,8 +67,8 @@ export class Inbox implements Disposable {
           await this.#queue.ensureShared(manager, this.#options.ackWait);
           await this.#finishFrames(signal);
         }
-        if (!this.#options.shared) await this.#queue.makeOwn(manager, this.#name, takeOver);
-        takeOver = true; // it is this bridge's now: another that takes it is seen below
+        if (!this.#options.shared) await this.#queue.makeOwn(manager, this.#name, claim);
+        claim = "keep";
         this.#trouble.worked();
         await this.#deliver(signal);
         pause = FIRST_PAUSE;

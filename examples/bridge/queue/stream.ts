@@ -14,6 +14,9 @@ export interface QueueOptions {
   readonly window: number;
 }
 
+/** How a bridge gets a queue: if no other is at work, in any case, or if none has taken it since it was this bridge's. */
+export type Claim = "if free" | "take over" | "keep";
+
 /** The names of a queue within NATS. */
 export class Queue {
   /** Its name. */
@@ -116,12 +119,15 @@ export class Queue {
    * in its order.
    *
    * @param owner The bridge, by a name that it keeps when it is started again.
-   * @param takeOver Whether it may be another bridge's, which is at work.
+   * @param claim What is done about another bridge.
    */
-  async makeOwn(manager: JetStreamManager, owner: string, takeOver: boolean): Promise<void> {
+  async makeOwn(manager: JetStreamManager, owner: string, claim: Claim): Promise<void> {
     try {
       const { config, num_waiting: waiting } = await manager.consumers.info(this.stream, OWN);
-      if (config.description !== owner && waiting > 0 && !takeOver) {
+      if (config.description !== owner && claim === "keep") {
+        throw new BridgeError(`Another bridge receives from the queue "${this.name}" now: ${config.description}`);
+      }
+      if (config.description !== owner && waiting > 0 && claim === "if free") {
         throw new BridgeError(
           `Cannot receive from the queue "${this.name}": ${config.description} receives from it; stop that, give --take-over, ` +
             "or give --shared to both",
