@@ -13,7 +13,7 @@ import { test } from "../support/test.ts";
 
 const SO_PEEK_OFF = 42, PACKET = 16;
 
-/** Has whoever copies from a socket begin behind its first packet. */
+/** Makes those who copy from a socket begin behind its first packet. */
 function skipOnePacket(socket: IpcFd): void {
   const libc = Deno.dlopen("libc.so.6", {
     setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
