@@ -26,7 +26,8 @@ import {
 import type { DoorbellListener } from "../contract/doorbell.ts";
 import { runtime } from "../runtime/mod.ts";
 import type { ReadWatch } from "../runtime/runtime.ts";
-import { pollBriefly, pollUntil } from "./poll.ts";
+import { pollBriefly } from "./brief_poll.ts";
+import { pollUntil } from "./poll.ts";
 
 /**
  * Ends whose open file a peer has as well, and could take O_NONBLOCK away from: a plain write to a full pipe, or a read of

@@ -1,6 +1,5 @@
 // Blocking until a descriptor is ready.
 import { interrupted, libc, systemError } from "../libc/libc.ts";
-import { POLLIN } from "../libc/platform.ts";
 
 /**
  * `struct pollfd { int fd; short events; short revents; }`, for one descriptor: to make an array costs more than the call, and
@@ -20,22 +19,6 @@ export function pollUntil(fd: number, events: number, deadline: number): number 
   pollfd[0] = fd;
   pollfd[1] = events;
   return pollMany(pollfd, deadline) === 0 ? 0 : pollfd[1] >>> 16;
-}
-
-/** `struct timespec { time_t tv_sec; long tv_nsec; }` of less than a second. */
-const timespec = new BigInt64Array(2);
-
-/**
- * Blocks the thread until something can be read, or the other end is gone, for some microseconds at most.
- *
- * @param microseconds At most so many, from 0 to 999,999; the kernel may add 50.
- * @returns The events that are there; 0 when the time is over, or a signal came.
- */
-export function pollBriefly(fd: number, microseconds: number): number {
-  pollfd[0] = fd;
-  pollfd[1] = POLLIN;
-  timespec[1] = BigInt(Math.round(microseconds * 1000));
-  return libc().c.ppoll(pollfd, 1n, timespec, null) > 0 ? pollfd[1] >>> 16 : 0;
 }
 
 /**

@@ -160,6 +160,10 @@ const SYMBOLS = {
   syscall_close_range: { name: "syscall", parameters: ["i64", "u32", "u32", "u32"], result: "i32" },
   // int tgkill(pid_t tgid, pid_t tid, int sig), in glibc since 2.30
   tgkill: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int timerfd_create(int clock, int flags)
+  timerfd_create: { parameters: ["i32", "i32"], result: "i32" },
+  // int timerfd_settime(int fd, int flags, const struct itimerspec *timer, struct itimerspec *before)
+  timerfd_settime: { parameters: ["i32", "i32", "buffer", "pointer"], result: "i32" },
   // int unlink(const char *path)
   unlink: { parameters: ["buffer"], result: "i32" },
   // int unlinkat(int dir, const char *path, int flags)

@@ -59,6 +59,8 @@ export function platform(): Platform {
 export const O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0o100, O_EXCL = 0o200, O_NONBLOCK = 0o4000;
 /** Closed by `exec`. */
 export const O_CLOEXEC = 0o2000000;
+/** A clock, and flags of a timer that is a descriptor. */
+export const CLOCK_MONOTONIC = 1, TFD_NONBLOCK = O_NONBLOCK, TFD_CLOEXEC = O_CLOEXEC;
 /** `fcntl` commands. */
 export const F_GETFL = 3,
   F_SETFL = 4,

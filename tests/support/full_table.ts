@@ -4,7 +4,6 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   channel,
   duplex,
-  type IpcFd,
   IpcOneShotServer,
   type IpcReceiver,
   IpcReceiverSet,
@@ -12,38 +11,20 @@ import {
   IpcServer,
   IpcSharedMemory,
 } from "../../mod.ts";
-import { createDoorbell } from "../../ffi/event/doorbell.ts";
+import { BellListener, createDoorbell, ringBell } from "../../ffi/event/doorbell.ts";
 import { POLLIN } from "../../ffi/libc/platform.ts";
 import { pollEventually } from "../../ffi/event/readiness.ts";
 import { sendFdsSync } from "../../ffi/socket/fd_passing.ts";
 import { UnixSocket } from "../../ffi/socket/unix_socket.ts";
 import { assertIpcError } from "./assert_ipc.ts";
+import { withRoomFor } from "./fill_table.ts";
 import { descriptorsOf } from "./leftovers.ts";
 import { patience } from "./patience.ts";
-
-const [spare, unneeded] = createDoorbell();
-unneeded.close(); // or the garbage collector does, in the middle of a count
 
 // Half a second after the start Deno listens for a signal, and panics if it finds no descriptor for that.
 const listener = () => {};
 Deno.addSignalListener("SIGWINCH", listener);
 Deno.removeSignalListener("SIGWINCH", listener);
-
-/** Fills the table but for `free` descriptors while `act` runs; checks that `act` leaves none open. */
-async function withRoomFor(free: number, act: () => unknown): Promise<void> {
-  const filling: IpcFd[] = [];
-  try {
-    for (;;) filling.push(spare.clone());
-  } catch {
-    // full
-  }
-  for (let i = 0; i < free; i++) filling.pop()!.close();
-  try {
-    await act();
-  } finally {
-    for (const fd of filling) fd.close();
-  }
-}
 
 /** Open descriptors of this package's kinds, once those that Node's sockets had are closed, in their own time. */
 async function count(): Promise<number> {
@@ -165,6 +146,25 @@ async function firstUses(): Promise<void> {
 }
 
 const TESTS: Record<string, () => Promise<void>> = {
+  async nap() {
+    const [listen, bell] = createDoorbell();
+    const listener = new BellListener(listen);
+    // Without its timer the first time, which takes a descriptor, and with it the second time.
+    const wait = () => {
+      const began = performance.now();
+      listener.waitBriefly(20_000);
+      assert(performance.now() - began >= 20, "it ended too early");
+      ringBell(bell.fd);
+      listener.waitBriefly(900_000);
+      assert(performance.now() - began < 900, "it was rung");
+    };
+    const timers = () => descriptorsOf("self").filter((link) => link === "anon_inode:[timerfd]").length;
+    const before = timers();
+    await withRoomFor(0, wait);
+    wait();
+    assertEquals(timers(), before + 1);
+    listener.close(), bell.close();
+  },
   async create() {
     await creating("a channel at its first use", 8, () => used(channel<number>()));
     await creating("a duplex at its first uses", 14, () => used(duplex<number, number>(), true));
@@ -444,4 +444,3 @@ if (Deno.args[0] === "connect") {
   await TESTS[Deno.args[0]!]!();
   console.log("done");
 }
-spare.close();

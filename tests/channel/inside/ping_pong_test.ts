@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { RingConsumer } from "../../../channel/ring/consumer.ts";
+import { createChannel } from "../../../channel/ring/handle.ts";
+import { RingProducer } from "../../../channel/ring/producer.ts";
 import { SpinBudget } from "../../../channel/ring/spin_budget.ts";
+import { ringBell } from "../../../ffi/event/doorbell.ts";
+import { pollUntil } from "../../../ffi/event/poll.ts";
+import { POLLIN } from "../../../ffi/libc/platform.ts";
 import {
   bytesChannel,
   channel,
@@ -125,6 +131,30 @@ test("A wait naps where polling is in vain and sleeps are short, and rests from 
   assert(budget.naps, "the last one before that was not in vain");
   budget.limit(0);
   assert(!budget.naps);
+});
+
+test("A wait does not nap while the isolate awaits something else", async () => {
+  const parts = createChannel(65_536), { senderBell } = parts;
+  const producer = RingProducer.create(parts.memory.retain(), senderBell, parts.senderSocket);
+  const consumer = RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket),
+    { wait, bell } = consumer;
+  const naps = () => {
+    ringBell(senderBell.fd);
+    assertEquals(wait.spinForNext(), false);
+    const heard = pollUntil(bell.fd.fd, POLLIN, 0) === 0;
+    bell.clear();
+    return heard;
+  };
+  for (let i = 0; i < 3; i++) wait.begins(), wait.ended(); // short sleeps
+  assert(naps(), "as nobody awaits anything");
+  const [sender, receiver] = channel<number>();
+  const other = receiver.recv();
+  assert(!naps(), "as another receiver is awaited");
+  sender.sendSync(1);
+  assertEquals(await other, 1);
+  for (let i = 0; i < 3; i++) wait.begins(), wait.ended();
+  assert(naps(), "as it is not awaited any more");
+  sender.close(), receiver.close(), producer.close(), consumer.close();
 });
 
 /** Asks and is answered, on one processor for both if the test says so. */

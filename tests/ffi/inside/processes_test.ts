@@ -9,6 +9,7 @@ import {
   ringBell,
 } from "../../../ffi/event/doorbell.ts";
 import { hasEnded, isAlive, ownThread } from "../../../ffi/process/liveness.ts";
+import { pauseSync } from "../../../ffi/event/pause.ts";
 import { pollUntil } from "../../../ffi/event/poll.ts";
 import type { Self } from "../../support/actor.ts";
 import { soon } from "../../support/assert_ipc.ts";
@@ -155,6 +156,30 @@ test("A doorbell is waited for briefly: until it rings, until nobody can ring it
   bell.close();
   assert(waited() < 900, "nobody is left");
   listener.close();
+});
+
+test("Brief waits for a doorbell end in time, whatever the waits before them were for", () => {
+  const [listen, bell] = createDoorbell();
+  const listener = new BellListener(listen);
+  const waited = (microseconds: number, rung: boolean) => {
+    if (rung) ringBell(bell.fd);
+    const began = performance.now();
+    listener.waitBriefly(microseconds);
+    return performance.now() - began;
+  };
+  waited(900_000, true);
+  assert(waited(1000, false) < 600, "not when the longer one would have been over");
+  for (const before of [20_000, 45_000, 59_000]) {
+    waited(before, true);
+    assert(waited(60_000, false) >= 60, `${before} µs before`);
+  }
+  waited(1000, false);
+  pauseSync(5);
+  assert(waited(30_000, false) >= 30, "nor at once because an earlier one is over");
+  const began = performance.now();
+  for (let i = 0; i < 3; i++) waited(0, false);
+  assert(performance.now() - began < 600);
+  listener.close(), bell.close();
 });
 
 test("Whether any doorbell is awaited is known, also after one was closed that was", () => {
