@@ -2,9 +2,14 @@
 // fields what they are, and where, which it does not of the variables of a module.
 import type { Insert } from "./written.ts";
 
-/** A larger buffer is not kept for the next message. */
-const KEEP = 1 << 20;
-const FIRST_SIZE = 8192;
+/**
+ * Bytes at the beginning: what is larger is not kept for the next message. As much at once costs nothing, as the system gives
+ * memory that was never touched a page at a time; and as long as no message needs more, the compiler knows the memory itself,
+ * not only where to find it. (Measured: after one message of 24 KB with 8 KiB at first, a small object took 290 ns, not 200.)
+ */
+const FIRST_SIZE = 1 << 20;
+/** The same for a message in the middle of another. */
+const NESTED_SIZE = 8192;
 
 export const NO_INSERTS: Insert[] = [];
 
@@ -14,21 +19,22 @@ export class Output {
   /** The bytes eight at a time. */
   longs: BigInt64Array<ArrayBuffer> = new BigInt64Array(this.bytes.buffer);
   inserts: Insert[] = NO_INSERTS;
+  readonly #first = this.bytes;
 
   /** Before a message: a large one has left much memory. */
   begin(): void {
     this.inserts = NO_INSERTS;
-    if (this.bytes.length > KEEP) this.#resize(FIRST_SIZE, 0);
+    if (this.bytes.length > FIRST_SIZE) this.#set(this.#first);
   }
 
   /** Makes room for so many bytes. */
   ensure(to: number, bytes: number): void {
-    if (to + bytes > this.bytes.length) this.#resize(Math.max(to + bytes, this.bytes.length * 2), to);
+    if (to + bytes > this.bytes.length) this.#grow(Math.max(to + bytes, this.bytes.length * 2), to);
   }
 
-  #resize(size: number, keep: number): void {
+  #grow(size: number, keep: number): void {
     const larger = new Uint8Array(Math.ceil(size / 8) * 8);
-    if (keep > 0) larger.set(this.bytes.subarray(0, keep));
+    larger.set(this.bytes.subarray(0, keep));
     this.#set(larger);
   }
 
@@ -41,7 +47,7 @@ export class Output {
   /** Puts the message that is being written aside, and starts with memory of its own for another. */
   suspend(): Suspended {
     const { bytes, inserts } = this;
-    this.#set(new Uint8Array(FIRST_SIZE));
+    this.#set(new Uint8Array(NESTED_SIZE));
     return { bytes, inserts };
   }
 
