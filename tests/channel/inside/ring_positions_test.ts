@@ -4,6 +4,7 @@ import {
   CLAIM_POSITION,
   SLOT_WORDS,
   SLOTS,
+  W_BELL,
   W_COMMIT,
   W_HEAD,
   W_NAMESPACE,
@@ -11,6 +12,7 @@ import {
   W_SLOTS,
   W_TAIL,
 } from "../../../channel/ring/layout.ts";
+import { setStepHook } from "../../../base/step_hook.ts";
 import { bytesSenderFrom, IpcBytesSender } from "../../../channel/endpoint/bytes_sender.ts";
 import { SenderPort } from "../../../channel/endpoint/sender_port.ts";
 import { RingConsumer } from "../../../channel/ring/consumer.ts";
@@ -129,6 +131,43 @@ test("A receiver that polls for the next message goes back to the ring's first b
     sender.close(), consumer.close(), memory.release();
   }
 });
+
+for (const receiverDoes of ["polls", "is busy", "sleeps"] as const) {
+  const waits = { "polls": "stays in the ring's first blocks", "is busy": "seldom waits", "sleeps": "never waits" };
+  test(`A sender ${waits[receiverDoes]} if the receiver, a message behind, ${receiverDoes}`, () => {
+    const { sender, memory, receiver, close } = openChannel<Uint8Array>(16 << 20);
+    let sent = 0, received = 0, waited = 0;
+    const receiveUpTo = (count: number) => {
+      for (; received < count; received++) {
+        const got = receiver.recvSync();
+        assertEquals(new DataView(got.buffer, got.byteOffset).getUint32(got.length - 4), received);
+      }
+    };
+    setStepHook((step) => {
+      if (step !== "awaiting rewind") return;
+      waited++;
+      if (receiverDoes !== "polls") return;
+      receiveUpTo(sent);
+      assertEquals(receiver.tryRecv(), { state: "empty" });
+    });
+    try {
+      const message = new Uint8Array(10_000);
+      while (sent < 4000) {
+        new DataView(message.buffer).setUint32(message.length - 4, sent);
+        if (receiverDoes === "sleeps") Atomics.store(memory.words, W_BELL, 1);
+        sender.sendSync(message);
+        receiveUpTo(sent++);
+      }
+      const used = touched(memory), limits = { "polls": 512 << 10, "is busy": 10 << 20, "sleeps": 10 << 20 };
+      assert(used < limits[receiverDoes], `memory up to ${used} was used, though 20 kB were under way at most`);
+      const [least, most] = { "polls": [50, 100], "is busy": [3, 12], "sleeps": [0, 0] }[receiverDoes]!;
+      assert(waited >= least! && waited <= most!, `it waited ${waited} times`);
+    } finally {
+      setStepHook(undefined);
+      close();
+    }
+  });
+}
 
 for (const capacity of [1 << 20, 4 << 20, 16 << 20]) {
   test(`Half of a channel of ${capacity} bytes has room at any time, whatever went through it before`, async () => {
