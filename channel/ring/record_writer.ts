@@ -44,6 +44,9 @@ const NEARLY_EMPTY = (16 << 10) / BLOCK;
  */
 const LOOKS = 50, BLOCKS_PER_LOOK = 64, MOST_LOOKS = 500;
 
+/** Messages of more bytes are large; and milliseconds that a consumer has one for which only looks at parts of it. */
+const LARGE = WARM_BLOCKS * BLOCK, GLANCE = 0.01;
+
 /** Where it waits in vain it does so half as often each time, but for one time in so many. */
 const LEAST_OFTEN = 64;
 
@@ -68,6 +71,8 @@ export class RecordWriter {
   /** Looks at the positions until it waits for the consumer to go back to the first blocks; and how many from each time on. */
   #untilWait = 0;
   #waitEvery = 1;
+  /** When the last large message was committed. */
+  #largeCommitted = -Infinity;
   #turnScheduled = false;
   readonly #newTurn = () => {
     this.#turnScheduled = false;
@@ -204,6 +209,7 @@ export class RecordWriter {
     const words = this.#words;
     Atomics.store(words, W_COMMIT + index, word);
     step("committed");
+    if (word > LARGE) this.#largeCommitted = performance.now();
     // pair: commit/BELL. The commit word is stored, then BELL loaded; the consumer, before it sleeps, stores BELL, then loads
     // the word. All four are sequentially consistent, so one of the two sees the other.
     //
@@ -284,7 +290,9 @@ export class RecordWriter {
         return true;
       }
     }
-    if (mayWait && index > WARM_BLOCKS && used <= Math.max(blocks, NEARLY_EMPTY) && this.#awaitRewind(tail, blocks)) {
+    if (
+      mayWait && index > WARM_BLOCKS && used <= Math.max(blocks, NEARLY_EMPTY) && this.#awaitRewind(tail, blocks, used)
+    ) {
       return true; // look again, once
     }
     // Not further than a window, so that the ring is looked at again before long.
@@ -304,10 +312,14 @@ export class RecordWriter {
    * goes back to the first ones. Otherwise it hardly ever would, as the next message is claimed before the last one is
    * released. Only the consumer can do it in a small part of the ring, as what it passes over is free at once.
    *
+   * Not for one that has had a large message for a while: it reads all of it, which brings the blocks into caches of its own,
+   * and to write them again would be slower than to write others.
+   *
    * @returns Whether the tail has moved.
    */
-  #awaitRewind(tail: number, blocks: number): boolean {
+  #awaitRewind(tail: number, blocks: number, used: number): boolean {
     const words = this.#words;
+    if (used > WARM_BLOCKS && performance.now() - this.#largeCommitted > GLANCE) return false;
     if (--this.#untilWait > 0 || words[W_BELL] !== 0) return false; // a consumer that sleeps has done it before
     step("awaiting rewind");
     const looks = Math.min(LOOKS + Math.floor(blocks / BLOCKS_PER_LOOK), MOST_LOOKS);

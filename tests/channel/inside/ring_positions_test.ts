@@ -169,6 +169,23 @@ for (const receiverDoes of ["polls", "is busy", "sleeps"] as const) {
   });
 }
 
+test("A sender does not wait for a receiver that has had a large message for a while", () => {
+  const { sender, receiver, close } = openChannel<Uint8Array>(32 << 20);
+  let waited = 0;
+  setStepHook((step) => step === "awaiting rewind" && waited++);
+  try {
+    for (let i = 0; i < 40; i++) {
+      sender.sendSync(new Uint8Array(1 << 20));
+      for (const sent = performance.now(); performance.now() - sent <= 0.01;);
+      if (i > 0) receiver.recvSync();
+    }
+    assertEquals(waited, 0);
+  } finally {
+    setStepHook(undefined);
+    close();
+  }
+});
+
 for (const capacity of [1 << 20, 4 << 20, 16 << 20]) {
   test(`Half of a channel of ${capacity} bytes has room at any time, whatever went through it before`, async () => {
     const { sender, receiver, close } = openChannel<Uint8Array>(capacity);
