@@ -135,9 +135,13 @@ test("A wait naps where polling is in vain and sleeps are short, and rests from 
 
 test("A wait does not nap while the isolate awaits something else", async () => {
   const parts = createChannel(65_536), { senderBell } = parts;
-  const producer = RingProducer.create(parts.memory.retain(), senderBell, parts.senderSocket);
+  const producer = RingProducer.create(parts.memory, senderBell, parts.senderSocket);
   const consumer = RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket),
     { wait, bell } = consumer;
+  // More often than must be, as this process may be kept from running in between.
+  const sleepBriefly = () => {
+    for (let i = 0; i < 10; i++) wait.begins(), wait.ended();
+  };
   const naps = () => {
     ringBell(senderBell.fd);
     assertEquals(wait.spinForNext(), false);
@@ -145,14 +149,14 @@ test("A wait does not nap while the isolate awaits something else", async () => 
     bell.clear();
     return heard;
   };
-  for (let i = 0; i < 3; i++) wait.begins(), wait.ended(); // short sleeps
+  sleepBriefly();
   assert(naps(), "as nobody awaits anything");
   const [sender, receiver] = channel<number>();
   const other = receiver.recv();
   assert(!naps(), "as another receiver is awaited");
   sender.sendSync(1);
   assertEquals(await other, 1);
-  for (let i = 0; i < 3; i++) wait.begins(), wait.ended();
+  sleepBriefly();
   assert(naps(), "as it is not awaited any more");
   sender.close(), receiver.close(), producer.close(), consumer.close();
 });
