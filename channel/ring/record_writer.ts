@@ -58,6 +58,8 @@ export class RecordWriter {
   readonly slots: ProducerSlots;
   /** Word index of the one for claims that are committed at once. */
   readonly slot: number;
+  /** The position of the last claim. */
+  claimedAt = 0;
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #mask: number;
   readonly #bell: ConsumerBell;
@@ -169,6 +171,7 @@ export class RecordWriter {
       Atomics.store(words, W_COMMIT + (tail & this.#mask), paddingWord(blocks));
       throw this.#consumer.ended();
     }
+    this.claimedAt = tail;
     return tail & this.#mask;
   }
 
@@ -177,15 +180,22 @@ export class RecordWriter {
    * meanwhile.
    *
    * @param index Of the first block of the claim.
+   * @param position Of the claim: {@linkcode claimedAt} after it.
    * @param slot That it is recorded in.
    * @param other Another one, whose claim record is free.
    * @param lengths Bytes of each record.
    * @param each Blocks from one record to the next.
    * @returns As {@linkcode commit}.
    */
-  commitMany(index: number, slot: number, other: number, lengths: readonly number[], each: number): boolean {
+  commitMany(
+    index: number,
+    position: number,
+    slot: number,
+    other: number,
+    lengths: readonly number[],
+    each: number,
+  ): boolean {
     const words = this.#words, mask = this.#mask, last = lengths.length - 1;
-    const position = words[slot + CLAIM_POSITION]!; // for claim records alone: what a peer may have made of it harms those
     for (let i = 0; i < last; i++) {
       // pair: next/commit. The next record is claimed through the slot that the one at hand is not, then this one is
       // committed; a consumer that steps to the next one does not look for claims that began before it. Atomic stores, which
@@ -196,16 +206,17 @@ export class RecordWriter {
       step("committed");
       [slot, other] = [other, slot];
     }
-    return this.commit((index + last * each) & mask, lengths[last]! + 1);
+    return this.commit((index + last * each) & mask, lengths[last]! + 1, (position + last * each) | 0);
   }
 
   /**
    * Publishes a record, and wakes the consumer. The store releases the payload's plain stores to a consumer that loads the
    * word.
    *
-   * @returns `false` if the consumer has died in its sleep: nobody gets the message.
+   * @param position Of the record, by default of the last claim.
+   * @returns `false` if the consumer is gone, and has not received it: nobody gets the message.
    */
-  commit(index: number, word: number): boolean {
+  commit(index: number, word: number, position: number = this.claimedAt): boolean {
     const words = this.#words;
     Atomics.store(words, W_COMMIT + index, word);
     step("committed");
@@ -216,9 +227,11 @@ export class RecordWriter {
     // pair: commit/record. On arm64 this load also keeps the plain stores of the next claim record behind the commit; the
     // consumer loads the records of a gap, then its words once more.
     const bell = loadOrdered(words, W_BELL);
-    if (bell <= 0 || this.#bell.ring(bell)) return true;
+    if (bell === 0 || (bell > 0 && this.#bell.ring(bell))) return true;
     this.#consumer.gone = true;
-    return false;
+    // It may have polled meanwhile, received this very message, and closed its end: many wait for one answer.
+    // pair: READ/end. The consumer moves READ, then closes; READ is loaded after its end was noticed.
+    return !this.isUnread(position);
   }
 
   /**

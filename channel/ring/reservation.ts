@@ -1,6 +1,6 @@
 // Claimed blocks that are filled in place, while other records are claimed and committed.
 import { gapsOf } from "./gap_log.ts";
-import { BLOCK_SHIFT, blocksFor, CLAIM_POSITION, paddingWord } from "./layout.ts";
+import { BLOCK_SHIFT, blocksFor, paddingWord } from "./layout.ts";
 import { FULL, type RecordWriter } from "./record_writer.ts";
 import { SMALL, SmallMemory } from "./small_memory.ts";
 
@@ -37,7 +37,7 @@ export class Reservation {
     this.#otherSlot = otherSlot;
     this.#index = index;
     this.#blocks = blocks;
-    this.position = records.memory.words[slot + CLAIM_POSITION]!;
+    this.position = records.claimedAt;
     if (length <= SMALL) {
       this.#small = SmallMemory.cleared(length);
       this.bytes = this.#small.bytes;
@@ -90,7 +90,7 @@ export class Reservation {
   /**
    * Sends the first bytes as a message. Views on them are empty afterwards.
    *
-   * @throws {IpcError} `Disconnected` if the consumer has died in its sleep.
+   * @throws {IpcError} `Disconnected` if the consumer is gone, and has not received it.
    * @throws {TypeError} If the program has transferred them: nothing is sent.
    */
   commit(length: number): void {
@@ -100,7 +100,7 @@ export class Reservation {
     if (blocks < this.#blocks) records.pad(this.#index + blocks, this.#blocks - blocks);
     let heard: boolean;
     try {
-      heard = records.commit(this.#index, length + 1);
+      heard = records.commit(this.#index, length + 1, this.position);
     } finally {
       this.#end();
     }
@@ -125,7 +125,7 @@ export class Reservation {
     }
     let heard: boolean;
     try {
-      heard = records.commitMany(this.#index, this.#slot, this.#otherSlot, lengths, each);
+      heard = records.commitMany(this.#index, this.position, this.#slot, this.#otherSlot, lengths, each);
     } finally {
       this.#end();
     }
