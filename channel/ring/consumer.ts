@@ -101,6 +101,7 @@ export class RingConsumer extends RecordReader {
       return;
     }
     // Producers in other processes see this at their next send, those that wait for room by the end of their bell.
+    // pair: READ/end. READ was moved with each message, then comes the end; a producer notices it, then loads READ.
     Atomics.store(this.memory.words, W_BELL, BELL_CLOSED);
     clearIdentity(this.memory.words, W_CONSUMER);
     this.#letGo();

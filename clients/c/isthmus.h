@@ -972,6 +972,7 @@ struct isthmus_sender {
   isth__ring ring;
   uint32_t slot;          /* of claims that are committed at once */
   uint32_t limit;         /* positions before this are free, as far as this sender knows */
+  uint32_t claimed_at;    /* position of the last claim */
   int until_look;         /* claims until the next look whether the receiver lives */
   int gone;
   int64_t looked_at;
@@ -1054,13 +1055,18 @@ static isthmus_error isth__wake(isthmus_sender *s, uint32_t ticket) {
   return ISTHMUS_OK;
 }
 
-/* Publishes a record and wakes the receiver, once. */
-static inline isthmus_error isth__publish_record(isthmus_sender *s, uint32_t index, uint32_t word) {
+/* Publishes the record at a position and wakes the receiver, once. */
+static inline isthmus_error isth__publish_record(isthmus_sender *s, uint32_t position, uint32_t word) {
+  uint32_t index = position & s->ring.mask;
   isth__store(s->ring.commits + index, word);
   /* pair: commit/BELL. The word is stored, then BELL loaded; both sequentially consistent. */
   uint32_t bell = isth__load(s->ring.words + ISTH__W_BELL);
   if (bell == 0) return ISTHMUS_OK;
-  return isth__wake(s, bell);
+  isthmus_error error = isth__wake(s, bell);
+  /* The receiver may have polled, received this very record, and closed its end.
+   * pair: READ/end. It moves READ, then closes. */
+  if (error != ISTHMUS_OK && (int32_t)(isth__load(s->ring.words + ISTH__W_READ) - position) > 0) return ISTHMUS_OK;
+  return error;
 }
 
 /* Memory for free blocks of a named ring from an index on, a chunk at a time: a page that cannot be had is a SIGBUS.
@@ -1183,6 +1189,7 @@ static inline isthmus_error isth__claim(isthmus_sender *s, uint32_t blocks, uint
     isth__put(slot + ISTH__CLAIM_BLOCKS, blocks);
     uint32_t found = isth__swap(words + ISTH__W_TAIL, tail, tail + blocks);
     if (found == tail) {
+      s->claimed_at = tail;
       *index = tail & s->ring.mask;
       return ISTHMUS_OK;
     }
@@ -1209,7 +1216,7 @@ static inline isthmus_error isth__try_send(isthmus_sender *s, const void *data, 
   error = isth__before_copy(s, index, blocks, length);
   if (error == ISTHMUS_OK) {
     if (length > 0) memcpy(s->ring.data + ((size_t)index << 6), data, length);
-    error = isth__publish_record(s, index, (uint32_t)length + 1);
+    error = isth__publish_record(s, s->claimed_at, (uint32_t)length + 1);
   }
   /* The load of BELL keeps this store behind the commit. A note that stayed would be inside a gap again after 2^32
    * blocks. */
@@ -1237,7 +1244,7 @@ static isthmus_error isth__try_send_outside(isthmus_sender *s, int body, uint64_
       memcpy(to + 16, &length, 8);
       word = (uint32_t)0 - 2 * ISTH__EXTENDED;
     }
-    isthmus_error rung = isth__publish_record(s, index, word);
+    isthmus_error rung = isth__publish_record(s, s->claimed_at, word);
     if (sent == 0) error = ISTHMUS_TIMEOUT;
     else if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) error = isth__gone(s);
     else if (sent < 0) error = isth__system("Cannot send a message of %llu bytes", (unsigned long long)length);
@@ -1392,7 +1399,7 @@ isthmus_error isthmus_reserve(isthmus_sender *s, size_t length, isthmus_loan *lo
   s->loans_open++;
   loan->data = s->ring.data + ((size_t)index << 6);
   loan->length = length;
-  loan->private_[0] = slot, loan->private_[1] = index, loan->private_[2] = blocks;
+  loan->private_[0] = slot, loan->private_[1] = index, loan->private_[2] = blocks, loan->private_[3] = s->claimed_at;
   return ISTHMUS_OK;
 }
 
@@ -1400,7 +1407,7 @@ static isthmus_error isth__end_loan(isthmus_sender *s, isthmus_loan *loan, size_
   uint32_t slot = loan->private_[0], index = loan->private_[1], blocks = loan->private_[2];
   uint32_t used = sent ? isth__blocks_for(length) : blocks;
   if (used < blocks) isth__store(s->ring.commits + ((index + used) & s->ring.mask), isth__padding(blocks - used));
-  isthmus_error error = isth__publish_record(s, index, sent ? (uint32_t)length + 1 : isth__padding(used));
+  isthmus_error error = isth__publish_record(s, loan->private_[3], sent ? (uint32_t)length + 1 : isth__padding(used));
   isth__put(s->ring.words + slot + ISTH__CLAIM_BLOCKS, 0);
   s->spare[s->spare_count++] = slot;
   s->loans_open--;

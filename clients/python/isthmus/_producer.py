@@ -73,6 +73,8 @@ class Producer:
         self._room = None if file is None else RingRoom(memory, file.path)
         self._slot = self.slots.claim()
         self._limit = memory.load(W_TAIL)
+        #: The position of the last claim.
+        self._claimed_at = 0
         self._looked_at = 0.0
         self._gone = self._closed = False
         self.lock = threading.Lock()
@@ -139,7 +141,7 @@ class Producer:
             with self.lock:
                 bell = self._load(W_BELL)
                 if bell != 0 and not self._closed:
-                    self.wake(bell)
+                    self._wake_for(tail, bell)
         return True
 
     def try_send(self, data: memoryview, fds: Sequence[int] = ()) -> bool:
@@ -177,7 +179,16 @@ class Producer:
             bell = self._load(W_BELL)
         self._words[self._slot + CLAIM_BLOCKS] = 0
         if bell != 0:
-            self.wake(bell)
+            self._wake_for(self._claimed_at, bell)
+
+    def _wake_for(self, position: int, ticket: int) -> None:
+        """The same for a record that was committed. The receiver may have polled, received it, and closed its end."""
+        try:
+            self.wake(ticket)
+        except Disconnected:
+            # pair: READ/end. The receiver moves READ, then closes.
+            if self.is_unread(position):
+                raise
 
     def _wake_early(self, length: int) -> None:
         bell = self._load(W_BELL)
@@ -262,6 +273,7 @@ class Producer:
             words[slot + CLAIM_BLOCKS] = blocks
             found = atomics.compare_exchange32(self._tail, tail, (tail + blocks) & MASK32)
             if found == tail:
+                self._claimed_at = tail
                 return int(tail & self._mask)
             tail = found
         words[slot + CLAIM_BLOCKS] = 0  # what was noted is another's claim
@@ -351,7 +363,7 @@ class Producer:
                 if index != _FULL and self._load(W_BELL) == BELL_CLOSED:
                     self.wake(BELL_CLOSED)
                 if index != _FULL:
-                    return Claim(self, slot, index, blocks, length)
+                    return Claim(self, slot, self._claimed_at, index, blocks, length)
             except BaseException:
                 if index != _FULL:
                     self.memory.store(W_COMMIT + index, padding_word(blocks))
@@ -373,7 +385,9 @@ class Producer:
             self.memory.store(W_COMMIT + claim.index, word)
             bell = self._load(W_BELL)
             self.slots.give_back(claim.slot)
-            if bell not in (0, BELL_CLOSED):
+            if bell != 0 and length is not None:
+                self._wake_for(claim.position, bell)
+            elif bell not in (0, BELL_CLOSED):
                 self.wake(bell)
 
     # --- The end -----------------------------------------------------------------------------------------------------
@@ -410,8 +424,8 @@ class Producer:
 class Claim:
     """Blocks that are claimed, and the program writes to."""
 
-    def __init__(self, producer: Producer, slot: int, index: int, blocks: int, length: int) -> None:
-        self.slot, self.index, self.blocks = slot, index, blocks
+    def __init__(self, producer: Producer, slot: int, position: int, index: int, blocks: int, length: int) -> None:
+        self.slot, self.index, self.blocks, self.position = slot, index, blocks, position
         memory = producer.memory
         self.view = memory.mapping.window(memory.offset + index * BLOCK, length)
 

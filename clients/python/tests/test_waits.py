@@ -10,7 +10,9 @@ import time
 import pytest
 from conftest import PATIENCE
 
-from isthmus import Cell, Closed, Publisher, Receiver, Sender, Server, Subscriber, Timeout, channel, duplex
+from isthmus import Cell, Closed, Disconnected, Publisher, Receiver, Sender, Server, Subscriber, Timeout, channel, duplex
+from isthmus import _bell
+from isthmus._ring import W_BELL
 
 
 def descriptors():
@@ -264,3 +266,38 @@ def test_a_program_may_end_while_threads_wait(peers, path):
         peer.hear()
         assert peer.process.wait(PATIENCE) == {"return": 0, "exit": 3, "error": 1}[how]
     assert not os.path.exists(path)
+
+
+def _commit_a_loan(sender):
+    with sender.reserve(1) as loan:
+        loan.view[:] = b"x"
+        loan.commit()
+
+
+@pytest.mark.parametrize("send", [lambda sender: sender.send_bytes(b"x"), _commit_a_loan])
+@pytest.mark.parametrize("received", [True, False])
+def test_what_was_received_was_sent_although_the_receiver_is_gone(monkeypatch, send, received):
+    """A receiver that polls may have received a message, and closed its end, before it is rung for."""
+    sender, receiver = channel()
+    sender.send_bytes(b"0")
+    assert receiver.recv_bytes() == b"0"
+    producer = sender._producer
+    producer.memory.store(W_BELL, 7)  # it sleeps
+    ring = _bell.ring
+
+    def close_first(fd):
+        if received:
+            assert receiver.recv_bytes() == b"x"
+        receiver.close()
+        return ring(fd)
+
+    monkeypatch.setattr(_bell, "ring", close_first)
+    if received:
+        send(sender)
+    else:
+        with pytest.raises(Disconnected):
+            send(sender)
+    assert receiver.closed
+    with pytest.raises(Disconnected):
+        sender.send_bytes(b"y")
+    sender.close()
