@@ -264,6 +264,11 @@ export class RecordReader {
     return this.#isTail(tail) ? tail : this.#head;
   }
 
+  /** Blocks that are claimed behind the record that {@linkcode next} found. */
+  get claimedBehind(): number {
+    return (this.claimedUntil - this.#head - this.#blocks) | 0;
+  }
+
   /** Whether blocks are claimed at the head that are not committed. Call when {@linkcode next} found nothing. */
   get hasGap(): boolean {
     return this.loadTail() !== this.#head;

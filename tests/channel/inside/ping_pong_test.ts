@@ -3,6 +3,7 @@ import { RingConsumer } from "../../../channel/ring/consumer.ts";
 import { createChannel } from "../../../channel/ring/handle.ts";
 import { RingProducer } from "../../../channel/ring/producer.ts";
 import { SpinBudget } from "../../../channel/ring/spin_budget.ts";
+import { SpinHead } from "../../../channel/ring/spin_head.ts";
 import { ringBell } from "../../../ffi/event/doorbell.ts";
 import { pollUntil } from "../../../ffi/event/poll.ts";
 import { POLLIN } from "../../../ffi/libc/platform.ts";
@@ -216,4 +217,55 @@ test("limitSpins() holds whatever spinning would bring, and refuses what is no t
   }
   sender.close(), receiver.close();
   assertIpcErrorSync("Closed", () => receiver.limitSpins(0));
+});
+
+test("A receiver close behind a stream pauses until some messages are there, and stops that when they come alone", () => {
+  const head = new SpinHead();
+  const come = (count: number, polls: number, ...ahead: number[]) => {
+    for (let i = 0; i < count; i++) head.came(polls, ahead[i % ahead.length]!);
+    return head.pauses;
+  };
+  assertEquals(come(1000, 30, 0), 8, "answers of a peer");
+  assertEquals(come(3, 2, 0), 8);
+  assertEquals(come(1, 30, 0), 8, "in a row only");
+  assertEquals(come(3, 2, 0), 8);
+  assertEquals(come(1, 2, 0), 16);
+  assertEquals(come(2, 0, 1, 2), 64);
+  assertEquals(come(5, 0, 4, 8, 16, 20, 24), 512, "the most");
+  assertEquals(come(1000, 0, 40), 512, "enough");
+  assertEquals(come(2, 0, 100), 128, "more than enough");
+  assertEquals(come(20, 0, 100), 16, "the least");
+  assertEquals(come(1, 0, 0), 16);
+  assertEquals(come(1, 0, 1), 32);
+  assertEquals(come(2, 0, 0), 8, "one at a time");
+  for (const inRow of [8, 16, 32, 64, 128, 256, 512, 1024, 1024]) {
+    assertEquals(come(inRow - 1, 0, 0), 8, "tried less and less often");
+    assertEquals(come(1, 0, 0), 16);
+    assertEquals(come(2, 0, 0), 8);
+  }
+});
+
+test("A receiver pauses no longer for messages of which a longer time brings no more", () => {
+  const head = new SpinHead();
+  for (let i = 0; i < 4; i++) head.came(0, 0);
+  head.came(0, 3);
+  assertEquals(head.pauses, 32);
+  head.came(0, 7);
+  assertEquals(head.pauses, 16 * 2 ** 2);
+  /** How many messages go by until a longer time is tried again, in vain. */
+  const next = () => {
+    for (let n = 1;; n++) {
+      head.came(0, 7);
+      if (head.pauses === 64) return n;
+      assertEquals(head.pauses, 32);
+    }
+  };
+  head.came(0, 7);
+  assertEquals(head.pauses, 32);
+  const tries: number[] = [];
+  for (let i = 0; i < 8; i++) {
+    tries.push(next());
+    head.came(0, 7);
+  }
+  assertEquals(tries, [17, 33, 65, 129, 257, 513, 1025, 1025]);
 });
