@@ -1,5 +1,5 @@
 // What an end of a channel consists of when it is not in use: three descriptors, in a fixed order.
-import { type BellRole, createDoorbell, privateEnd } from "../../ffi/event/doorbell.ts";
+import { type BellRole, createDoorbell, privateEnd, sharedEnd } from "../../ffi/event/doorbell.ts";
 import { IpcError } from "../../base/error.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { closeForeignTogether, type Expected, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
@@ -57,7 +57,7 @@ export function openHandle(handle: Handle, role: BellRole): { memory: RingMemory
     if (!isUnixSocket(descriptors.fd)) {
       throw new IpcError("Corrupt", "Cannot use the end of a channel that a peer sent: it comes without its socket");
     }
-    return { memory, bell: privateEnd(handle.bell, role), descriptors };
+    return { memory, bell: role === "ring" ? sharedEnd(handle.bell) : privateEnd(handle.bell, role), descriptors };
   } catch (error) {
     memory?.release();
     const another = memory === undefined && error instanceof IpcError && error.code === "System";

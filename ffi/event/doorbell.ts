@@ -68,15 +68,53 @@ export function createDoorbell(): [listen: IpcFd, ring: IpcFd] {
  * @throws {IpcError} `Corrupt` if it is not a pipe, or the other end of one; it is closed then.
  */
 export function privateEnd(fd: IpcFd, role: BellRole): IpcFd {
-  const problem = problemOf(fd.fd, role);
-  if (problem !== undefined) {
-    closeForeign(fd);
-    throw new IpcError("Corrupt", `Cannot use the doorbell that a peer sent: ${problem}`);
-  }
+  checkEnd(fd, role);
   const own = openedAnew(fd, role);
   if (own !== undefined) fd.close();
   else shared.add(fd); // where nobody listens any more, or a peer has taken the permission away
   return own ?? fd;
+}
+
+/**
+ * The ringing end of a doorbell that came from a peer, for somebody who will ring it a few times, or never: it is not opened
+ * anew, which takes longer than all of these together. It {@linkcode isShared} then, until {@linkcode makeOwn}.
+ *
+ * @param fd The end as it came; it is what is returned, if that is how this system can ring it.
+ * @throws {IpcError} `Corrupt` as {@linkcode privateEnd}.
+ */
+export function sharedEnd(fd: IpcFd): IpcFd {
+  if (!canRingShared()) return privateEnd(fd, "ring");
+  checkEnd(fd, "ring");
+  shared.add(fd);
+  return fd;
+}
+
+/** Makes a ringing end that {@linkcode isShared} this process's own, under the same number, if the system lets it. */
+export function makeOwn(fd: IpcFd): void {
+  const own = openedAnew(fd, "ring");
+  if (own === undefined) return;
+  if (libc().c.dup3(own.fd, fd.fd, O_CLOEXEC) >= 0) shared.delete(fd);
+  own.close();
+}
+
+let ringsShared: boolean | undefined;
+
+/** Whether the system has the call that {@linkcode ringSharedBell} makes: sandboxes may be without. */
+function canRingShared(): boolean {
+  if (ringsShared !== undefined) return ringsShared;
+  const { c } = libc();
+  if (c.pipe2(fds, O_CLOEXEC) < 0) return false; // no descriptors now
+  ringsShared = ringSharedBell(fds[1]!);
+  c.close(fds[0]!), c.close(fds[1]!);
+  return ringsShared;
+}
+
+/** Closes what is not the end of a doorbell that it must be. */
+function checkEnd(fd: IpcFd, role: BellRole): void {
+  const problem = problemOf(fd.fd, role);
+  if (problem === undefined) return;
+  closeForeign(fd);
+  throw new IpcError("Corrupt", `Cannot use the doorbell that a peer sent: ${problem}`);
 }
 
 /** Not a FIFO of some file system either: opening that may wait for the program behind it. */

@@ -33,6 +33,8 @@ const SYMBOLS = {
   closedir: { parameters: ["pointer"], result: "i32" },
   // int connect(int fd, const struct sockaddr *addr, socklen_t len)
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int dup3(int from, int to, int flags)
+  dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int fallocate(int fd, int mode, off_t offset, off_t len)
   fallocate: { parameters: ["i32", "i32", "i64", "i64"], result: "i32" },
   // int fchmod(int fd, mode_t mode)

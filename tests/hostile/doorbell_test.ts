@@ -2,7 +2,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { channel, type IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
 import { W_BELL, W_SPACE } from "../../channel/ring/layout.ts";
-import { createDoorbell, isShared, privateEnd } from "../../ffi/event/doorbell.ts";
+import {
+  createDoorbell,
+  drain,
+  isShared,
+  makeOwn,
+  privateEnd,
+  ringAnyBell,
+  sharedEnd,
+} from "../../ffi/event/doorbell.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
 import { libc } from "../../ffi/libc/libc.ts";
 import { platform } from "../../ffi/libc/platform.ts";
@@ -102,6 +110,9 @@ processTest("An end of a doorbell must be the right end of an unnamed pipe", () 
   const fifo = new IpcFd(c.open(path, 2, 0));
   assertIpcErrorSync("Corrupt", () => privateEnd(fifo, "ring"));
   assert(fifo.closed);
+  const again = new IpcFd(c.open(path, 2, 0));
+  assertIpcErrorSync("Corrupt", () => sharedEnd(again));
+  assert(again.closed);
   Deno.removeSync(folder, { recursive: true });
   for (const role of ["listen", "ring"] as const) {
     const [listen, bell] = createDoorbell();
@@ -111,6 +122,25 @@ processTest("An end of a doorbell must be the right end of an unnamed pipe", () 
     assert(!isShared(own));
     own.close(), listen.close(), bell.close();
   }
+});
+
+processTest("An end that a peer shares is rung without waiting, and made this process's own under its number", () => {
+  const { c } = libc();
+  const [listen, bell] = createDoorbell();
+  assertIpcErrorSync("Corrupt", () => sharedEnd(listen.clone()));
+  const peers = bell.clone(), end = sharedEnd(bell), number = end.fd;
+  assert(end === bell && isShared(end));
+  makeBlocking(peers.fd);
+  for (let i = 0; i < 100; i++) assert(ringAnyBell(end), "also when the pipe is full");
+  drain(listen.fd);
+  makeOwn(end);
+  assert(!isShared(end));
+  assertEquals(end.fd, number);
+  for (let i = 0; i < 70; i++) c.write(end.fd, new Uint8Array(4096), 4096n); // of what the peer has done to its own nothing is left
+  assert(ringAnyBell(end));
+  listen.close();
+  assert(!ringAnyBell(end));
+  peers.close(), end.close();
 });
 
 /** Receives with an end that belongs to another user, who lets it be opened. */
