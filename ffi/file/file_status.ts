@@ -41,14 +41,12 @@ export interface FileStatus {
  * @param follow Whether to look at what a link at the path leads to, and not at the link.
  */
 export function fileStatus(file: number | string, follow = false): FileStatus | undefined {
-  const buffer = new Uint8Array(STATX.size);
   const { c } = libc();
   const result = typeof file === "number"
     // What is known of it: it may be a peer's, in a file system whose program lets everybody wait who asks it.
-    ? c.statx(file, cString(""), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer)
-    : c.statx(AT_FDCWD, cString(file), follow ? 0 : AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, buffer);
+    ? c.statx(file, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, viewBytes)
+    : c.statx(AT_FDCWD, cString(file), follow ? 0 : AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, viewBytes);
   if (result < 0) return undefined;
-  const view = new DataView(buffer.buffer);
   const mode = view.getUint16(STATX.stx_mode, true);
   return {
     regular: (mode & 0o170000) === 0o100000,
@@ -64,6 +62,10 @@ export function fileStatus(file: number | string, follow = false): FileStatus | 
     device: `${hex2(view.getUint32(STATX.stx_dev_major, true))}:${hex2(view.getUint32(STATX.stx_dev_minor, true))}`,
   };
 }
+
+const EMPTY_PATH = new Uint8Array(1);
+/** What `statx` has told. */
+const view = new DataView(new ArrayBuffer(STATX.size)), viewBytes = new Uint8Array(view.buffer);
 
 function hex2(number: number): string {
   return number.toString(16).padStart(2, "0");

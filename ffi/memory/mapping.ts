@@ -1,4 +1,5 @@
 // Files mapped into this process as ArrayBuffers.
+import { Backstop } from "../../base/backstop.ts";
 import { IpcError } from "../../base/error.ts";
 import { forgetMapping, noteLent, noteMapping } from "../process/isolate_notes.ts";
 import type { MappedMemory } from "../contract/memory.ts";
@@ -86,7 +87,7 @@ class Span extends OpenThing {
 }
 
 // The buffer, not the Mapping, is what is watched: as long as any view on it lives, the memory stays mapped.
-const forgotten = new FinalizationRegistry<Span>((span) => span.unmap());
+const forgotten = new Backstop<Span>((span) => span.unmap());
 
 let pinnedBytes = 0;
 
@@ -147,7 +148,7 @@ export class Mapping implements MappedMemory {
     const pointer = runtime.pointer(span.address)!;
     this.#buffer = runtime.memoryAt(pointer, span.length);
     span.mapped(this.#buffer);
-    forgotten.register(this.#buffer, span, this);
+    forgotten.watch(this.#buffer, span);
   }
 
   /** The whole mapping. Detached (length 0) once unmapped. Not for programs: one that transferred it would keep it. */
@@ -226,7 +227,7 @@ export class Mapping implements MappedMemory {
     if (!this.#mapped) return;
     this.#mapped = false;
     this.#kept = undefined;
-    forgotten.unregister(this);
+    forgotten.unwatch(this.#buffer);
     this.#buffer.transfer(0);
     this.#span.unmap();
   }

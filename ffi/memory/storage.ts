@@ -38,9 +38,8 @@ export function allocate(fd: number, offset: number, length: number, what: strin
 /** A text that is the same for two descriptors of the same file, and for no others that are open. */
 export function sameFileKey(fd: number): string {
   const { c, errnoCell } = libc();
-  const statx = new DataView(new ArrayBuffer(STATX.size)), bytes = new Uint8Array(statx.buffer);
   check(
-    c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, bytes),
+    c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, statxBytes),
     errnoCell[0]!,
     "statx",
     "Cannot identify a file",
@@ -51,11 +50,10 @@ export function sameFileKey(fd: number): string {
 
 /** Bytes of memory that a memory file takes; 0 if that cannot be told. */
 export function memoryOf(fd: number): number {
-  const statx = new DataView(new ArrayBuffer(STATX.size));
-  if (
-    libc().c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BLOCKS, new Uint8Array(statx.buffer)) < 0
-  ) return 0;
+  if (libc().c.statx(fd, EMPTY_PATH, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BLOCKS, statxBytes) < 0) return 0;
   return Number(statx.getBigUint64(STATX.stx_blocks, true)) * 512; // blocks of 512 bytes, always
 }
 
 const EMPTY_PATH = new Uint8Array(1);
+/** What `statx` has told. */
+const statx = new DataView(new ArrayBuffer(STATX.size)), statxBytes = new Uint8Array(statx.buffer);
