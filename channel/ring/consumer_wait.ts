@@ -223,7 +223,8 @@ export class ConsumerWait {
   /** A spin has brought a message, which is not received yet. */
   #paid(spins: SpinBudget, milliseconds: number): void {
     spins.paid(milliseconds);
-    this.#spinHead.came(this.#polled, this.#records.claimedBehind);
+    const head = this.#spinHead;
+    head.came(this.#polled, head.streams ? this.#records.claimedBehind : 0);
   }
 
   /**

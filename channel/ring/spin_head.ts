@@ -29,7 +29,8 @@ const REST = 16, LONGEST_REST = 1024;
 export class SpinHead {
   /** Pauses before the first poll. */
   pauses = FEW;
-  #streams = false;
+  /** Whether messages follow one another closely: then it matters what is claimed behind one. */
+  streams = false;
   #inRow = 0;
   #stream = STREAM;
   /** What there was before the pauses were doubled; -1 if they were not. */
@@ -41,10 +42,10 @@ export class SpinHead {
    * A spin has brought a message.
    *
    * @param polls How many polls after the pauses.
-   * @param ahead Blocks that are claimed behind it.
+   * @param ahead Blocks that are claimed behind it, if it {@linkcode streams}.
    */
   came(polls: number, ahead: number): void {
-    if (this.#streams) this.#inStream(ahead);
+    if (this.streams) this.#inStream(ahead);
     else if (polls > SOON) this.#inRow = 0;
     else if (++this.#inRow === this.#stream) this.#turn(true, FEWEST);
   }
@@ -80,7 +81,7 @@ export class SpinHead {
   }
 
   #turn(streams: boolean, pauses: number): void {
-    this.#streams = streams;
+    this.streams = streams;
     this.#inRow = 0;
     this.#before = -1;
     this.pauses = pauses;
