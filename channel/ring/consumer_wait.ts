@@ -253,7 +253,7 @@ export class ConsumerWait {
       this.disarm();
       found = records.next();
       time = performance.now() - began;
-    } while (!found && records.hasGap && time * 1000 < this.#napTime); // rung for a claim, as the Python client does
+    } while (!found && records.hasGap && time * 1000 < this.#napTime); // woken while a message is written
     this.#asyncSpins.napped(found ? time : undefined);
     return found;
   }

@@ -1199,13 +1199,11 @@ static inline isthmus_error isth__claim(isthmus_sender *s, uint32_t blocks, uint
   return ISTHMUS_TIMEOUT;
 }
 
-/* Closed, or large enough to wake the receiver while it is copied. The claim becomes padding if this fails. */
-static inline isthmus_error isth__before_copy(isthmus_sender *s, uint32_t index, uint32_t blocks, size_t length) {
-  uint32_t bell = isth__load(s->ring.words + ISTH__W_BELL);
-  if (bell == 0 || (bell != ISTH__CLOSED && length < 64 << 10)) return ISTHMUS_OK;
-  isthmus_error error = isth__wake(s, bell);
-  if (error != ISTHMUS_OK) isth__store(s->ring.commits + index, isth__padding(blocks));
-  return error;
+/* Has the receiver closed its end? Then the claim becomes padding. It is rung once, after the commit. */
+static inline isthmus_error isth__before_copy(isthmus_sender *s, uint32_t index, uint32_t blocks) {
+  if (isth__load(s->ring.words + ISTH__W_BELL) != ISTH__CLOSED) return ISTHMUS_OK;
+  isth__store(s->ring.commits + index, isth__padding(blocks));
+  return isth__gone(s);
 }
 
 /* A message that is one copy. ISTHMUS_TIMEOUT, without words: there is no room. */
@@ -1213,7 +1211,7 @@ static inline isthmus_error isth__try_send(isthmus_sender *s, const void *data, 
   uint32_t blocks = isth__blocks_for(length), index = 0;
   isthmus_error error = isth__claim(s, blocks, s->slot, &index);
   if (error != ISTHMUS_OK) return error;
-  error = isth__before_copy(s, index, blocks, length);
+  error = isth__before_copy(s, index, blocks);
   if (error == ISTHMUS_OK) {
     if (length > 0) memcpy(s->ring.data + ((size_t)index << 6), data, length);
     error = isth__publish_record(s, s->claimed_at, (uint32_t)length + 1);
@@ -1229,7 +1227,7 @@ static isthmus_error isth__try_send_outside(isthmus_sender *s, int body, uint64_
   uint32_t index = 0, header[4];
   isthmus_error error = isth__claim(s, 1, s->slot, &index);
   if (error != ISTHMUS_OK) return error;
-  error = isth__before_copy(s, index, 1, 0);
+  error = isth__before_copy(s, index, 1);
   if (error == ISTHMUS_OK) {
     uint32_t word = isth__padding(1);
     /* Never used again, by the next owner of the slot. */

@@ -50,8 +50,8 @@ from .errors import Closed, Corrupt, Disconnected, IpcError, Serialization, TooL
 
 #: Seconds between two looks whether the receiver lives.
 _LOOK_INTERVAL = 0.001
-#: From so many bytes on the receiver is woken before the copy, to wake up meanwhile.
-_EARLY_RING = 64 << 10
+#: From so many bytes on a message is worth the longer way.
+_LARGE = 64 << 10
 _RELOADS, _MOST_ATTEMPTS = 1000, 10_000
 _FULL = -1
 _HEADER = struct.Struct("=IIIIQ")
@@ -109,7 +109,7 @@ class Producer:
         a full barrier is needed: giving up a lock of Python's is an atomic instruction, and there such a one is a barrier.
         """
         length = len(data)
-        if length >= _EARLY_RING or not PLAIN_LOADS:
+        if length >= _LARGE or not PLAIN_LOADS:
             return False
         words, index = self._words, _FULL
         with self.lock:
@@ -158,7 +158,7 @@ class Producer:
                 index = self._claim(blocks, self._slot)
                 if index == _FULL:
                     return False
-                self._wake_early(length)
+                self._require_unclosed()
                 start = index << 6
                 self.memory.data[start : start + length] = data
                 word = length + 1
@@ -190,10 +190,11 @@ class Producer:
             if self.is_unread(position):
                 raise
 
-    def _wake_early(self, length: int) -> None:
-        bell = self._load(W_BELL)
-        if bell == BELL_CLOSED or (bell != 0 and length >= _EARLY_RING):
-            self.wake(bell)
+    def _require_unclosed(self) -> None:
+        """After a claim: the receiver has not closed its end. It is rung once, after the commit."""
+        if self._load(W_BELL) == BELL_CLOSED:
+            self._gone = True
+            raise _disconnected()
 
     def wake(self, ticket: int) -> None:
         """Rings the receiver, for a ticket that was found in BELL."""
@@ -219,7 +220,7 @@ class Producer:
             index = self._claim(blocks_for(inline), self._slot)
             if index == _FULL:
                 return False
-            self._wake_early(0)
+            self._require_unclosed()
             # Never used again, by the next owner of the slot.
             counter = self.memory.add(self._slot + SLOT_COUNTER, 1)
             assert self.carrier is not None
