@@ -214,7 +214,7 @@ export class RecordWriter {
    * word.
    *
    * @param position Of the record, by default of the last claim.
-   * @returns `false` if the consumer is gone, and has not received it: nobody gets the message.
+   * @returns `false` if the consumer could not be woken, and has not received it: nobody gets the message.
    */
   commit(index: number, word: number, position: number = this.claimedAt): boolean {
     const words = this.#words;
@@ -227,7 +227,7 @@ export class RecordWriter {
     // pair: commit/record. On arm64 this load also keeps the plain stores of the next claim record behind the commit; the
     // consumer loads the records of a gap, then its words once more.
     const bell = loadOrdered(words, W_BELL);
-    if (bell === 0 || (bell > 0 && this.#bell.ring(bell))) return true;
+    if (bell <= 0 || this.#bell.ring(bell)) return true;
     this.#consumer.gone = true;
     // It may have polled meanwhile, received this very message, and closed its end: many wait for one answer.
     // pair: READ/end. The consumer moves READ, then closes; READ is loaded after its end was noticed.

@@ -90,7 +90,7 @@ export class Reservation {
   /**
    * Sends the first bytes as a message. Views on them are empty afterwards.
    *
-   * @throws {IpcError} `Disconnected` if the consumer is gone, and has not received it.
+   * @throws {IpcError} `Disconnected` if the consumer could not be woken, and has not received it.
    * @throws {TypeError} If the program has transferred them: nothing is sent.
    */
   commit(length: number): void {

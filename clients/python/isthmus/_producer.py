@@ -386,10 +386,8 @@ class Producer:
             self.memory.store(W_COMMIT + claim.index, word)
             bell = self._load(W_BELL)
             self.slots.give_back(claim.slot)
-            if bell != 0 and length is not None:
+            if bell not in (0, BELL_CLOSED):
                 self._wake_for(claim.position, bell)
-            elif bell not in (0, BELL_CLOSED):
-                self.wake(bell)
 
     # --- The end -----------------------------------------------------------------------------------------------------
 
