@@ -271,7 +271,11 @@ export class RecordWriter {
 
   // --- Room ----------------------------------------------------------------------------------------------------------
 
-  /** Learns how far the consumer got. `false` if `blocks` do not fit. */
+  /**
+   * Learns how far the consumer got. `false` if `blocks` do not fit.
+   *
+   * @param mayWait Whether it may give the consumer a moment to go back to the first blocks: once a claim.
+   */
   #refreshLimit(blocks: number, mayWait: boolean): boolean {
     const words = this.#words;
     const { blocks: capacity } = this.memory;

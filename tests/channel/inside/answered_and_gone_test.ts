@@ -5,23 +5,19 @@ import { bytesChannel, channel, type IpcBytesReceiver, IpcError, type IpcReceive
 
 type Act = () => void;
 
-/** Has something done when the next message is committed, before its sender finds out who waits for it. */
-function whenCommitted(act: Act): void {
+/** Has something done at the next step of this name. */
+function at(name: "committed" | "ringing", act: Act): void {
   setStepHook((step) => {
-    if (step !== "committed") return;
+    if (step !== name) return;
     setStepHook(undefined);
     act();
   });
 }
 
+/** Has something done when the next message is committed, before its sender finds out who waits for it. */
+const whenCommitted = (act: Act) => at("committed", act);
 /** Has something done before the next ring. */
-function beforeRing(act: Act): void {
-  setStepHook((step) => {
-    if (step !== "ringing") return;
-    setStepHook(undefined);
-    act();
-  });
-}
+const beforeRing = (act: Act) => at("ringing", act);
 
 const ONE = new Uint8Array([1]), TWO = new Uint8Array([2]);
 
