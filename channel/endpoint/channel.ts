@@ -72,8 +72,13 @@ const MAKE = "Cannot make a channel";
  * ```
  */
 export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
+  return makeChannel<T>(options, false);
+}
+
+/** @param inEarnest Whether it will carry more than a message, or two. */
+function makeChannel<T>(options: ChannelOptions | undefined, inEarnest: boolean): [IpcSender<T>, IpcReceiver<T>] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const lazy = new LazyChannel(capacity), receiver = receiverFrom<T>(lazy);
+  const lazy = new LazyChannel(capacity, inEarnest), receiver = receiverFrom<T>(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
   return [senderFrom<T>(lazy), receiver];
 }
@@ -97,8 +102,12 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
  * ```
  */
 export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcBytesReceiver] {
+  return makeBytesChannel(options, false);
+}
+
+function makeBytesChannel(options: ChannelOptions | undefined, inEarnest: boolean): [IpcBytesSender, IpcBytesReceiver] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const lazy = new LazyChannel(capacity), receiver = bytesReceiverFrom(lazy);
+  const lazy = new LazyChannel(capacity, inEarnest), receiver = bytesReceiverFrom(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
   return [bytesSenderFrom(lazy), receiver];
 }
@@ -125,9 +134,9 @@ export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcByte
  * ```
  */
 export function duplex<Out, In>(options?: ChannelOptions): [IpcDuplex<Out, In>, IpcDuplex<In, Out>] {
-  const [there, fromHere] = channel<Out>(options);
+  const [there, fromHere] = makeChannel<Out>(options, true);
   try {
-    const [back, fromThere] = channel<In>(options);
+    const [back, fromThere] = makeChannel<In>(options, true);
     return [new IpcDuplex(there, fromThere), new IpcDuplex(back, fromHere)];
   } catch (error) {
     there.close();
@@ -156,9 +165,9 @@ export function duplex<Out, In>(options?: ChannelOptions): [IpcDuplex<Out, In>, 
  * ```
  */
 export function bytesDuplex(options?: ChannelOptions): [IpcBytesDuplex, IpcBytesDuplex] {
-  const [there, fromHere] = bytesChannel(options);
+  const [there, fromHere] = makeBytesChannel(options, true);
   try {
-    const [back, fromThere] = bytesChannel(options);
+    const [back, fromThere] = makeBytesChannel(options, true);
     return [new IpcBytesDuplex(there, fromThere), new IpcBytesDuplex(back, fromHere)];
   } catch (error) {
     there.close();

@@ -4,16 +4,19 @@
 // The first small messages are kept here, and received from here. The channel is made when there are more, when one of
 // the ends waits, or is sent away, or is asked for anything else: what is kept goes into the ring first. Nobody else knows
 // of the channel until then, so no order and no death can come between.
+//
+// Where the first of it all is that the sender is sent away, the channel still has no ring: see `../ring/ringless.ts`.
 import { IpcError } from "../../base/error.ts";
 import { requireSystem } from "../../ffi/process/system.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
-import { createChannel, type Handle } from "../ring/handle.ts";
+import { closeHandle, createChannel, type Handle } from "../ring/handle.ts";
 import { NewRing } from "../ring/new_ring.ts";
+import { type Grown, RinglessReceiver } from "../ring/ringless_receiver.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";
 import { capacityOf } from "../ring/memory.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import { BLOCK, blocksFor } from "../ring/layout.ts";
-import type { Message } from "../message/outgoing.ts";
+import { Message } from "../message/outgoing.ts";
 import { RingProducer } from "../ring/producer.ts";
 import { SenderPort } from "./sender_port.ts";
 
@@ -33,24 +36,39 @@ export class LazyChannel extends OpenThing {
   #receiver: End<RingConsumer> = "not made";
   /** Once an end was sent away before any was used: the ends that are "not made" are in there. */
   #ring: NewRing | undefined;
+  /** The receiver of a sender that was sent away first, and that this isolate does not have. */
+  #ringless: RinglessReceiver | undefined;
+  /** Both ends of the ring that follows, while its sender's end could not be sent after it. */
+  #growing: [SenderPort, RingConsumer] | undefined;
+  /** Of the ring that the other side has made: what the sender here is opened from. */
+  #grownSender: Handle | undefined;
+  #needsRing: boolean;
   /** Messages that were sent and not received, in their order. */
   #kept: Message[] = [];
   /** How many more may be kept. */
   #room = MOST_KEPT;
 
   /**
+   * @param needsRing Whether it will be used in earnest as soon as it is used.
    * @throws {RangeError} If the capacity is out of range.
    * @throws {IpcError} `Permission` without `--allow-ffi`, `Unsupported` on another platform.
    */
-  constructor(capacity: number | undefined) {
+  constructor(capacity: number | undefined, needsRing = false) {
     super();
+    this.#needsRing = needsRing;
     this.#capacity = capacityOf(capacity);
     requireSystem(); // who may not make channels learns it here, not at the first use
   }
 
   /** Whether a message might be kept: the channel is not made, and the receiver is there. */
   get mayKeep(): boolean {
-    return this.#room > 0 && this.#ring === undefined && this.#sender === "not made" && this.#receiver === "not made";
+    return this.#room > 0 && this.#isUnused && this.#receiver === "not made";
+  }
+
+  /** Whether its sender was not used, nor anything made. */
+  get #isUnused(): boolean {
+    return this.#sender === "not made" && this.#ring === undefined && this.#ringless === undefined &&
+      this.#grownSender === undefined;
   }
 
   /**
@@ -87,8 +105,13 @@ export class LazyChannel extends OpenThing {
    * @throws {IpcError} `System` if there are no descriptors or no memory; both ends are as they were then.
    */
   takeSender(): SenderPort {
-    if (this.#sender === "not made" && this.#ring === undefined) this.#make();
-    const port = this.#sender === "not made" ? this.#openSender(this.#ring!) : this.#sender as SenderPort;
+    this.#growIfRingless();
+    if (this.#isUnused) this.#make();
+    const port = this.#sender !== "not made"
+      ? this.#sender as SenderPort
+      : this.#grownSender !== undefined
+      ? this.#openGrown(this.#grownSender)
+      : this.#openSender(this.#ring!);
     this.#sender = "taken";
     this.#endIfEmpty();
     return port;
@@ -96,6 +119,7 @@ export class LazyChannel extends OpenThing {
 
   /** The receiving end, likewise. */
   takeReceiver(): RingConsumer {
+    this.#growIfRingless();
     if (this.#receiver === "not made" && this.#ring === undefined) this.#make();
     const ring = this.#receiver === "not made" ? this.#openReceiver(this.#ring!) : this.#receiver as RingConsumer;
     this.#receiver = "taken";
@@ -125,6 +149,21 @@ export class LazyChannel extends OpenThing {
     }
   }
 
+  #openGrown(handle: Handle): SenderPort {
+    try {
+      const port = SenderPort.attach(handle);
+      this.#grownSender = undefined;
+      return port;
+    } catch (error) {
+      if (handle.memory.closed) {
+        this.#grownSender = undefined;
+        this.#sender = "closed";
+        this.#endIfEmpty();
+      }
+      throw error;
+    }
+  }
+
   /** Whether the sending end is closed. */
   get senderClosed(): boolean {
     return this.#sender === "closed";
@@ -142,11 +181,18 @@ export class LazyChannel extends OpenThing {
    * @throws {IpcError} As {@linkcode takeSender}.
    */
   get senderHandle(): SenderHandle | undefined {
-    return this.#sender === "not made" ? this.#descriptors()?.senderHandle : undefined;
+    if (this.#isUnused && this.#receiver === "not made" && this.#kept.length === 0 && !this.#needsRing) {
+      return this.#makeRingless();
+    }
+    this.#growIfRingless();
+    return this.#sender === "not made" && this.#grownSender === undefined
+      ? this.#descriptors()?.senderHandle
+      : undefined;
   }
 
   /** The receiving end, likewise. Follow it by {@linkcode leaveReceiver} once others have it. */
   get receiverHandle(): Handle | undefined {
+    this.#growIfRingless();
     return this.#receiver === "not made" ? this.#descriptors()?.receiverHandle : undefined;
   }
 
@@ -171,6 +217,8 @@ export class LazyChannel extends OpenThing {
   closeSender(): void {
     if (this.#sender instanceof SenderPort) this.#sender.release(this);
     else if (this.#sender === "not made") this.#ring?.closeSender();
+    if (this.#grownSender !== undefined) closeHandle(this.#grownSender);
+    this.#grownSender = undefined;
     this.#sender = "closed";
     this.#endIfEmpty();
   }
@@ -179,6 +227,7 @@ export class LazyChannel extends OpenThing {
   closeReceiver(): void {
     if (this.#receiver instanceof RingConsumer) this.#receiver.close();
     else if (this.#receiver === "not made") this.#ring?.closeReceiver();
+    this.#leaveRingless();
     this.#receiver = "closed";
     this.#kept = [];
     this.#endIfEmpty();
@@ -192,11 +241,104 @@ export class LazyChannel extends OpenThing {
 
   /** Whether there is something to let go of. */
   #has(end: End<unknown>): boolean {
-    return end !== "taken" && end !== "closed" && (end !== "not made" || this.#ring !== undefined);
+    if (end === "taken" || end === "closed") return false;
+    return end !== "not made" || this.#ring !== undefined || this.#ringless !== undefined ||
+      this.#grownSender !== undefined;
   }
 
   #endIfEmpty(): void {
     if (!this.#has(this.#sender) && !this.#has(this.#receiver)) this.ended();
+  }
+
+  // --- Without a ring --------------------------------------------------------------------------------------------------
+
+  /** It is to have a ring from its first use on: a receiver without one knows less. */
+  needRing(): void {
+    this.#needsRing = true;
+  }
+
+  /** The sender's end, which is not this isolate's from now on; its own, if it uses that, is the other end of a ring. */
+  #makeRingless(): SenderHandle {
+    const [sender, receiver] = RinglessReceiver.create(this.#capacity);
+    this.#ringless = receiver;
+    this.opened();
+    return sender;
+  }
+
+  /** The receiver as long as it has no ring, and something may come. */
+  get ringless(): RinglessReceiver | undefined {
+    const ringless = this.#ringless;
+    if (ringless === undefined) return undefined;
+    if (this.#growing !== undefined) this.#grow();
+    else if (ringless.next() || !ringless.over) return ringless;
+    else if (ringless.grown !== undefined) this.#adopt(ringless.grown);
+    else this.#leaveRingless(); // the other side is gone
+    return undefined;
+  }
+
+  /** The same, without a look. */
+  get waitsRingless(): RinglessReceiver | undefined {
+    return this.#ringless;
+  }
+
+  #growIfRingless(): void {
+    if (this.ringless !== undefined) this.#grow();
+  }
+
+  /** Goes on with a ring. Where there is no room for it, or for handing it over, that is done another time. */
+  #grow(): void {
+    const ringless = this.#ringless!;
+    this.#growing ??= createEnds(this.#capacity);
+    const [port, ring] = this.#growing;
+    const post = ringless.stop();
+    if (ringless.grown !== undefined) { // meanwhile
+      this.#growing = undefined;
+      port.release(this), ring.close();
+      this.#adopt(ringless.grown);
+      return;
+    }
+    if (post !== undefined) {
+      if (!port.ring.trySend(Message.of(post))) {
+        throw new IpcError("System", "Cannot make a channel: its ring has no room");
+      }
+      ringless.take();
+    }
+    ringless.giveRing(port.ring.handle as Handle);
+    this.#growing = undefined;
+    this.#use(port, ring);
+    this.#leaveRingless();
+  }
+
+  /** Goes on with the ring that the other side has made. What was posted and received is the first message there. */
+  #adopt(grown: Grown): void {
+    let ring: RingConsumer | undefined;
+    try {
+      ring = RingConsumer.attach(grown.receiver);
+      if (this.#ringless!.delivered && ring.next()) ring.release();
+    } catch (error) {
+      if (ring === undefined && !grown.receiver.memory.closed) throw error; // there is no memory for it now
+      ring?.close();
+      this.#ringless!.adopted();
+      closeHandle(grown.sender);
+      this.#receiver = "closed";
+      if (this.#sender === "not made") this.#sender = "closed";
+      this.#leaveRingless();
+      this.#endIfEmpty();
+      throw error;
+    }
+    this.#ringless!.adopted();
+    this.#receiver = ring;
+    if (this.#sender === "closed") closeHandle(grown.sender);
+    else this.#grownSender = grown.sender;
+    this.#leaveRingless();
+  }
+
+  #leaveRingless(): void {
+    this.#growing?.[0].release(this), this.#growing?.[1].close();
+    this.#growing = undefined;
+    this.#ringless?.close();
+    this.#ringless = undefined;
+    this.#endIfEmpty();
   }
 
   /** What both ends consist of, to be sent away; `undefined` if a ring is needed first. */
@@ -212,7 +354,6 @@ export class LazyChannel extends OpenThing {
 
   /** Makes both ends at the first use of one. The other learns by the usual means if its peer was closed before. */
   #make(): void {
-    const senderClosed = this.#sender === "closed", receiverClosed = this.#receiver === "closed";
     const [port, ring] = createEnds(this.#capacity);
     try {
       for (const message of this.#kept) {
@@ -225,6 +366,12 @@ export class LazyChannel extends OpenThing {
       throw error;
     }
     this.#kept = [];
+    this.#use(port, ring);
+  }
+
+  /** Both ends are made; what was closed before is closed now. */
+  #use(port: SenderPort, ring: RingConsumer): void {
+    const senderClosed = this.#sender === "closed", receiverClosed = this.#receiver === "closed";
     this.#sender = port;
     this.#receiver = ring;
     this.opened();

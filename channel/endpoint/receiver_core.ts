@@ -9,9 +9,10 @@ import { type Borrowed, BorrowedRecord } from "../message/borrowed.ts";
 import { ErrorBudget } from "../message/error_budget.ts";
 import { UNFINISHED } from "../message/record.ts";
 import type { RingConsumer } from "../ring/consumer.ts";
+import { RinglessReceiver } from "../ring/ringless_receiver.ts";
 import type { Decoder } from "./decoder.ts";
 import { ReceiverSeat, type ReceiverSource } from "./receiver_seat.ts";
-import { disconnected, type Get, inTurns, RECEIVE, ReceiverWaits } from "./receiver_waits.ts";
+import { disconnected, type Get, inTurns, RECEIVE, ReceiverWaits, type Source } from "./receiver_waits.ts";
 import type { TryRecvResult } from "./try_recv_result.ts";
 
 const EMPTY = { state: "empty" } as const;
@@ -30,7 +31,8 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   #deferred: unknown;
   #errors: ErrorBudget | undefined;
   // For waits, which hold a function.
-  readonly #take: Get<T> = (ring) => this.take(ring);
+  /** The one that gets messages out of what comes before a ring, too. */
+  readonly #take: Get<T> = (ring: Source) => this.#takeFrom(ring);
   readonly #lend: Get<Borrowed<T>> = (ring) => this.#lendFrom(ring);
 
   constructor(from: ReceiverSource | undefined, decoder: D) {
@@ -49,14 +51,25 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     return this.#seat.state === "closed";
   }
 
-  /** The ring, attached; throws what is still to be thrown. */
-  open(): RingConsumer {
+  /**
+   * What a message can be got out of, attached; throws what is still to be thrown.
+   *
+   * @param get Gets it.
+   */
+  open(): RingConsumer;
+  open<R>(get: Get<R>): Source;
+  open<R>(get?: Get<R>): Source {
     if (this.#deferred !== undefined) {
       const error = this.#deferred;
       this.#deferred = undefined;
       throw error;
     }
-    return this.#seat.ring();
+    return this.source(get);
+  }
+
+  /** The same, but for that. */
+  source<R>(get: Get<R> | undefined): Source {
+    return get === this.#take as unknown ? this.#seat.source() : this.#seat.ring();
   }
 
   get capacity(): number {
@@ -82,6 +95,15 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
     messageLimitOf(bytes);
     if (this.#seat.state !== "open") this.open();
     this.#seat.limitMessages(bytes);
+  }
+
+  #takeFrom(ring: Source): T {
+    if (!(ring instanceof RinglessReceiver)) return this.take(ring);
+    try {
+      return this.decoder.decode(ring.take());
+    } catch (error) {
+      throw this.judge(error);
+    }
   }
 
   /** Decodes and releases the message that the ring has found. */
@@ -132,17 +154,14 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   recvSync(options: SyncWaitOptions | undefined): T {
     if (options !== undefined) timeoutOf(options);
     if (this.#seat.keeps) return this.#takeKept();
-    const ring = this.open();
-    if (ring.next() && !ring.extended) return this.take(ring);
+    const ring = this.open(this.#take);
+    if (ring.next() && !ring.extended) return this.#takeFrom(ring);
     return this.receiveSync(this.#take, options);
   }
 
   tryRecv(): TryRecvResult<T> {
     if (this.#seat.keeps) return { state: "message", value: this.#takeKept() };
-    const ring = this.open();
-    const state = ring.next() ? "message" : ring.wait.poll();
-    if (state === "message") return { state, value: this.take(ring) };
-    return state === "empty" ? EMPTY : DISCONNECTED;
+    return this.tryReceive(this.#take);
   }
 
   recvMany(max: number): T[] {
@@ -185,10 +204,10 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
         options.signal?.throwIfAborted();
       }
       if (!this.#waits.any) {
-        const ring = this.open();
+        const ring = this.open(get);
         if (ring.next() || (options?.timeout !== 0 && ring.wait.spinForNext())) {
           if (mustGiveWay()) return this.#waits.later(get, options);
-          const value = ring.extended && options?.timeout !== 0 ? inTurns(get, ring) : get(ring);
+          const value = ring.extended && options?.timeout !== 0 ? inTurns(get, ring) : get(ring as RingConsumer);
           return value === UNFINISHED ? this.#waits.later(get, options) : Promise.resolve(value as R);
         }
       }
@@ -201,13 +220,13 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
   /** The same, blocking. The time is also that of reading a large message. */
   receiveSync<R>(get: Get<R>, options: SyncWaitOptions | undefined): R {
     const timeout = timeoutOf(options), deadline = deadlineAfter(timeout);
-    const ring = this.open();
-    if (!ring.next()) this.#waitSync(ring, timeout, deadline);
+    let ring = this.open(get);
+    while (!ring.next() && !this.#waitSync(ring, timeout, deadline)) ring = this.source(get);
     // Without a time, and with none at all, a large message is read to its end.
-    if (!ring.extended || timeout === Infinity || timeout === 0) return get(ring);
+    if (!ring.extended || timeout === Infinity || timeout === 0) return get(ring as RingConsumer);
     ring.readUntil = deadline;
     try {
-      return get(ring);
+      return get(ring as RingConsumer);
     } catch (error) {
       throw error === UNFINISHED ? timeoutError(RECEIVE, timeout) : error;
     } finally {
@@ -217,25 +236,26 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
 
   /** The same if a message is there. */
   tryReceive<R>(get: Get<R>): TryRecvResult<R> {
-    const ring = this.open();
-    const state = ring.next() ? "message" : ring.wait.poll();
-    if (state === "message") return { state, value: get(ring) };
+    let ring = this.open(get);
+    let state = ring.next() ? "message" : ring.wait.poll();
+    for (; state === "over"; state = ring.wait.poll()) ring = this.source(get);
+    if (state === "message") return { state, value: get(ring as RingConsumer) };
     return state === "empty" ? EMPTY : DISCONNECTED;
   }
 
   /** The same; `undefined` if there is none now. */
   receiveNow<R>(get: Get<R>): R | undefined {
-    const ring = this.open();
-    const state = ring.next() ? "message" : ring.wait.poll();
-    if (state === "disconnected") throw disconnected();
-    return state === "message" ? get(ring) : undefined;
+    const result = this.tryReceive(get);
+    if (result.state === "disconnected") throw disconnected();
+    return result.state === "message" ? result.value : undefined;
   }
 
-  /** Blocks until the ring has found a message. */
-  #waitSync(ring: RingConsumer, timeout: number, deadline: number): void {
+  /** Blocks until the ring has found a message; `false` if another one is to be asked. */
+  #waitSync(ring: Source, timeout: number, deadline: number): boolean {
     const state = timeout === 0 ? ring.wait.poll() : ring.wait.sync(deadline);
     if (this.#waits.any) this.#waits.rearm(ring);
-    if (state === "message") return;
+    if (state === "message") return true;
+    if (state === "over") return false;
     throw state === "disconnected" ? disconnected() : timeoutError(RECEIVE, timeout);
   }
 
@@ -247,8 +267,8 @@ export class ReceiverCore<out T, out D extends Decoder<T> = Decoder<T>> {
       },
       now: () => {
         if (this.#waits.any) return NOT_NOW;
-        const ring = this.open();
-        return ring.next() && !ring.extended && !mustGiveWay() ? this.take(ring) : NOT_NOW;
+        const ring = this.open(this.#take);
+        return ring.next() && !ring.extended && !mustGiveWay() ? this.#takeFrom(ring) : NOT_NOW;
       },
       next: () => this.receive(this.#take, undefined),
       callOff: (pending) => this.#waits.cancel(pending),

@@ -8,6 +8,7 @@ import { MAX_DESCRIPTORS } from "../ring/carrier.ts";
 import type { Arrived } from "../ring/descriptor_source.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "../ring/handle.ts";
+import type { RinglessReceiver } from "../ring/ringless_receiver.ts";
 import { LazyChannel } from "./lazy_channel.ts";
 
 /**
@@ -93,6 +94,31 @@ export class ReceiverSeat extends OpenThing {
     return this.#ring;
   }
 
+  /** The receiver of a channel that has no ring yet, if messages come to it. Of a limited length only a ring knows. */
+  get ringless(): RinglessReceiver | undefined {
+    if (this.#lazy === undefined || this.#mostBytes !== undefined || this.state !== "open") return undefined;
+    try {
+      return this.#lazy.ringless;
+    } catch (error) {
+      if (this.#lazy.receiverClosed) {
+        this.#lazy = undefined;
+        this.gone();
+      }
+      throw error;
+    }
+  }
+
+  /** What messages come through; attached. */
+  source(): RingConsumer | RinglessReceiver {
+    if (this.#ring !== undefined && this.state === "open") return this.#ring;
+    return this.ringless ?? this.ring();
+  }
+
+  /** The same, if it was ever used; without a look. */
+  get attachedSource(): RingConsumer | RinglessReceiver | undefined {
+    return this.#ring ?? this.#lazy?.waitsRingless;
+  }
+
   /** Whether the next message is kept by a channel that was not made. Of a limited length only a ring knows. */
   get keeps(): boolean {
     return this.#lazy !== undefined && this.#lazy.keeps && this.#mostBytes === undefined;
@@ -110,6 +136,7 @@ export class ReceiverSeat extends OpenThing {
 
   limitMessages(bytes: number): void {
     this.#mostBytes = bytes;
+    this.#lazy?.needRing();
     if (this.#ring !== undefined) this.#limited(this.#ring);
   }
 

@@ -5,6 +5,7 @@ import { CALLED_OFF } from "../../base/iteration.ts";
 import { PendingWait, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 import { UNFINISHED } from "../message/record.ts";
 import type { RingConsumer } from "../ring/consumer.ts";
+import type { RinglessReceiver } from "../ring/ringless_receiver.ts";
 import type { ReceiverSeat } from "./receiver_seat.ts";
 
 /** What waits for a message try to do, for their errors. */
@@ -16,6 +17,12 @@ const BODY_TURN = 10;
 /** Gets the message that a ring has found out of it. */
 export type Get<R> = (ring: RingConsumer) => R;
 
+/**
+ * What messages come through: a ring, or what comes before it. Only one `get` is ever called with the latter, and knows it: see
+ * `ReceiverCore`.
+ */
+export type Source = RingConsumer | RinglessReceiver;
+
 /** Somebody who waits for a message, and how it is got out of the ring for them. */
 interface Waiting {
   readonly wait: PendingWait<unknown>;
@@ -24,19 +31,29 @@ interface Waiting {
   timeout: number;
 }
 
+/** Whose waits they are. */
+interface Receiver {
+  /** What this can be got out of; throws what is still to be thrown. */
+  open<R>(get: Get<R>): Source;
+  /** The same, but for that. */
+  source<R>(get: Get<R>): Source;
+}
+
 /** The asynchronous waits of one receiver. */
 export class ReceiverWaits {
   readonly #seat: ReceiverSeat;
   /** Also that it is not collected while somebody waits, which would close it. */
-  readonly #receiver: { open(): RingConsumer };
+  readonly #receiver: Receiver;
   readonly #waits: Waiting[] = [];
   #gapTimer: ReturnType<typeof setTimeout> | undefined;
   /** Whether messages that are there stay there until the event loop had its turn. */
   #held = false;
+  /** Whose bell wakes it. */
+  #listening: Source | undefined;
   readonly #onRing = () => this.#pump(true);
 
   /** @param receiver Whose waits they are; opening it throws what is still to be thrown. */
-  constructor(seat: ReceiverSeat, receiver: { open(): RingConsumer }) {
+  constructor(seat: ReceiverSeat, receiver: Receiver) {
     this.#seat = seat;
     this.#receiver = receiver;
   }
@@ -49,12 +66,10 @@ export class ReceiverWaits {
   /** Waits for the next message, behind those who wait already. */
   begin<R>(get: Get<R>, options: WaitOptions | undefined): Promise<R> {
     if (this.#held) return this.later(get, options);
-    const ring = this.#seat.ring();
     if (options?.timeout === 0) return afterOthers(Promise.resolve(this.#now(get)));
-    ring.bell.listen(this.#onRing); // may find no room for a descriptor: nobody waits then
+    const ring = this.#receiver.source(get);
+    this.#listen(ring); // may find no room for a descriptor: nobody waits then
     const { promise } = this.#enqueue(get, options, false);
-    ring.wait.begins();
-    ring.bell.awaited = true;
     this.#pump(false);
     return promise;
   }
@@ -70,11 +85,20 @@ export class ReceiverWaits {
     return promise;
   }
 
+  /** Begins to wait there. */
+  #listen(ring: Source): void {
+    ring.bell.listen(this.#onRing);
+    this.#listening = ring;
+    ring.wait.begins();
+    ring.bell.awaited = true;
+  }
+
   /** The outcome without a wait. */
   #now<R>(get: Get<R>): R {
-    const ring = this.#receiver.open();
+    const ring = this.#receiver.open(get);
     const state = ring.wait.poll();
-    if (state === "message") return get(ring);
+    if (state === "message") return get(ring as RingConsumer);
+    if (state === "over") return this.#now(get);
     throw state === "empty" ? timeoutError(RECEIVE, 0) : disconnected();
   }
 
@@ -109,7 +133,7 @@ export class ReceiverWaits {
   }
 
   /** A blocking wait has taken the flag down that an asynchronous one had put up. */
-  rearm(ring: RingConsumer): void {
+  rearm(ring: Source): void {
     ring.wait.arm();
     this.lookSoon();
   }
@@ -128,21 +152,18 @@ export class ReceiverWaits {
   /** The event loop had its turn: hands out what is there; who gets nothing begins to wait. */
   #release(): void {
     this.#held = false;
-    const ring = this.#seat.attached;
-    if (ring === undefined || this.#seat.state !== "open") return;
+    if (this.#seat.attachedSource === undefined || this.#seat.state !== "open") return;
     // Without a bell as long as that will do: it takes a descriptor.
-    while (this.#waits.length > 0 && !this.#held && this.#handOut(ring));
+    while (this.#waits.length > 0 && !this.#held && this.#handOut());
     if (this.#held) return this.#limitWaits();
     if (this.#waits.length === 0) return this.#rest();
     try {
-      ring.bell.listen(this.#onRing);
+      this.#listen(this.#receiver.source(this.#waits[0]!.get));
     } catch (error) {
       this.#rejectAll(error);
       return;
     }
     this.#limitWaits();
-    ring.wait.begins();
-    ring.bell.awaited = true;
     this.#pump(true);
   }
 
@@ -159,8 +180,10 @@ export class ReceiverWaits {
   }
 
   /** Hands a message, or what is wrong with it, to the one who has waited longest; `false` if there is none. */
-  #handOut(ring: RingConsumer): boolean {
+  #handOut(): boolean {
+    let ring: Source;
     try {
+      ring = this.#receiver.source(this.#waits[0]!.get);
       if (!ring.next()) return false;
     } catch (error) {
       this.#waits.shift()?.wait.reject(error);
@@ -171,7 +194,7 @@ export class ReceiverWaits {
   }
 
   /** Hands the message that the ring has found to the one who has waited longest; holds it if more of it is to be read. */
-  #handNext(ring: RingConsumer): void {
+  #handNext(ring: Source): void {
     const item = this.#waits.shift();
     if (item === undefined || handOver(item, ring)) return;
     this.#waits.unshift(item);
@@ -188,11 +211,13 @@ export class ReceiverWaits {
    */
   #pump(turned: boolean): void {
     if (this.#seat.state !== "open" || this.#held) return;
-    const ring = this.#seat.attached;
-    if (ring === undefined) return;
+    if (this.#seat.attachedSource === undefined) return;
     while (this.#waits.length > 0) {
       try {
+        const ring = this.#receiver.source(this.#waits[0]!.get);
+        if (ring !== this.#listening) this.#listen(ring); // what comes before a ring is over
         const state = ring.wait.poll(true);
+        if (state === "over") continue;
         if (state === "disconnected") {
           this.#disconnect();
           continue;
@@ -234,8 +259,9 @@ export class ReceiverWaits {
   #rest(): void {
     clearTimeout(this.#gapTimer);
     this.#gapTimer = undefined;
-    const ring = this.#seat.attached;
+    const ring = this.#listening;
     if (ring === undefined || this.#seat.state !== "open" || this.#waits.length > 0) return;
+    this.#listening = undefined;
     ring.wait.disarm();
     ring.bell.awaited = false;
     ring.bell.rest(); // which would keep this object alive, also when nobody has it any more
@@ -243,9 +269,9 @@ export class ReceiverWaits {
 }
 
 /** Gives somebody who waits the message that the ring has found. `false` if more of its body is to be read. */
-function handOver(item: Waiting, ring: RingConsumer): boolean {
+function handOver(item: Waiting, ring: Source): boolean {
   try {
-    const value = ring.extended ? inTurns(item.get, ring) : item.get(ring);
+    const value = ring.extended ? inTurns(item.get, ring) : item.get(ring as RingConsumer);
     if (value === UNFINISHED) return false;
     item.wait.resolve(value);
   } catch (error) {
@@ -255,10 +281,10 @@ function handOver(item: Waiting, ring: RingConsumer): boolean {
 }
 
 /** What `get` returns for the message that the ring has found, or `UNFINISHED` if its body takes longer to read. */
-export function inTurns<R>(get: Get<R>, ring: RingConsumer): R | Error {
+export function inTurns<R>(get: Get<R>, ring: Source): R | Error {
   ring.readUntil = performance.now() + BODY_TURN;
   try {
-    return get(ring);
+    return get(ring as RingConsumer);
   } catch (error) {
     if (error === UNFINISHED) return UNFINISHED;
     throw error;

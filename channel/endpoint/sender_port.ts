@@ -14,6 +14,7 @@ import { closeHandle, type Handle } from "../ring/handle.ts";
 import type { NewRing } from "../ring/new_ring.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";
 import { PackedSender } from "../ring/packed_sender.ts";
+import { RinglessSender } from "../ring/ringless_sender.ts";
 import type { NamedRing } from "../ring/named_ring.ts";
 import type { Message } from "../message/outgoing.ts";
 import { RingProducer } from "../ring/producer.ts";
@@ -76,12 +77,26 @@ export class SenderPort {
    * says.
    */
   static attach(from: SenderHandle): SenderPort {
+    if (from instanceof RinglessSender) return SenderPort.#grow(from);
     if (!(from instanceof PackedSender)) return SenderPort.#attach(from, false);
     const handle = from.unpack();
     try {
       return SenderPort.#attach(handle, true);
     } catch (error) {
       handle.memory.close(), handle.bell.close(); // copies: for another try they can be had again
+      throw error;
+    }
+  }
+
+  static #grow(from: RinglessSender): SenderPort {
+    const grown = from.grow();
+    if (grown instanceof RingProducer) return SenderPort.of(grown);
+    try {
+      const port = SenderPort.#attach(grown, false);
+      from.leave();
+      return port;
+    } catch (error) {
+      if (grown.memory.closed) from.leave(); // else there was no memory: it is still there for another try
       throw error;
     }
   }

@@ -3,6 +3,7 @@ import { IpcError } from "../../base/error.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import type { Message } from "../message/outgoing.ts";
 import { closeSenderHandle, isSenderClosed, type SenderHandle } from "../ring/sender_handle.ts";
+import { RinglessSender } from "../ring/ringless_sender.ts";
 import { LazyChannel } from "./lazy_channel.ts";
 import { SenderPort } from "./sender_port.ts";
 
@@ -72,12 +73,26 @@ export class SenderSeat extends OpenThing {
   /** The port, attached; `undefined` if the next message may do without: see {@linkcode keep}. */
   portIfNeeded(): SenderPort | undefined {
     if (this.#port !== undefined) return this.#port;
-    return this.#lazy !== undefined && this.#lazy.mayKeep ? undefined : this.port();
+    if (this.#lazy !== undefined ? this.#lazy.mayKeep : this.#ringless?.mayPost) return undefined;
+    return this.port();
   }
 
-  /** Keeps the message for the receiver of a channel that was not made; `false` if it has to go by the port. */
+  /** What it starts from, if that has no ring yet. */
+  get #ringless(): RinglessSender | undefined {
+    return this.#handle instanceof RinglessSender ? this.#handle : undefined;
+  }
+
+  /** Sends the message without a port, to the receiver of a channel that has no ring; `false` if it has to go by the port. */
   keep(message: Message): boolean {
-    return this.#lazy !== undefined && this.#lazy.keep(message);
+    if (this.#lazy !== undefined) return this.#lazy.keep(message);
+    const ringless = this.#ringless;
+    if (ringless === undefined) return false;
+    try {
+      return ringless.post(message);
+    } catch (error) {
+      if (ringless.socket.closed) this.leave(this);
+      throw error;
+    }
   }
 
   /** What it looks like, without attaching. */
@@ -92,6 +107,7 @@ export class SenderSeat extends OpenThing {
 
   /** The descriptors, without attaching. */
   handle(): SenderHandle {
+    if (this.#ringless !== undefined) this.port(); // it has one holder
     return this.#handle ?? this.#lazy?.senderHandle ?? this.port().ring.handle;
   }
 

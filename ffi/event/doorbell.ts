@@ -144,6 +144,17 @@ export function bellToGive(fd: IpcFd): IpcFd {
 }
 
 /**
+ * The ringing end of a doorbell that a peer is given as well, without being opened anew: it {@linkcode isShared} from now on.
+ *
+ * @returns What to give: this end, if that is how this system can ring it; else another, which is the caller's to close.
+ */
+export function endToShare(fd: IpcFd): IpcFd {
+  if (!canRingShared()) return bellToGive(fd);
+  shared.add(fd);
+  return fd;
+}
+
+/**
  * The ringing end of a doorbell for this process alone, in place of one that peers were given, and could make block.
  *
  * @returns The end that was given where it cannot be opened anew; it {@linkcode isShared} then.

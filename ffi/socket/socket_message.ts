@@ -58,8 +58,8 @@ class Frame {
     this.words[MSGHDR.msg_iovlen / WORD] = 1;
   }
 
-  prepare(data: Uint8Array, controlLength: number): void {
-    const { words } = this, { length } = data;
+  prepare(data: Uint8Array, length: number, controlLength: number): void {
+    const { words } = this;
     if (data !== this.#packet) this.#place(data);
     words[IOV_LEN] = length;
     words[IOV_LEN + 1] = length / 2 ** 32;
@@ -101,13 +101,19 @@ export function packetBuffer(length: number): Uint8Array<ArrayBuffer> {
  * @param socket A Unix socket.
  * @param data The bytes; a stream socket carries descriptors only beside at least one.
  * @param fds At most {@linkcode MAX_FDS_PER_MESSAGE}; they stay the caller's.
+ * @param length How many of the bytes, if not all.
  * @returns The bytes sent, or the error number, negative.
  */
-export function sendMessage(socket: number, data: Uint8Array, fds: readonly number[]): number {
+export function sendMessage(
+  socket: number,
+  data: Uint8Array,
+  fds: readonly number[],
+  length: number = data.length,
+): number {
   const { c, errnoCell } = libc();
   const frame = shared ??= new Frame();
   const control = fds.length === 0 ? 0 : CMSG_HEADER + 4 * fds.length;
-  frame.prepare(data, control);
+  frame.prepare(data, length, control);
   if (control > 0) {
     const words = frame.control;
     words[CMSG_LEN] = control; // exact, not rounded up: Linux would read the padding as one more descriptor
@@ -158,7 +164,7 @@ export function receiveMessage(
   let length: number;
   for (;;) {
     // Room for one more than expected, by which it is known that there are too many; Linux closes the others.
-    frame.prepare(data, CMSG_HEADER + 4 * (Math.min(maxFds, MAX_FDS_PER_MESSAGE) + 1));
+    frame.prepare(data, data.length, CMSG_HEADER + 4 * (Math.min(maxFds, MAX_FDS_PER_MESSAGE) + 1));
     length = c.recvmsg(socket, frame.header, how);
     const errno = errnoCell[0]!;
     if (length >= 0) break;

@@ -1,0 +1,273 @@
+// The receiver of a channel without a ring, in the isolate that made the channel: see `ringless.ts`.
+import { BellListener, createDoorbell } from "../../ffi/event/doorbell.ts";
+import { pollUntil } from "../../ffi/event/poll.ts";
+import { IpcError } from "../../base/error.ts";
+import { type IpcFd, unwatched } from "../../ffi/file/fd.ts";
+import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
+import { MSG_TRUNC, POLLIN } from "../../ffi/libc/platform.ts";
+import { socketPair, stopReceiving } from "../../ffi/socket/new_socket.ts";
+import { isPeerGone, messageError, receiveWhole, sendMessage, wouldWait } from "../../ffi/socket/socket_message.ts";
+import { PACKET } from "./carrier.ts";
+import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
+import {
+  BELL_FDS,
+  fields,
+  GROW_FDS,
+  KIND_BELL,
+  KIND_GROW,
+  KIND_POST,
+  KIND_RING,
+  MOST_POSTED,
+  packet,
+  RING_FDS,
+  writeHeader,
+} from "./ringless.ts";
+import { RinglessSender } from "./ringless_sender.ts";
+
+/** Both ends of the ring that the sender has made. */
+export interface Grown {
+  readonly receiver: Handle;
+  /** For the senders of the isolate that has the receiver. */
+  readonly sender: Handle;
+}
+
+/** How a wait goes on: `over` says that nothing will come any more, but perhaps through a ring. */
+type State = "message" | "empty" | "over";
+
+/**
+ * The receiver without a ring. Those that wait for messages use it as they use a ring's consumer: it has as much of that as they
+ * need.
+ */
+export class RinglessReceiver {
+  /** As in a ring's consumer: posts are small. */
+  readonly extended = false;
+  readUntil = Infinity;
+  readonly bell: RinglessBell;
+  readonly wait: RinglessWait;
+  readonly #socket: IpcFd;
+  /** The message that was posted, until it is received. */
+  #post: Uint8Array<ArrayBuffer> | undefined;
+  #posted = false;
+  #grown: Grown | undefined;
+  #over = false;
+
+  private constructor(socket: IpcFd) {
+    this.#socket = socket;
+    this.bell = new RinglessBell(socket);
+    this.wait = new RinglessWait(this, socket);
+  }
+
+  /**
+   * Makes both ends. They are not closed should they be forgotten.
+   *
+   * @param capacity Bytes of the ring that it will have, as `capacityOf` returns it.
+   * @throws {IpcError} `System` without descriptors.
+   */
+  static create(capacity: number): [RinglessSender, RinglessReceiver] {
+    const [sender, receiver] = unwatched(() => socketPair("seqpacket"));
+    return [new RinglessSender(sender, capacity), new RinglessReceiver(receiver)];
+  }
+
+  /** Whether nothing will come any more that is not in {@linkcode grown}. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** What the sender has made, once it is over. */
+  get grown(): Grown | undefined {
+    return this.#grown;
+  }
+
+  /** What {@linkcode grown} says belongs to somebody else from now on. */
+  adopted(): void {
+    this.#grown = undefined;
+  }
+
+  /** Whether the message that was posted was received; a ring has it, too. */
+  get delivered(): boolean {
+    return this.#posted && this.#post === undefined;
+  }
+
+  /**
+   * Looks for a message.
+   *
+   * @returns Whether there is one.
+   * @throws {IpcError} `Corrupt` if a peer has sent anything else; it is over then. `System` if this process has no room for what
+   * came; nothing is lost.
+   */
+  next(): boolean {
+    if (this.#post !== undefined) return true;
+    if (!this.#over) this.#read();
+    return this.#post !== undefined;
+  }
+
+  /** The message that was found; it is received. */
+  take(): Uint8Array<ArrayBuffer> {
+    const bytes = this.#post!;
+    this.#post = undefined;
+    return bytes;
+  }
+
+  /** Reads one packet; `false` if there is none, or no more. */
+  #read(): boolean {
+    const received = receiveWhole(this.#socket.fd, packet);
+    if (typeof received === "number") {
+      if (wouldWait(received)) return false;
+      if (!isPeerGone(received)) throw messageError("Cannot receive a message", received, "recvmsg");
+      this.#over = true;
+      return false;
+    }
+    const { length, fds, flags } = received;
+    if (length === 0) {
+      this.#over = true;
+      closeAllForeign(fds);
+      return false;
+    }
+    const kind = length < PACKET || (flags & MSG_TRUNC) !== 0 ? 0 : fields.getInt32(0, true),
+      count = fields.getInt32(12, true);
+    if (kind === KIND_POST && fds.length === 0 && count === length - PACKET && count <= MOST_POSTED && !this.#posted) {
+      this.#post = packet.slice(PACKET, length);
+      this.#posted = true;
+    } else if (kind === KIND_GROW && length === PACKET && count === GROW_FDS && fds.length === GROW_FDS) {
+      this.#over = true;
+      this.#grown = { receiver: handleFrom(fds), sender: handleFrom(fds.slice(HANDLE_FDS)) };
+    } else {
+      closeAllForeign(fds);
+      this.close();
+      throw new IpcError("Corrupt", "Cannot receive a message: a peer sent a malformed packet");
+    }
+    return true;
+  }
+
+  /**
+   * Ends the sender's part, and reads what it has sent until now. Follow it by {@linkcode giveRing}, or {@linkcode close}: the
+   * sender waits for that.
+   *
+   * @returns The message that was posted and not received.
+   * @throws {IpcError} As {@linkcode next}.
+   */
+  stop(): Uint8Array<ArrayBuffer> | undefined {
+    if (!this.#over) stopReceiving(this.#socket);
+    while (!this.#over && this.#read());
+    return this.#post;
+  }
+
+  /**
+   * Gives the sender its end of a ring, if there is still one.
+   *
+   * @param handle It stays the caller's.
+   * @throws {IpcError} `System` if too many descriptors are in flight.
+   */
+  giveRing(handle: Handle): void {
+    writeHeader(KIND_RING, 0, RING_FDS);
+    const sent = sendMessage(this.#socket.fd, packet, handleFds(handle).map(({ fd }) => fd), PACKET);
+    if (sent >= 0 || isPeerGone(sent)) return;
+    throw messageError("Cannot make a channel larger", sent, "sendmsg");
+  }
+
+  /** Closes it: the sender finds nobody there. Those who wait are told to look. */
+  close(): void {
+    this.#over = true;
+    this.#post = undefined;
+    if (this.#grown !== undefined) closeHandle(this.#grown.receiver), closeHandle(this.#grown.sender);
+    this.#grown = undefined;
+    this.#socket.close();
+    this.bell.stop(true);
+  }
+}
+
+/** The doorbell of a receiver without a ring: made only when the event loop is to listen. */
+class RinglessBell {
+  readonly #socket: IpcFd;
+  #listener: BellListener | undefined;
+  #onRing: (() => void) | undefined;
+
+  constructor(socket: IpcFd) {
+    this.#socket = socket;
+  }
+
+  /**
+   * As a ring's doorbell does.
+   *
+   * @throws {IpcError} `System` without descriptors.
+   */
+  listen(onRing: () => void): void {
+    this.#onRing = onRing;
+    if (this.#listener === undefined) {
+      const [listen, ring] = createDoorbell();
+      const listener = new BellListener(listen);
+      try {
+        writeHeader(KIND_BELL, 0, BELL_FDS);
+        // pair: post/BELL. The bell is sent, then packets are looked for; a sender sends its packet, then looks for a bell.
+        // Nobody there: this end is the last one then, and closing it rings.
+        const sent = sendMessage(this.#socket.fd, packet, [ring.fd], PACKET);
+        if (sent < 0 && !isPeerGone(sent)) throw messageError("Cannot wait for a message", sent, "sendmsg");
+      } catch (error) {
+        listener.close();
+        throw error;
+      } finally {
+        ring.close();
+      }
+      this.#listener = listener;
+    }
+    this.#listener.listen(onRing);
+  }
+
+  /** As of a ring's doorbell. */
+  set awaited(value: boolean) {
+    if (this.#listener !== undefined) this.#listener.awaited = value;
+  }
+
+  /** Calls nobody any more until {@linkcode listen} is called again. */
+  rest(): void {
+    this.#onRing = undefined;
+    this.#listener?.rest();
+  }
+
+  /** Closes it. Those who listen are called once more, if that is wanted. */
+  stop(call = false): void {
+    const onRing = this.#onRing;
+    this.#onRing = undefined;
+    this.#listener?.close();
+    this.#listener = undefined;
+    if (call && onRing !== undefined) queueMicrotask(onRing);
+  }
+}
+
+/** The waits of a receiver without a ring. */
+class RinglessWait {
+  readonly #receiver: RinglessReceiver;
+  readonly #socket: IpcFd;
+
+  constructor(receiver: RinglessReceiver, socket: IpcFd) {
+    this.#receiver = receiver;
+    this.#socket = socket;
+  }
+
+  /** Looks without waiting. */
+  poll(): State {
+    const receiver = this.#receiver;
+    return receiver.next() ? "message" : receiver.over ? "over" : "empty";
+  }
+
+  /** Blocks until something is there. */
+  sync(deadline: number): State | "timeout" {
+    for (;;) {
+      const state = this.poll();
+      if (state !== "empty") return state;
+      if (pollUntil(this.#socket.fd, POLLIN, deadline) === 0) return "timeout";
+    }
+  }
+
+  /** Nothing comes without a packet, and a bell for it. */
+  arm(): number {
+    return 0;
+  }
+
+  disarm(): void {}
+  begins(): void {}
+  ended(): void {}
+  spinForNext(): boolean {
+    return false;
+  }
+}

@@ -1,0 +1,253 @@
+// The sender of a channel without a ring, as it came in a message: see `ringless.ts`.
+import { backgroundTimer } from "../../ffi/event/background_timer.ts";
+import { endToShare, ringAnyBell, sharedEnd } from "../../ffi/event/doorbell.ts";
+import { pollUntil } from "../../ffi/event/poll.ts";
+import { isHungUp } from "../../ffi/event/readable.ts";
+import { IpcError } from "../../base/error.ts";
+import { step } from "../../base/step_hook.ts";
+import type { IpcFd } from "../../ffi/file/fd.ts";
+import { closeAllForeign, closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
+import { POLLIN } from "../../ffi/libc/platform.ts";
+import {
+  isPeerGone,
+  messageError,
+  packetBuffer,
+  peekBytes,
+  receiveMessage,
+  sendMessage,
+  wouldWait,
+} from "../../ffi/socket/socket_message.ts";
+import { PACKET } from "./carrier.ts";
+import { closeHandle, createChannel, type Handle, handleFrom } from "./handle.ts";
+import { capacityOf } from "./memory.ts";
+import type { Payload } from "./payload.ts";
+import { RingProducer } from "./producer.ts";
+import {
+  BELL_FDS,
+  GROW_FDS,
+  KIND_BELL,
+  KIND_GROW,
+  KIND_POST,
+  KIND_RING,
+  longs,
+  MOST_POSTED,
+  packet,
+  RING_FDS,
+  writeHeader,
+} from "./ringless.ts";
+
+const NO_FDS: readonly number[] = [];
+
+/** Packets that a receiver sends, at most. */
+const MOST_REPLIES = 2;
+
+/** Looks for the ring that a receiver is about to send: two would do. */
+const MOST_TRIES = 3;
+
+/** Milliseconds to wait for a ring that the receiver is just about to send. */
+const RING_TIME = 100;
+
+/** Milliseconds until another try to ring, where there was no room for the bell. */
+const LATER = 20;
+
+const reply = packetBuffer(PACKET), replyFields = new DataView(reply.buffer);
+
+/** A message that can be posted. */
+export interface Postable extends Payload {
+  /** A copy of its own. */
+  snapshot(): Payload;
+}
+
+/** A sender without a ring: it posts one small message, or makes the ring. */
+export class RinglessSender {
+  readonly socket: IpcFd;
+  /** Bytes of the ring that it will have. */
+  readonly capacity: number;
+  /** A copy of the message that was posted: it goes into the ring, too, as nobody can tell here whether it was received. */
+  #posted: Payload | undefined;
+  /** The receiver's doorbell. */
+  #bell: IpcFd | undefined;
+  /** The end of a ring that the receiver has made. */
+  #ring: Handle | undefined;
+  #replies = 0;
+  #checked = false;
+
+  /**
+   * @param socket The sender's socket; it belongs to this object.
+   * @param capacity A power of two, within the limits of rings.
+   */
+  constructor(socket: IpcFd, capacity: number) {
+    this.socket = socket;
+    this.capacity = capacity;
+  }
+
+  /** Whether a message might be posted. */
+  get mayPost(): boolean {
+    return this.#posted === undefined && this.#ring === undefined;
+  }
+
+  /**
+   * Posts a message, if it can be.
+   *
+   * @param message Without descriptors.
+   * @returns `false` if it has to go through a ring; nothing was sent then.
+   * @throws {IpcError} `Corrupt` if this is not the sender's end of such a channel; it is closed then. `System` if this process
+   * has no room for the receiver's doorbell: nothing was sent.
+   */
+  post(message: Postable): boolean {
+    const { length } = message;
+    if (length > MOST_POSTED || !this.mayPost) return false;
+    this.#check();
+    this.#readReplies(); // now, as want of descriptors is no error of a message that was sent
+    if (!this.mayPost) return false;
+    message.copyTo(packet, longs, PACKET);
+    writeHeader(KIND_POST, 0, length);
+    if (sendMessage(this.socket.fd, packet, NO_FDS, PACKET + length) < 0) return false; // a ring tells what is wrong
+    this.#posted = message.snapshot();
+    step("posted");
+    this.#ringNow();
+    return true;
+  }
+
+  /**
+   * Makes the ring through which its messages go from now on, or finds that the receiver has made it.
+   *
+   * @returns The producer of a ring that was made here, which ends this object; or the handle of one that the receiver has made:
+   * call {@linkcode leave} when it is in use.
+   * @throws {IpcError} `Corrupt` as {@linkcode post}; `System` if there is no room, or the receiver, which is about to make the
+   * ring, was stopped: another try may succeed.
+   */
+  grow(): RingProducer | Handle {
+    this.#check();
+    for (let i = 0; i < MOST_TRIES; i++) {
+      this.#readReplies();
+      const grown = this.#ring ?? this.#make();
+      if (grown !== undefined) return grown;
+      // The receiver has made a ring, and is about to send this end of it: it is gone, or stopped, if that does not come.
+      if (pollUntil(this.socket.fd, POLLIN, performance.now() + RING_TIME) === 0) {
+        throw new IpcError("System", "Cannot send: the receiver stopped while it made a ring: try again");
+      }
+    }
+    throw this.#corrupt("a peer does not send what it is to send");
+  }
+
+  /**
+   * Makes a ring, and sends the receiver its end; `undefined` if the receiver does not take it, as it makes one. A receiver that is
+   * gone leaves a ring without a receiver.
+   */
+  #make(): RingProducer | undefined {
+    const parts = createChannel(this.capacity);
+    parts.memory.release(); // the receiver's share of it: that will be another mapping
+    let given: IpcFd | undefined, producer: RingProducer | undefined, sent: number;
+    try {
+      given = endToShare(parts.senderBell);
+      producer = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket);
+      if (this.#posted !== undefined && !producer.trySend(this.#posted)) {
+        throw new IpcError("System", "Cannot send: a new ring has no room");
+      }
+      writeHeader(KIND_GROW, this.#posted === undefined ? 0 : 1, GROW_FDS);
+      const { memory, receiverBell, receiverSocket, senderSocket } = parts;
+      const fds = [memory.fd, receiverBell, receiverSocket, memory.fd, given, senderSocket].map(({ fd }) => fd);
+      step("growing");
+      sent = sendMessage(this.socket.fd, packet, fds, PACKET);
+    } catch (error) {
+      if (producer !== undefined) producer.close();
+      else if (given === undefined) parts.memory.release(), parts.senderBell.close(), parts.senderSocket.close();
+      throw error;
+    } finally {
+      parts.receiverBell.close();
+      parts.receiverSocket.close();
+      if (given !== parts.senderBell) given?.close();
+    }
+    if (sent >= 0) {
+      step("grown");
+      this.#ringNow();
+      this.close();
+      return producer;
+    }
+    if (isPeerGone(sent) && isHungUp(this.socket.fd)) {
+      this.close();
+      return producer;
+    }
+    producer.close();
+    if (isPeerGone(sent)) return undefined;
+    if (wouldWait(sent)) throw this.#corrupt("a peer has filled its socket");
+    throw messageError("Cannot send: the ring that a sender needs by now cannot be handed over", sent, "sendmsg");
+  }
+
+  /** The handle that {@linkcode grow} has returned is somebody else's. */
+  leave(): void {
+    this.#ring = undefined;
+    this.close();
+  }
+
+  /** Rings the doorbell that the receiver waits for, if it does. */
+  #ringNow(): void {
+    // pair: post/BELL. The packet is sent, then the queue read; a receiver sends its bell, then looks for packets.
+    if (this.#bell === undefined && peekBytes(this.socket.fd, reply) > 0) this.#readRepliesLater();
+    if (this.#bell !== undefined) ringAnyBell(this.#bell);
+  }
+
+  /** A reply came between the look before the packet and the one after it. Without room for its descriptor: until there is some. */
+  #readRepliesLater(): void {
+    try {
+      this.#readReplies();
+    } catch {
+      const end = backgroundTimer(() => {
+        end();
+        if (!this.socket.closed) this.#ringNow();
+      }, LATER);
+    }
+  }
+
+  /** Reads what the receiver has sent. */
+  #readReplies(): void {
+    while (this.#replies < MOST_REPLIES) {
+      const received = receiveMessage(this.socket.fd, reply, RING_FDS, false);
+      if (typeof received === "number") return; // nothing there, or nobody: sending tells
+      const { length, fds } = received;
+      if (length === 0) return;
+      this.#replies++;
+      const kind = replyFields.getInt32(0, true);
+      if (length === PACKET && kind === KIND_BELL && fds.length === BELL_FDS && this.#bell === undefined) {
+        this.#bell = sharedEnd(fds[0]!);
+      } else if (length === PACKET && kind === KIND_RING && fds.length === RING_FDS) {
+        this.#ring = handleFrom(fds);
+        return;
+      } else {
+        closeAllForeign(fds);
+        throw this.#corrupt("a peer sent a malformed packet");
+      }
+    }
+  }
+
+  #check(): void {
+    if (this.#checked) return;
+    if (!isUnixSocket(this.socket.fd)) throw this.#corrupt("it is not a socket");
+    this.#checked = true;
+  }
+
+  #corrupt(what: string): IpcError {
+    this.close();
+    return new IpcError("Corrupt", `Cannot use the sender that a peer sent: ${what}`);
+  }
+
+  /** Closes it: the receiver sees the end, if no ring was made. */
+  close(): void {
+    this.#bell?.close();
+    this.#bell = undefined;
+    if (this.#ring !== undefined) closeHandle(this.#ring);
+    this.#ring = undefined;
+    closeForeign(this.socket);
+  }
+}
+
+/** Whether that is the capacity of a ring. */
+export function isCapacity(bytes: unknown): bytes is number {
+  if (typeof bytes !== "number" || !Number.isInteger(bytes) || bytes < 1) return false;
+  try {
+    return capacityOf(bytes) === bytes;
+  } catch {
+    return false;
+  }
+}
