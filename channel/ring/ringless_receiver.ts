@@ -6,7 +6,14 @@ import { type IpcFd, unwatched } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
 import { MSG_TRUNC, POLLIN } from "../../ffi/libc/platform.ts";
 import { socketPair, stopReceiving } from "../../ffi/socket/new_socket.ts";
-import { isPeerGone, messageError, receiveWhole, sendMessage, wouldWait } from "../../ffi/socket/socket_message.ts";
+import {
+  isPeerGone,
+  isReset,
+  messageError,
+  receiveWhole,
+  sendMessage,
+  wouldWait,
+} from "../../ffi/socket/socket_message.ts";
 import { PACKET } from "./carrier.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
 import {
@@ -110,10 +117,12 @@ export class RinglessReceiver {
 
   /** Reads one packet; `false` if there is none, or no more. */
   #read(): boolean {
-    const received = receiveWhole(this.#socket.fd, packet);
+    let received = receiveWhole(this.#socket.fd, packet);
+    // Once, before what lies there: the sender was closed with a bell in its queue that it had not read.
+    if (isReset(received)) received = receiveWhole(this.#socket.fd, packet);
     if (typeof received === "number") {
       if (wouldWait(received)) return false;
-      if (!isPeerGone(received)) throw messageError("Cannot receive a message", received, "recvmsg");
+      if (!isReset(received)) throw messageError("Cannot receive a message", received, "recvmsg");
       this.#over = true;
       return false;
     }

@@ -10,6 +10,7 @@ import { closeAllForeign, closeForeign, isUnixSocket } from "../../ffi/file/fore
 import { POLLIN } from "../../ffi/libc/platform.ts";
 import {
   isPeerGone,
+  isReset,
   messageError,
   packetBuffer,
   peekBytes,
@@ -203,7 +204,9 @@ export class RinglessSender {
   /** Reads what the receiver has sent. */
   #readReplies(): void {
     while (this.#replies < MOST_REPLIES) {
-      const received = receiveMessage(this.socket.fd, reply, RING_FDS, false);
+      let received = receiveMessage(this.socket.fd, reply, RING_FDS, false);
+      // Once, before what lies there: the receiver was closed without having received all.
+      if (isReset(received)) received = receiveMessage(this.socket.fd, reply, RING_FDS, false);
       if (typeof received === "number") return; // nothing there, or nobody: sending tells
       const { length, fds } = received;
       if (length === 0) return;

@@ -245,6 +245,14 @@ export function isPeerGone(result: number): boolean {
   return result === -EPIPE || result === -ECONNRESET;
 }
 
+/**
+ * Whether receiving from a socket has told, once, that the other end was closed with something unread. What that had sent is
+ * still there.
+ */
+export function isReset(received: ReceivedMessage | number): boolean {
+  return received === -ECONNRESET;
+}
+
 /** Whether nothing was sent as too many descriptors of this user are in flight. */
 export function isTooManyInFlight(result: number): boolean {
   return result === -ETOOMANYREFS;
