@@ -16,6 +16,11 @@ export class Attachments {
   #onSent: (() => void)[] | undefined;
   #onKept: (() => void)[] | undefined;
 
+  /** Who has them. */
+  get owners(): readonly IpcFd[] {
+    return this.#owners;
+  }
+
   /** Adds descriptors to those of the message. */
   add(fds: readonly IpcFd[]): void {
     for (const fd of fds) this.addOne(fd);

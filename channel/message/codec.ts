@@ -33,6 +33,18 @@ export function decodeBytes(bytes: Uint8Array<ArrayBuffer>): unknown {
   return decodeParts(bytes, 0, bytes.length, true, undefined);
 }
 
+/** Decodes a message that is in no ring, with its descriptors; those that nobody claimed are closed. */
+export function decodeWith(bytes: Uint8Array<ArrayBuffer>, reviver: Reviver): unknown {
+  try {
+    const value = decodeParts(bytes, 0, bytes.length, true, reviver);
+    reviver.finish();
+    return value;
+  } catch (error) {
+    reviver.abandon();
+    throw error;
+  }
+}
+
 function decodeExtended(ring: RingConsumer): unknown {
   const { body, fds } = openExtended(ring);
   const reviver = new Reviver(fds);

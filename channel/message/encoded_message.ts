@@ -9,11 +9,13 @@ import { openExtended } from "./record.ts";
 import { EXTENDED_HEADER } from "../ring/layout.ts";
 import type { RingConsumer } from "../ring/consumer.ts";
 import { Attachments } from "./attachments.ts";
+import { hasRingless, PassedOn } from "./passed_on.ts";
 
 /** Whether there ever was one here: looking at each value that is sent costs 70 ns, and most programs relay nothing. */
 let any = false;
 let hasBrand: (value: object) => boolean;
 let fdsOf: (message: EncodedMessage) => readonly IpcFd[];
+let makeKeepable: (message: EncodedMessage) => void;
 
 /** Tells a message that was not decoded from any value, without asking the value anything. */
 export function isEncoded(value: unknown): value is EncodedMessage {
@@ -48,11 +50,14 @@ export class EncodedMessage implements Disposable {
     cannotTravel(this.prototype, "send it on by sendEncoded()");
     hasBrand = (value) => #fds in value;
     fdsOf = (message) => message.#fds;
+    makeKeepable = (message) => message.#makeKeepable();
   }
 
-  /** The message in CBOR, a copy of the caller's own. Endpoints in it are numbers of descriptors. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #fds: readonly IpcFd[];
+  #bytes: Uint8Array<ArrayBuffer>;
+  #fds: readonly IpcFd[];
+  /** Whether all that it holds may have several holders, and until then, what it holds. */
+  #keepable: boolean;
+  #passedOn: PassedOn | undefined;
   #closed = false;
 
   /**
@@ -70,13 +75,37 @@ export class EncodedMessage implements Disposable {
       throw new TypeError("Cannot make an encoded message with these descriptors: give an array of IpcFd");
     }
     any = true;
-    this.bytes = bytes;
+    this.#bytes = bytes;
     this.#fds = fds;
+    this.#keepable = fds.length === 0;
+  }
+
+  /**
+   * The message in CBOR, a copy of the caller's own. Endpoints in it are numbers of descriptors; when it is sent for the first
+   * time, those may change.
+   */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes;
+  }
+
+  #makeKeepable(): void {
+    if (this.#keepable) return;
+    if (this.#passedOn === undefined && hasRingless(this.#bytes)) {
+      this.#passedOn = new PassedOn(this.#bytes, this.#fds);
+      this.#fds = [];
+    }
+    if (this.#passedOn !== undefined) {
+      const { bytes, fds } = this.#passedOn.encode();
+      this.#passedOn = undefined;
+      this.#bytes = bytes;
+      this.#fds = fds;
+    }
+    this.#keepable = true;
   }
 
   /** How many descriptors go with it. */
   get descriptors(): number {
-    return this.#fds.length;
+    return this.#passedOn?.descriptors ?? this.#fds.length;
   }
 
   /** Whether it was closed. */
@@ -87,6 +116,7 @@ export class EncodedMessage implements Disposable {
   /** Closes the descriptors: what was sent on arrives all the same. Closing twice is harmless. */
   close(): void {
     this.#closed = true;
+    this.#passedOn?.close();
     for (const fd of this.#fds) fd.close();
   }
 
@@ -103,6 +133,7 @@ export class EncodedMessage implements Disposable {
  */
 export function loadEncoded(message: EncodedMessage): Attachments | undefined {
   if (message.closed) throw new IpcError("Closed", "Cannot send a message on: it was closed");
+  makeKeepable(message);
   outgoing.setBytes(message.bytes);
   const fds = fdsOf(message);
   if (fds.length === 0) return undefined;

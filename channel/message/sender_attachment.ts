@@ -6,6 +6,7 @@ import { PackedSender } from "../ring/packed_sender.ts";
 import { isCapacity, RinglessSender } from "../ring/ringless_sender.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";
 import type { Attachments, ReceivedAttachments } from "./attachments.ts";
+import type { KindName } from "./travellers.ts";
 
 /** Among the details of a sender in a message: it is packed, and has one descriptor. */
 const PACKED = 1;
@@ -27,6 +28,22 @@ export function packHandle(handle: SenderHandle, attachments: Attachments): read
   }
   attachments.add(handleFds(handle));
   return NO_DETAILS;
+}
+
+/** The kinds of travellers that have a sender. */
+const WITH_SENDER: ReadonlySet<unknown> = new Set(
+  [
+    "sender",
+    "bytes-sender",
+    "opaque-sender",
+    "duplex",
+    "bytes-duplex",
+  ] satisfies KindName[],
+);
+
+/** Whether what stands in a message for a traveller is a sender without a ring. */
+export function isRingless(written: readonly unknown[]): boolean {
+  return WITH_SENDER.has(written[1]) && written[3] === RINGLESS;
 }
 
 /** How many descriptors a sender with these details has, and how many of the details are about that. */

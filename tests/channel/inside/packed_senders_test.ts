@@ -25,10 +25,18 @@ function through<T>([to, from]: [IpcSender<unknown>, IpcReceiver<unknown>], valu
   return [received, open() - before];
 }
 
+/** A new channel with a ring: without one a sender travels in another way at first. */
+function withRing<T>(): [IpcSender<T>, IpcReceiver<T>] {
+  const ends = channel<T>({ capacity: 65_536 });
+  assertEquals(ends[0].capacity, 65_536);
+  return ends;
+}
+
 processTest("From the second time on a sender opens one descriptor where it arrives, whatever its kind", () => {
   const carrier = channel<unknown>();
   const [typed, numbers] = channel<number>();
   const [bytes, strings] = bytesChannel();
+  assert(bytes.capacity > 0); // it has a ring
   const opaque = typed.clone().toOpaque();
   const own = [channel<number>()];
   const fresh = own[0]![0].clone().toOpaque();
@@ -46,7 +54,7 @@ processTest("From the second time on a sender opens one descriptor where it arri
 
 processTest("A packed sender that was not used can be sent on, and closed, without opening more", () => {
   const carrier = channel<unknown>();
-  const [sender, receiver] = channel<string>();
+  const [sender, receiver] = withRing<string>();
   through(carrier, sender)[0].close();
   const [arrived] = through(carrier, sender);
   const [onward, opened] = through(carrier, [arrived, sender]);
@@ -73,7 +81,7 @@ export function passOn(
 processTest("A packed sender goes from process to process, used or not, and each can send", async ({ start }) => {
   const [to, from] = channel<IpcSender<string>>();
   const [back, returned] = channel<IpcSender<string>>();
-  const [sender, receiver] = channel<string>();
+  const [sender, receiver] = withRing<string>();
   through(channel<unknown>(), sender)[0].close();
   const child = await start(import.meta.url, passOn, { from, to: back });
   for (let n = 0; n < 2; n++) {
@@ -91,7 +99,7 @@ processTest("A packed sender goes from process to process, used or not, and each
 
 processTest("A receiver learns that the last sender is gone, although a doorbell lies in their socket", async () => {
   const carrier = channel<unknown>();
-  const [sender, receiver] = channel<unknown>();
+  const [sender, receiver] = withRing<unknown>();
   through(carrier, sender)[0].close();
   const [packed] = through(carrier, sender);
   const [other, others] = channel<number>();
@@ -108,7 +116,7 @@ processTest("A receiver learns that the last sender is gone, although a doorbell
 
 processTest("A packed sender whose receiver is gone says so at its first use", () => {
   const carrier = channel<unknown>();
-  const [sender, receiver] = channel<number>();
+  const [sender, receiver] = withRing<number>();
   through(carrier, sender)[0].close();
   const [packed] = through(carrier, sender);
   receiver.close();
@@ -132,7 +140,7 @@ processTest("A sender whose receiver was sent away before goes as three descript
 
 processTest("Only so many senders are packed at a time, as what lies in sockets counts as in flight", () => {
   const carrier = channel<unknown>();
-  const many = Array.from({ length: 70 }, () => channel<number>({ capacity: 65_536 }));
+  const many = Array.from({ length: 70 }, () => withRing<number>());
   const senders = many.map(([sender]) => sender);
   for (const end of through(carrier, senders)[0]) end.close();
   const [arrived, opened] = through(carrier, senders);
@@ -151,7 +159,7 @@ processTest("Only so many senders are packed at a time, as what lies in sockets 
 
 processTest("A packed sender that is closed where it was made counts as long as anybody has it", () => {
   const carrier = channel<unknown>();
-  const many = Array.from({ length: 70 }, () => channel<number>({ capacity: 65_536 }));
+  const many = Array.from({ length: 70 }, () => withRing<number>());
   const senders = many.map(([sender]) => sender), receivers = many.map(([, receiver]) => receiver);
   for (const end of through(carrier, senders)[0]) end.close();
   const [arrived] = through(carrier, senders);
