@@ -1,10 +1,8 @@
 // The receiver of a channel without a ring, in the isolate that made the channel: see `ringless.ts`.
-import { BellListener, createDoorbell } from "../../ffi/event/doorbell.ts";
-import { pollUntil } from "../../ffi/event/poll.ts";
 import { IpcError } from "../../base/error.ts";
 import { type IpcFd, unwatched } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
-import { MSG_TRUNC, POLLIN } from "../../ffi/libc/platform.ts";
+import { MSG_TRUNC } from "../../ffi/libc/platform.ts";
 import { socketPair, stopReceiving } from "../../ffi/socket/new_socket.ts";
 import {
   isPeerGone,
@@ -17,10 +15,8 @@ import {
 import { PACKET } from "./carrier.ts";
 import { closeHandle, type Handle, HANDLE_FDS, handleFds, handleFrom } from "./handle.ts";
 import {
-  BELL_FDS,
   fields,
   GROW_FDS,
-  KIND_BELL,
   KIND_GROW,
   KIND_POST,
   KIND_RING,
@@ -29,7 +25,9 @@ import {
   RING_FDS,
   writeHeader,
 } from "./ringless.ts";
+import { RinglessBell } from "./ringless_bell.ts";
 import { RinglessSender } from "./ringless_sender.ts";
+import { RinglessWait } from "./ringless_wait.ts";
 
 /** Both ends of the ring that the sender has made. */
 export interface Grown {
@@ -37,9 +35,6 @@ export interface Grown {
   /** For the senders of the isolate that has the receiver. */
   readonly sender: Handle;
 }
-
-/** How a wait goes on: `over` says that nothing will come any more, but perhaps through a ring. */
-type State = "message" | "empty" | "over";
 
 /**
  * The receiver without a ring. Those that wait for messages use it as they use a ring's consumer: it has as much of that as they
@@ -182,101 +177,5 @@ export class RinglessReceiver {
     this.#grown = undefined;
     this.#socket.close();
     this.bell.stop(true);
-  }
-}
-
-/** The doorbell of a receiver without a ring: made only when the event loop is to listen. */
-class RinglessBell {
-  readonly #socket: IpcFd;
-  #listener: BellListener | undefined;
-  #onRing: (() => void) | undefined;
-
-  constructor(socket: IpcFd) {
-    this.#socket = socket;
-  }
-
-  /**
-   * As a ring's doorbell does.
-   *
-   * @throws {IpcError} `System` without descriptors.
-   */
-  listen(onRing: () => void): void {
-    this.#onRing = onRing;
-    if (this.#listener === undefined) {
-      const [listen, ring] = createDoorbell();
-      const listener = new BellListener(listen);
-      try {
-        writeHeader(KIND_BELL, 0, BELL_FDS);
-        // pair: post/BELL. The bell is sent, then packets are looked for; a sender sends its packet, then looks for a bell.
-        // Nobody there: this end is the last one then, and closing it rings.
-        const sent = sendMessage(this.#socket.fd, packet, [ring.fd], PACKET);
-        if (sent < 0 && !isPeerGone(sent)) throw messageError("Cannot wait for a message", sent, "sendmsg");
-      } catch (error) {
-        listener.close();
-        throw error;
-      } finally {
-        ring.close();
-      }
-      this.#listener = listener;
-    }
-    this.#listener.listen(onRing);
-  }
-
-  /** As of a ring's doorbell. */
-  set awaited(value: boolean) {
-    if (this.#listener !== undefined) this.#listener.awaited = value;
-  }
-
-  /** Calls nobody any more until {@linkcode listen} is called again. */
-  rest(): void {
-    this.#onRing = undefined;
-    this.#listener?.rest();
-  }
-
-  /** Closes it. Those who listen are called once more, if that is wanted. */
-  stop(call = false): void {
-    const onRing = this.#onRing;
-    this.#onRing = undefined;
-    this.#listener?.close();
-    this.#listener = undefined;
-    if (call && onRing !== undefined) queueMicrotask(onRing);
-  }
-}
-
-/** The waits of a receiver without a ring. */
-class RinglessWait {
-  readonly #receiver: RinglessReceiver;
-  readonly #socket: IpcFd;
-
-  constructor(receiver: RinglessReceiver, socket: IpcFd) {
-    this.#receiver = receiver;
-    this.#socket = socket;
-  }
-
-  /** Looks without waiting. */
-  poll(): State {
-    const receiver = this.#receiver;
-    return receiver.next() ? "message" : receiver.over ? "over" : "empty";
-  }
-
-  /** Blocks until something is there. */
-  sync(deadline: number): State | "timeout" {
-    for (;;) {
-      const state = this.poll();
-      if (state !== "empty") return state;
-      if (pollUntil(this.#socket.fd, POLLIN, deadline) === 0) return "timeout";
-    }
-  }
-
-  /** Nothing comes without a packet, and a bell for it. */
-  arm(): number {
-    return 0;
-  }
-
-  disarm(): void {}
-  begins(): void {}
-  ended(): void {}
-  spinForNext(): boolean {
-    return false;
   }
 }
