@@ -12,11 +12,11 @@ type Sample = { source: number; value: number } | { source: number; sent: number
 
 /** Measures something, until it is told to stop. */
 async function measure(): Promise<void> {
-  using collector = parent<never, IpcSender<Sample>>();
-  using samples = await collector.recv();
   let stopping = false, sent = 0;
   const stop = () => void (stopping = true);
-  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop); // first: the collector may stop us once it knows us
+  using collector = parent<never, IpcSender<Sample>>();
+  using samples = await collector.recv();
   while (!stopping) {
     await samples.send({ source: Deno.pid, value: performance.now() });
     sent++;
