@@ -20,6 +20,7 @@ import {
 } from "../../ffi/socket/socket_message.ts";
 import { PACKET } from "./carrier.ts";
 import { closeHandle, createChannel, type Handle, handleFrom } from "./handle.ts";
+import { BELL_CLOSED, W_BELL } from "./layout.ts";
 import { capacityOf } from "./memory.ts";
 import type { Payload } from "./payload.ts";
 import { RingProducer } from "./producer.ts";
@@ -166,12 +167,23 @@ export class RinglessSender {
       this.close();
       return producer;
     }
-    if (isPeerGone(sent) && isHungUp(this.socket.fd)) {
-      this.close();
-      return producer;
+    if (isPeerGone(sent)) {
+      const gone = isHungUp(this.socket.fd);
+      try {
+        this.#readReplies(); // after that look: who is gone may have sent a ring before
+      } catch (error) {
+        producer.close();
+        throw error;
+      }
+      if (gone && this.#ring === undefined) {
+        Atomics.store(producer.memory.words, W_BELL, BELL_CLOSED); // as a receiver leaves a ring
+        this.close();
+        return producer;
+      }
+      producer.close();
+      return undefined;
     }
     producer.close();
-    if (isPeerGone(sent)) return undefined;
     if (wouldWait(sent)) throw this.#corrupt("a peer has filled its socket");
     throw messageError("Cannot send: the ring that a sender needs by now cannot be handed over", sent, "sendmsg");
   }
