@@ -9,8 +9,8 @@ import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
 import { POLLIN } from "../../ffi/libc/platform.ts";
 import {
+  ensureRoomForFds,
   isPeerGone,
-  isReset,
   messageError,
   packetBuffer,
   peekBytes,
@@ -197,7 +197,7 @@ export class RinglessSender {
   /** Rings the doorbell that the receiver waits for, if it does. */
   #ringNow(): void {
     // pair: post/BELL. The packet is sent, then the queue read; a receiver sends its bell, then looks for packets.
-    if (this.#bell === undefined && peekBytes(this.socket.fd, reply) > 0) this.#readRepliesLater();
+    if (this.#bell === undefined) this.#readRepliesLater();
     if (this.#bell !== undefined) ringAnyBell(this.#bell);
   }
 
@@ -215,13 +215,13 @@ export class RinglessSender {
 
   /** Reads what the receiver has sent. */
   #readReplies(): void {
-    while (this.#replies < MOST_REPLIES) {
-      let received = receiveMessage(this.socket.fd, reply, RING_FDS, false);
-      // Once, before what lies there: the receiver was closed without having received all.
-      if (isReset(received)) received = receiveMessage(this.socket.fd, reply, RING_FDS, false);
-      if (typeof received === "number") return; // nothing there, or nobody: sending tells
+    const { fd } = this.socket;
+    while (this.#replies < MOST_REPLIES && peekBytes(fd, reply) > 0) { // or nothing is there, or nobody: sending tells
+      // Descriptors that do not fit into the table would be lost. One more is for a bell's new open file.
+      ensureRoomForFds(fd, RING_FDS + 1, "Cannot send");
+      const received = receiveMessage(fd, reply, RING_FDS, false);
+      if (typeof received === "number" || received.length === 0) return;
       const { length, fds } = received;
-      if (length === 0) return;
       this.#replies++;
       const kind = replyFields.getInt32(0, true);
       if (length === PACKET && kind === KIND_BELL && fds.length === BELL_FDS && this.#bell === undefined) {
