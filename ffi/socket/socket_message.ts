@@ -231,7 +231,10 @@ export function receiveWhole(socket: number, data: Uint8Array<ArrayBuffer>): Rec
   if (typeof received === "number" || received.length === 0) return received;
   const { c, errnoCell } = libc();
   const length = BigInt(received.length);
-  while (c.recv(socket, data, length, MSG_DONTWAIT) < 0 && errnoCell[0]! === EINTR);
+  // A reset between the two is told once, and nothing was dropped.
+  while (
+    c.recv(socket, data, length, MSG_DONTWAIT) < 0 && (errnoCell[0]! === EINTR || errnoCell[0]! === ECONNRESET)
+  );
   return received;
 }
 
