@@ -10,6 +10,7 @@ export class RinglessBell {
   readonly #socket: IpcFd;
   #listener: BellListener | undefined;
   #onRing: (() => void) | undefined;
+  #awaited = false;
 
   constructor(socket: IpcFd) {
     this.#socket = socket;
@@ -22,6 +23,10 @@ export class RinglessBell {
    */
   listen(onRing: () => void): void {
     this.#onRing = onRing;
+    if (this.#listener?.ended === true) { // its sender has closed it, and may be there all the same
+      this.#listener.close();
+      this.#listener = undefined;
+    }
     if (this.#listener === undefined) {
       const [listen, ring] = createDoorbell();
       const listener = new BellListener(listen);
@@ -42,8 +47,21 @@ export class RinglessBell {
     this.#listener.listen(onRing);
   }
 
+  /**
+   * Listens on, if the last bell has told all that it ever will and nothing came: a sender may close it before its socket, as the
+   * kernel does with a killed one's. Look for packets once more after it.
+   *
+   * @throws {IpcError} As {@linkcode listen}.
+   */
+  listenOn(): void {
+    if (this.#onRing === undefined || this.#listener?.ended === false) return;
+    this.listen(this.#onRing);
+    this.awaited = this.#awaited;
+  }
+
   /** As of a ring's doorbell. */
   set awaited(value: boolean) {
+    this.#awaited = value;
     if (this.#listener !== undefined) this.#listener.awaited = value;
   }
 

@@ -22,6 +22,7 @@ const spins = new SpinBudget(MAX_SPINS, 1), asyncSpins = new SpinBudget(MAX_SPIN
 interface Receiver {
   next(): boolean;
   readonly over: boolean;
+  readonly bell: { listenOn(): void };
 }
 
 /** The waits of one receiver without a ring. */
@@ -95,6 +96,7 @@ export class RinglessWait {
 
   /** Whatever comes rings, as its sender finds the bell in its queue: there is no flag, and no gap to look at by the clock. */
   arm(): number {
+    this.#receiver.bell.listenOn();
     return 0;
   }
 
