@@ -114,11 +114,6 @@ export class ReceiverSeat extends OpenThing {
     return this.ringless ?? this.ring();
   }
 
-  /** The same, if it was ever used; without a look. */
-  get attachedSource(): RingConsumer | RinglessReceiver | undefined {
-    return this.#ring ?? this.#lazy?.waitsRingless;
-  }
-
   /** Whether the next message is kept by a channel that was not made. Of a limited length only a ring knows. */
   get keeps(): boolean {
     return this.#lazy !== undefined && this.#lazy.keeps && this.#mostBytes === undefined;

@@ -152,7 +152,7 @@ export class ReceiverWaits {
   /** The event loop had its turn: hands out what is there; who gets nothing begins to wait. */
   #release(): void {
     this.#held = false;
-    if (this.#seat.attachedSource === undefined || this.#seat.state !== "open") return;
+    if (this.#seat.state !== "open") return;
     // Without a bell as long as that will do: it takes a descriptor.
     while (this.#waits.length > 0 && !this.#held && this.#handOut());
     if (this.#held) return this.#limitWaits();
@@ -211,7 +211,6 @@ export class ReceiverWaits {
    */
   #pump(turned: boolean): void {
     if (this.#seat.state !== "open" || this.#held) return;
-    if (this.#seat.attachedSource === undefined) return;
     while (this.#waits.length > 0) {
       try {
         const ring = this.#receiver.source(this.#waits[0]!.get);
