@@ -11,9 +11,12 @@ import { POLLIN } from "../../ffi/libc/platform.ts";
 import {
   ensureRoomForFds,
   isPeerGone,
+  isReset,
+  isTableFull,
   messageError,
   packetBuffer,
   peekBytes,
+  type ReceivedMessage,
   receiveMessage,
   sendMessage,
   wouldWait,
@@ -167,25 +170,26 @@ export class RinglessSender {
       this.close();
       return producer;
     }
-    if (isPeerGone(sent)) {
-      const gone = isHungUp(this.socket.fd);
-      try {
-        this.#readReplies(); // after that look: who is gone may have sent a ring before
-      } catch (error) {
-        producer.close();
-        throw error;
-      }
-      if (gone && this.#ring === undefined) {
-        Atomics.store(producer.memory.words, W_BELL, BELL_CLOSED); // as a receiver leaves a ring
-        this.close();
-        return producer;
-      }
-      producer.close();
-      return undefined;
+    if (isPeerGone(sent) && this.#isForsaken()) {
+      Atomics.store(parts.memory.words, W_BELL, BELL_CLOSED); // nobody has the receiver's end: its producer is to know at once
+      this.close();
+      return producer;
     }
     producer.close();
+    if (isPeerGone(sent)) return undefined;
     if (wouldWait(sent)) throw this.#corrupt("a peer has filled its socket");
     throw messageError("Cannot send: the ring that a sender needs by now cannot be handed over", sent, "sendmsg");
+  }
+
+  /** Whether the receiver is gone, and has left no ring. It may have made one, and gone, a moment ago: so its queue is read last. */
+  #isForsaken(): boolean {
+    if (!isHungUp(this.socket.fd)) return false;
+    try {
+      this.#readReplies();
+    } catch {
+      return false; // the next look says what is wrong
+    }
+    return this.#ring === undefined;
   }
 
   /** The handle that {@linkcode grow} has returned is somebody else's. */
@@ -197,7 +201,7 @@ export class RinglessSender {
   /** Rings the doorbell that the receiver waits for, if it does. */
   #ringNow(): void {
     // pair: post/BELL. The packet is sent, then the queue read; a receiver sends its bell, then looks for packets.
-    if (this.#bell === undefined) this.#readRepliesLater();
+    if (this.#bell === undefined && this.#hasReply()) this.#readRepliesLater();
     if (this.#bell !== undefined) ringAnyBell(this.#bell);
   }
 
@@ -215,17 +219,17 @@ export class RinglessSender {
 
   /** Reads what the receiver has sent. */
   #readReplies(): void {
-    const { fd } = this.socket;
-    while (this.#replies < MOST_REPLIES && peekBytes(fd, reply) > 0) { // or nothing is there, or nobody: sending tells
-      // Descriptors that do not fit into the table would be lost. One more is for a bell's new open file.
-      ensureRoomForFds(fd, RING_FDS + 1, "Cannot send");
-      const received = receiveMessage(fd, reply, RING_FDS, false);
-      if (typeof received === "number" || received.length === 0) return;
+    while (this.#replies < MOST_REPLIES && this.#hasReply()) {
+      // A packet that is read without room for its descriptors is lost.
+      ensureRoomForFds(this.socket.fd, RING_FDS + 1, "Cannot use a sender that a peer sent");
+      const received = this.#receive();
+      if (typeof received === "number") return;
       const { length, fds } = received;
+      if (length === 0) return;
       this.#replies++;
       const kind = replyFields.getInt32(0, true);
       if (length === PACKET && kind === KIND_BELL && fds.length === BELL_FDS && this.#bell === undefined) {
-        this.#bell = sharedEnd(fds[0]!);
+        this.#bell = this.#bellFrom(fds[0]!);
       } else if (length === PACKET && kind === KIND_RING && fds.length === RING_FDS) {
         this.#ring = handleFrom(fds);
         return;
@@ -233,6 +237,32 @@ export class RinglessSender {
         closeAllForeign(fds);
         throw this.#corrupt("a peer sent a malformed packet");
       }
+    }
+  }
+
+  /** Whether something is to be read; if nobody is there, sending tells. */
+  #hasReply(): boolean {
+    let length = peekBytes(this.socket.fd, reply);
+    // Once, before what lies there: the receiver was closed without having received all.
+    if (isReset(length)) length = peekBytes(this.socket.fd, reply);
+    return length > 0;
+  }
+
+  #receive(): ReceivedMessage | number {
+    try {
+      return receiveMessage(this.socket.fd, reply, RING_FDS, false);
+    } catch (error) {
+      if (!isTableFull(error)) this.close(); // more than a receiver sends
+      throw error;
+    }
+  }
+
+  #bellFrom(fd: IpcFd): IpcFd {
+    try {
+      return sharedEnd(fd);
+    } catch (error) {
+      this.close();
+      throw error;
     }
   }
 
@@ -249,11 +279,11 @@ export class RinglessSender {
 
   /** Closes it: the receiver sees the end, if no ring was made. */
   close(): void {
-    this.#bell?.close();
+    closeForeign(this.socket);
+    this.#bell?.close(); // now, as that wakes the receiver, who is to see the end
     this.#bell = undefined;
     if (this.#ring !== undefined) closeHandle(this.#ring);
     this.#ring = undefined;
-    closeForeign(this.socket);
   }
 }
 
