@@ -16,6 +16,7 @@ import type { SenderHandle } from "../ring/sender_handle.ts";
 import { capacityOf } from "../ring/memory.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import { BLOCK, blocksFor } from "../ring/layout.ts";
+import { sameFileKey } from "../../ffi/memory/storage.ts";
 import { Message } from "../message/outgoing.ts";
 import { RingProducer } from "../ring/producer.ts";
 import { SenderPort } from "./sender_port.ts";
@@ -105,6 +106,7 @@ export class LazyChannel extends OpenThing {
    * @throws {IpcError} `System` if there are no descriptors or no memory; both ends are as they were then.
    */
   takeSender(): SenderPort {
+    if (this.senderClosed) throw refused();
     this.#growIfRingless();
     if (this.#isUnused) this.#make();
     const port = this.#sender !== "not made"
@@ -119,6 +121,7 @@ export class LazyChannel extends OpenThing {
 
   /** The receiving end, likewise. */
   takeReceiver(): RingConsumer {
+    if (this.receiverClosed) throw refused();
     this.#growIfRingless();
     if (this.#receiver === "not made" && this.#ring === undefined) this.#make();
     const ring = this.#receiver === "not made" ? this.#openReceiver(this.#ring!) : this.#receiver as RingConsumer;
@@ -276,11 +279,6 @@ export class LazyChannel extends OpenThing {
     return undefined;
   }
 
-  /** The same, without a look. */
-  get waitsRingless(): RinglessReceiver | undefined {
-    return this.#ringless;
-  }
-
   #growIfRingless(): void {
     if (this.ringless !== undefined) this.#grow();
   }
@@ -290,7 +288,7 @@ export class LazyChannel extends OpenThing {
     const ringless = this.#ringless!;
     this.#growing ??= createEnds(this.#capacity);
     const [port, ring] = this.#growing;
-    const post = ringless.stop();
+    const post = this.#stop(ringless);
     if (ringless.grown !== undefined) { // meanwhile
       this.#growing = undefined;
       port.release(this), ring.close();
@@ -309,11 +307,21 @@ export class LazyChannel extends OpenThing {
     this.#leaveRingless();
   }
 
+  #stop(ringless: RinglessReceiver): Uint8Array<ArrayBuffer> | undefined {
+    try {
+      return ringless.stop();
+    } catch (error) {
+      if (ringless.closed) this.#leaveRingless(); // the other side has no part in it any more
+      throw error;
+    }
+  }
+
   /** Goes on with the ring that the other side has made. What was posted and received is the first message there. */
   #adopt(grown: Grown): void {
     let ring: RingConsumer | undefined;
     try {
       ring = RingConsumer.attach(grown.receiver);
+      if (ring.capacity !== this.#capacity || !this.#isOneRing(ring, grown.sender)) throw refused();
       if (this.#ringless!.delivered && ring.next()) ring.release();
     } catch (error) {
       if (ring === undefined && !grown.receiver.memory.closed) throw error; // there is no memory for it now
@@ -331,6 +339,11 @@ export class LazyChannel extends OpenThing {
     if (this.#sender === "closed") closeHandle(grown.sender);
     else this.#grownSender = grown.sender;
     this.#leaveRingless();
+  }
+
+  /** Whether the sender here would send to this receiver: else it could be made to send by another channel that it has. */
+  #isOneRing(ring: RingConsumer, sender: Handle): boolean {
+    return this.#sender === "closed" || sameFileKey(ring.memory.fd.fd) === sameFileKey(sender.memory.fd);
   }
 
   #leaveRingless(): void {
@@ -378,6 +391,11 @@ export class LazyChannel extends OpenThing {
     if (senderClosed) this.closeSender();
     if (receiverClosed) this.closeReceiver();
   }
+}
+
+/** What the other end of a channel is told, once one was found to be harmed. */
+function refused(): IpcError {
+  return new IpcError("Corrupt", "Cannot use the channel: a peer damaged it");
 }
 
 /** Both ends of a new ring, in this isolate. */
