@@ -75,6 +75,11 @@ export class RinglessReceiver {
     return this.#over;
   }
 
+  /** Whether it was closed: by {@linkcode close}, or as a peer has sent what is malformed. */
+  get closed(): boolean {
+    return this.#socket.closed;
+  }
+
   /** What the sender has made, once it is over. */
   get grown(): Grown | undefined {
     return this.#grown;
