@@ -15,6 +15,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { ROWS } from "./compare/rows.ts";
 import { Program } from "./compare/side.ts";
+import { reportNoMatch } from "./harness/no_match.ts";
 import { endProgress, showProgress } from "./harness/progress.ts";
 import { summarise } from "./harness/statistics.ts";
 
@@ -48,6 +49,10 @@ if (revision === undefined || more.length > 0) fail(`Name one revision to compar
 const rounds = numberOf("rounds", 5), milliseconds = numberOf("ms", 12);
 const only = new RegExp(flags["only"] ?? "");
 const titles = Object.keys(ROWS).filter((title) => only.test(title));
+if (titles.length === 0) {
+  reportNoMatch({ only: flags["only"] });
+  Deno.exit(1);
+}
 
 const here = new URL("..", import.meta.url).pathname;
 const commit = await git("rev-parse", "--verify", "--quiet", `${revision}^{commit}`);

@@ -9,6 +9,7 @@ import { JavaScriptPackage } from "../tests/support/javascript_package.ts";
 import { bun, type Found, node } from "../tests/support/javascript_runtimes.ts";
 import { lineReader } from "../tests/support/line_reader.ts";
 import { pythonPath } from "../tests/support/python.ts";
+import { reportNoMatch } from "./harness/no_match.ts";
 
 const flags = parseArgs(Deno.args, { string: ["rounds", "only"] });
 const rounds = Number(flags["rounds"] ?? 3), only = new RegExp(flags["only"] ?? "");
@@ -158,7 +159,12 @@ try {
   for (const [name, program] of Object.entries(programs)) {
     if ("missing" in program) console.log(`Left out: ${name}: ${program.missing}`);
   }
-  for (const { title, size, count, sides } of ROWS.filter(({ title }) => only.test(title))) {
+  const rows = ROWS.filter(({ title }) => only.test(title));
+  if (rows.length === 0) {
+    failed = true;
+    reportNoMatch({ only: flags["only"] });
+  }
+  for (const { title, size, count, sides } of rows) {
     const taking = sides.filter(({ from, to }) => [from, to].every((name) => !("missing" in programs[name])));
     const took = new Map<Side, number[]>(taking.map((side) => [side, []]));
     for (let round = 0; round < rounds; round++) {

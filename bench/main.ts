@@ -16,6 +16,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { chart } from "./harness/chart.ts";
 import { missingFor } from "./harness/load.ts";
+import { reportNoMatch } from "./harness/no_match.ts";
 import { endProgress, showProgress } from "./harness/progress.ts";
 import { runAll } from "./harness/run.ts";
 import { markdown, rowText } from "./harness/table.ts";
@@ -59,6 +60,12 @@ const workloads = (flags["quick"] ? essentials : everything)(measure / 2, measur
   .filter((workload) => only.test(titleOf(workload)) && workload.group === (flags["group"] ?? workload.group));
 const wanted = sidesOf(Boolean(flags["peers"]), Boolean(flags["quick"]))
   .filter((side) => onlySides.test(side.id) && workloads.some((workload) => takesPart(side, workload)));
+if (wanted.length === 0) {
+  const { group, only, sides } = flags;
+  const narrow = [...(flags["quick"] ? ["with --quick"] : []), ...(flags["peers"] ? [] : ["without --peers"])];
+  reportNoMatch({ group, only, sides }, narrow.length === 0 ? "" : ` (${narrow.join(", ")})`);
+  Deno.exit(1);
+}
 if (flags["publish"]) {
   const part = ["quick", "group", "only", "sides"].filter((name) => flags[name as "only"]);
   if (!flags["peers"] || part.length > 0) {

@@ -29,6 +29,8 @@ const LOADED_SIDES = [
   "ipc-channel-bytes",
   "ipmpsc-owned",
 ];
+/** Sides whose messages can carry a channel. */
+const REQUEST_SIDES = ["isthmus-typed-sync", "isthmus-typed-async", "ipc-channel-typed"];
 const CALLS = ["add(1, 2), one by one", "add(1, 2), 64 under way", "start to first answer"];
 
 /** The whole grid. */
@@ -54,10 +56,12 @@ export function everything(warmUp: number, measure: number): Workload[] {
     row("one-way", "frame", LARGE_FRAME),
     ...SIZES.map((size) => row("round-trip", "bytes", size)),
     row("round-trip", "object", 0),
+    { ...row("round-trip", "request", 0), sides: REQUEST_SIDES },
     ...LOADS.flatMap((load) => [
       ...[64, 16 << 10, 64 << 10].map((size) => loaded(load, "round-trip", size)),
       loaded(load, "one-way", 64),
     ]),
+    { ...loaded("one processor for both", "round-trip", 0), payload: "request", sides: REQUEST_SIDES },
     ...CALLS.map((name): Workload => ({
       ...named(name),
       group: "calls",

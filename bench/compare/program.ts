@@ -53,7 +53,7 @@ async function turn(loop: Loop, milliseconds: number): Promise<number> {
 async function measure(title: string): Promise<void> {
   const loop = ROWS[title]!.prepare();
   const child = loop.setup === undefined ? undefined : await start(title, loop.setup);
-  loop.setup?.to.close();
+  loop.setup?.to?.close();
   for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
     console.log(await turn(loop, Number(text)));
   }

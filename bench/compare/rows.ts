@@ -21,8 +21,13 @@ export type Receiver = IpcReceiver<unknown> | IpcBytesReceiver;
 
 /** What the other process of a row gets. */
 export interface Setup {
-  readonly to: Sender;
+  readonly to?: Sender;
   readonly from?: Receiver;
+}
+
+/** A request that brings its own channel for the answer. */
+interface Request {
+  reply: IpcSender<number>;
 }
 
 /** One loop, ready to run. */
@@ -161,6 +166,39 @@ function roundTripObject(): Loop {
   };
 }
 
+/** Each request has a new channel for its answer. */
+function requestSync(): Loop {
+  const [requests, theirs] = channel<Request>();
+  return {
+    ...timed(() => {
+      const [reply, answer] = channel<number>();
+      requests.sendSync({ reply });
+      reply.close();
+      sum += answer.recvSync();
+      answer.close();
+    }),
+    setup: { from: theirs },
+  };
+}
+
+function requestAwait(): Loop {
+  const [requests, theirs] = channel<Request>();
+  return {
+    setup: { from: theirs },
+    async run(count) {
+      const begin = performance.now();
+      for (let i = 0; i < count; i++) {
+        const [reply, answer] = channel<number>();
+        await requests.send({ reply });
+        reply.close();
+        sum += await answer.recv();
+        answer.close();
+      }
+      return performance.now() - begin;
+    },
+  };
+}
+
 /** Messages that are written and read in place, one way: the ring holds sixteen of the largest. */
 function oneWayInPlace(size: number): Row {
   return {
@@ -273,6 +311,24 @@ async function echoAwait({ to, from }: Setup): Promise<void> {
   for (;;) await sender.send(await receiver.recv());
 }
 
+function answer({ from }: Setup): void {
+  const requests = from as IpcReceiver<Request>;
+  for (let n = 0;; n = (n + 1) & 0xffff) {
+    const { reply } = requests.recvSync();
+    reply.sendSync(n);
+    reply.close();
+  }
+}
+
+async function answerAwait({ from }: Setup): Promise<void> {
+  const requests = from as IpcReceiver<Request>;
+  for (let n = 0;; n = (n + 1) & 0xffff) {
+    const { reply } = await requests.recv();
+    await reply.send(n);
+    reply.close();
+  }
+}
+
 const cellName = () => `bench-${crypto.randomUUID()}`;
 
 /** All rows, by what they are called. */
@@ -293,6 +349,8 @@ export const ROWS: Readonly<Record<string, Row>> = {
   },
   "one way, object, sync": { prepare: oneWayObject, partner: sendObjects },
   "round trip, object, sync": { prepare: roundTripObject, partner: echo },
+  "a request with a channel for the answer, sync": { prepare: requestSync, partner: answer },
+  "a request with a channel for the answer, await": { prepare: requestAwait, partner: answerAwait },
   "one process, object, send": { prepare: () => half(channel<SmallObject>(), smallObject, "send", lookAtObject) },
   "one process, object, receive": { prepare: () => half(channel<SmallObject>(), smallObject, "receive", lookAtObject) },
   "one process, small frame, send": { prepare: () => frames("send") },

@@ -17,9 +17,10 @@ export type Kind = "one-way" | "round-trip" | "operation" | "broadcast";
  *
  * - `bytes`: `size` bytes. The sender changes the first before each message, the receiver reads the first and the last.
  * - `object`: `{ id, name, ok, pos: [x, y] }`, with another `id` each time, of which the receiver reads `id` and `pos`.
+ * - `request`: the sender of a new channel, by which the other side sends a number back; both close the channel then.
  * - `frame`: ipmpsc's `YuvFrame`: five numbers and three byte strings, of 3 × 2 or 3840 × 2160 pixels.
  */
-export type Payload = "bytes" | "object" | "frame";
+export type Payload = "bytes" | "object" | "frame" | "request";
 
 /** One row of the results. */
 export interface Workload {
@@ -87,13 +88,15 @@ export function titleOf({ kind, payload, size, senders, subscribers, load, name 
   if (kind === "broadcast") {
     return `publish, ${sizeText(size)} to ${subscribers} subscriber${subscribers === 1 ? "" : "s"}`;
   }
+  const suffix = load === undefined ? "" : `, ${load}`;
+  if (payload === "request") return `a request with a channel for the answer${suffix}`;
   const what = payload === "bytes"
     ? sizeText(size)
     : payload === "frame"
     ? `frame, ${sizeText(frameBytes(size))}`
     : "object";
   const way = kind === "one-way" ? "one way" : "round trip";
-  return `${way}, ${what}${senders > 1 ? `, ${senders} senders` : ""}${load === undefined ? "" : `, ${load}`}`;
+  return `${way}, ${what}${senders > 1 ? `, ${senders} senders` : ""}${suffix}`;
 }
 
 /** Bytes of a frame of so many pixels: one byte of brightness each, and two of colour for every four. */

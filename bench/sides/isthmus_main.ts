@@ -18,9 +18,15 @@ import { measureOperation } from "./isthmus_operations.ts";
 
 /** What the measuring process hands to each of the others. */
 interface Setup {
-  to: IpcSender<unknown> | IpcBytesSender;
+  /** Where messages go; absent if each brings its own channel for the answer. */
+  to?: IpcSender<unknown> | IpcBytesSender;
   /** Of a round trip: where requests come from. */
   from?: IpcReceiver<unknown> | IpcBytesReceiver;
+}
+
+/** A request that brings its own channel for the answer. */
+interface Request {
+  reply: IpcSender<number>;
 }
 
 /** Room for two of the largest messages, as ipmpsc's own measurement has it. */
@@ -160,6 +166,30 @@ async function pingPong(): Promise<Measurement> {
   return result;
 }
 
+/** Each request has a new channel for its answer. */
+async function ask(): Promise<Measurement> {
+  const [requests, theirs] = channel<Request>();
+  const child = await start({ from: theirs });
+  const pids = [child.pid];
+  const result = asynchronous
+    ? await measureAsync(workload, pids, async () => {
+      const [reply, answer] = channel<number>();
+      await requests.send({ reply });
+      reply.close(); // ipc-channel moves it into the request
+      sum += await answer.recv();
+      answer.close();
+    })
+    : measureSync(workload, pids, () => {
+      const [reply, answer] = channel<number>();
+      requests.sendSync({ reply });
+      reply.close();
+      sum += answer.recvSync();
+      answer.close();
+    });
+  await end([child]);
+  return result;
+}
+
 /** Requests are written, and answers read, in shared memory. */
 function pingPongInPlace(
   sender: IpcBytesSender,
@@ -213,6 +243,7 @@ async function assist(server: string): Promise<void> {
   using parent = IpcSender.connect<IpcSender<Setup>>(server);
   parent.sendSync(inbox);
   const { to, from } = await setups.recv();
+  if (to === undefined) return await answer(from as IpcReceiver<Request>);
   if (from !== undefined) {
     if (loaned) return await echoInPlace(to as IpcBytesSender, from as IpcBytesReceiver);
     const sender = to as IpcSender<unknown>, receiver = from as IpcReceiver<unknown>;
@@ -225,6 +256,15 @@ async function assist(server: string): Promise<void> {
   const next = producer();
   if (asynchronous) { for (;;) await sender.send(next()); }
   for (;;) sender.sendSync(next());
+}
+
+async function answer(requests: IpcReceiver<Request>): Promise<void> {
+  for (let n = 0;; n = (n + 1) & 0xffff) {
+    const { reply } = asynchronous ? await requests.recv() : requests.recvSync();
+    if (asynchronous) await reply.send(n);
+    else reply.sendSync(n);
+    reply.close();
+  }
 }
 
 /** A new message each time. */
@@ -272,7 +312,13 @@ async function echoInPlace(sender: IpcBytesSender, receiver: IpcBytesReceiver): 
   }
 }
 
-const main = workload.kind === "operation" ? measureOperation : workload.kind === "one-way" ? receive : pingPong;
+const main = workload.kind === "operation"
+  ? measureOperation
+  : workload.kind === "one-way"
+  ? receive
+  : workload.payload === "request"
+  ? ask
+  : pingPong;
 if (serverName === undefined) {
   console.log(JSON.stringify(await main(workload)));
   Deno.exit(); // the others are killed already

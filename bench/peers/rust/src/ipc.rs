@@ -14,6 +14,13 @@ enum Setup {
     Objects(IpcSender<SmallObject>),
     ObjectsBack(IpcSender<SmallObject>, IpcReceiver<SmallObject>),
     Frames(IpcSender<OwnedFrame>),
+    Requests(IpcReceiver<Request>),
+}
+
+/// A request that brings its own channel for the answer.
+#[derive(Serialize, Deserialize)]
+struct Request {
+    reply: IpcSender<u32>,
 }
 
 fn begin(setup: Setup) -> std::process::Child {
@@ -37,6 +44,15 @@ pub fn measure(workload: &Workload) {
                 bytes[0] = bytes[0].wrapping_add(1);
                 to.send(&bytes).unwrap();
                 look(&from.recv().unwrap());
+            });
+        }
+        if workload.payload == "request" {
+            let (to, theirs) = ipc::channel().unwrap();
+            let children = vec![begin(Setup::Requests(theirs))];
+            return report(workload, children, || {
+                let (reply, answer) = ipc::channel().unwrap();
+                to.send(Request { reply }).unwrap();
+                std::hint::black_box(answer.recv().unwrap());
             });
         }
         let (to, theirs) = ipc::channel().unwrap();
@@ -93,6 +109,13 @@ pub fn assist(workload: &Workload, server: &str) {
         },
         Setup::ObjectsBack(to, from) => loop {
             to.send(from.recv().unwrap()).unwrap();
+        },
+        Setup::Requests(from) => {
+            let mut n = 0;
+            loop {
+                n = (n + 1) & 0xffff;
+                from.recv().unwrap().reply.send(n).unwrap();
+            }
         },
         Setup::Bytes(to) if workload.payload == "frame" => {
             let frame = owned_frame(workload.size);
