@@ -5,11 +5,13 @@ import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
 import { MSG_TRUNC } from "../../ffi/libc/platform.ts";
 import { socketPair, stopReceiving } from "../../ffi/socket/new_socket.ts";
 import {
+  END_LOOKS,
   isPeerGone,
   isReset,
   messageError,
   receiveWhole,
   sendMessage,
+  tellsEnd,
   wouldWait,
 } from "../../ffi/socket/socket_message.ts";
 import { PACKET } from "./carrier.ts";
@@ -118,8 +120,7 @@ export class RinglessReceiver {
   /** Reads one packet; `false` if there is none, or no more. */
   #read(): boolean {
     let received = receiveWhole(this.#socket.fd, packet);
-    // Once, before what lies there: the sender was closed with a bell in its queue that it had not read.
-    if (isReset(received)) received = receiveWhole(this.#socket.fd, packet);
+    for (let i = 0; i < END_LOOKS && tellsEnd(received); i++) received = receiveWhole(this.#socket.fd, packet);
     if (typeof received === "number") {
       if (wouldWait(received)) return false;
       if (!isReset(received)) throw messageError("Cannot receive a message", received, "recvmsg");

@@ -256,6 +256,21 @@ export function isReset(received: ReceivedMessage | number): boolean {
   return received === -ECONNRESET;
 }
 
+/** How often to receive again where {@linkcode tellsEnd} holds. */
+export const END_LOOKS = 2;
+
+/**
+ * Whether receiving has told the end of a socket that keeps packets apart, by 0 or a reset. Packets may be there all the same: Linux
+ * looks at the queue, then whether the other end is closed, and that may have sent and closed in between (1 of some 10,000
+ * receivers that look without a pause). So receive again, at most {@linkcode END_LOOKS} times: after 0 comes the reset, if there is
+ * one, then the packets.
+ */
+export function tellsEnd(received: ReceivedMessage | number): boolean {
+  return typeof received === "number"
+    ? received === 0 || isReset(received)
+    : received.length + received.fds.length === 0;
+}
+
 /** Whether nothing was sent as too many descriptors of this user are in flight. */
 export function isTooManyInFlight(result: number): boolean {
   return result === -ETOOMANYREFS;
