@@ -1,10 +1,11 @@
-// The benchmarks measure what their targets, and the table of the README, speak of.
+// The benchmarks measure what their targets, and the table of the README, speak of; and something, or they fail.
 import { assertEquals } from "@std/assert";
 import { takesPart, titleOf } from "../../bench/harness/workload.ts";
 import { LINES } from "../../bench/publish/readme_table.ts";
 import { sidesOf } from "../../bench/sides/mod.ts";
 import { TARGETS } from "../../bench/targets.ts";
 import { everything } from "../../bench/workloads.ts";
+import { processTest } from "../support/test.ts";
 
 const workloads = everything(1, 1), sides = sidesOf(true, false);
 
@@ -31,3 +32,21 @@ Deno.test("No two rows of the benchmarks have the same title, and no two sides t
   const titles = workloads.map(titleOf), ids = sides.map(({ id }) => id);
   assertEquals([new Set(titles).size, new Set(ids).size], [titles.length, ids.length]);
 });
+
+for (
+  const [program, args, said] of [
+    ["main.ts", ["--only=nothing like it"], "--only=nothing like it (without --peers)"],
+    ["main.ts", ["--quick", "--peers", "--sides=redis"], "--sides=redis (with --quick)"],
+    ["main.ts", ["--list", "--group=nothing", "--sides="], "--group=nothing --sides= (without --peers)"],
+    ["compare.ts", ["HEAD", "--only=nothing like it"], "--only=nothing like it"],
+  ] as const
+) {
+  processTest(`bench/${program} ${args.join(" ")} says that no row matches, and fails`, async () => {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", "--quiet", new URL(`../../bench/${program}`, import.meta.url).pathname, ...args],
+      stdin: "null",
+    }).output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assertEquals({ code, out, err }, { code: 1, out: "", err: `Nothing to measure: no row matches ${said}\n` });
+  });
+}
