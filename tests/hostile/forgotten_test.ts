@@ -1,8 +1,10 @@
 // What a program forgets, or a Worker leaves, is let go of; what it still uses is not.
 import { assert, assertEquals } from "@std/assert";
-import { type Borrowed, bytesChannel, channel, type IpcSender, IpcSharedMemory } from "../../mod.ts";
+import { type Borrowed, bytesChannel, channel, type IpcReceiver, type IpcSender, IpcSharedMemory } from "../../mod.ts";
 import type { Self } from "../support/actor.ts";
 import { soon } from "../support/assert_ipc.ts";
+import { descriptorsOf, openSignalSockets } from "../support/leftovers.ts";
+import { sentAway, turn } from "../support/sent_away.ts";
 import { processTest } from "../support/test.ts";
 import { Threads } from "../support/threads.ts";
 
@@ -47,6 +49,49 @@ function canSend(sender: IpcSender<number>): boolean {
 processTest("Receivers that have awaited messages, and were forgotten, are closed", async ({ start }) => {
   const child = await start(import.meta.url, forgetReceivers, null, FLAGS);
   assertEquals(await child.said(), 9);
+});
+
+/** Makes channels whose sender goes away first, and forgets an end of each at several points; says what the others learn. */
+export async function forgetRingless(_: unknown, self: Self): Promise<void> {
+  const senders: IpcSender<number>[] = [], receivers: IpcReceiver<number>[] = [];
+  openSignalSockets();
+  const open = () => descriptorsOf("self").filter((link) => /^(pipe:|socket:|\/memfd:)/.test(link));
+  const before = open();
+  const use = async (point: number, forget: "sender" | "receiver" | "all") => {
+    const { there, here, receiver } = sentAway<number>({ capacity: 65_536 });
+    if (forget === "sender") here.close();
+    const wait = point % 2 === 1 ? receiver.recv() : undefined;
+    if (wait) await turn();
+    if (point > 1 || wait) there.sendSync(1);
+    await wait;
+    if (point > 3) there.sendSync(2);
+    if (point > 5) await receiver.recv();
+    if (forget === "receiver") senders.push(there);
+    if (forget === "sender") receivers.push(receiver);
+  };
+  for (const forget of ["sender", "receiver", "all"] as const) {
+    for (let point = 0; point < 8; point++) await use(point, forget);
+  }
+  const gone = () => senders.filter((sender) => !canSend(sender)).length;
+  const ended = () => receivers.filter(isAtItsEnd).length;
+  await collect(() => gone() === senders.length && ended() === receivers.length);
+  self.say([gone(), ended()]);
+  for (const end of [...senders, ...receivers]) end.close();
+  await collect(() => open().length <= before.length);
+  self.say(open().filter((link) => !before.includes(link)));
+}
+
+function isAtItsEnd(receiver: IpcReceiver<number>): boolean {
+  for (;;) {
+    const { state } = receiver.tryRecv();
+    if (state !== "message") return state === "disconnected";
+  }
+}
+
+processTest("Ends of channels without a ring that were forgotten are closed, and leave nothing", async ({ start }) => {
+  const child = await start(import.meta.url, forgetRingless, null, FLAGS);
+  assertEquals(await child.said(), [8, 8]);
+  assertEquals(await child.said(), []);
 });
 
 /** Borrowed messages, of which nothing else is left. */
