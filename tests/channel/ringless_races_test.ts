@@ -128,31 +128,34 @@ async function receiveAll(receiver: IpcReceiver<Message>, choices: Choices, got:
   }
 }
 
-processTest("Both sides may make the ring at any moment: every message arrives, once and in order", async ({ start }) => {
-  const [work, receivesWork] = channel<Work>(), [counts, counted] = channel<number>();
-  const child = await start(import.meta.url, useSenders, { work: receivesWork, counts });
-  counts.close();
-  for (let seed = 1; seed <= 600; seed++) {
-    const choices = Choices.of(1_000_000 + seed);
-    const [sender, receiver] = channel<Message>({ capacity: 65_536 });
-    work.sendSync({ sender, seed });
-    const got: Message[] = [];
-    const receiving = choices.below(2) === 0 ? receiveAll(receiver, choices, got) : undefined;
-    if (receiving) await turn();
-    const here = choices.below(2) === 0 ? (sender.close(), 0) : await useSender(sender, "here", choices);
-    await (receiving ?? receiveAll(receiver, choices, got));
-    const there = await soon(counted.recv());
-    for (const [who, count] of [["here", here], ["there", there]] as const) {
-      const numbers = got.filter(([from]) => from === who).map(([, n]) => n);
-      assertEquals(numbers, Array.from({ length: count }, (_, n) => n), `${who}, seed ${seed}`);
+processTest(
+  "Both sides may make the ring at any moment: every message arrives, once and in order",
+  async ({ start }) => {
+    const [work, receivesWork] = channel<Work>(), [counts, counted] = channel<number>();
+    const child = await start(import.meta.url, useSenders, { work: receivesWork, counts });
+    counts.close();
+    for (let seed = 1; seed <= 600; seed++) {
+      const choices = Choices.of(1_000_000 + seed);
+      const [sender, receiver] = channel<Message>({ capacity: 65_536 });
+      work.sendSync({ sender, seed });
+      const got: Message[] = [];
+      const receiving = choices.below(2) === 0 ? receiveAll(receiver, choices, got) : undefined;
+      if (receiving) await turn();
+      const here = choices.below(2) === 0 ? (sender.close(), 0) : await useSender(sender, "here", choices);
+      await (receiving ?? receiveAll(receiver, choices, got));
+      const there = await soon(counted.recv());
+      for (const [who, count] of [["here", here], ["there", there]] as const) {
+        const numbers = got.filter(([from]) => from === who).map(([, n]) => n);
+        assertEquals(numbers, Array.from({ length: count }, (_, n) => n), `${who}, seed ${seed}`);
+      }
+      assertEquals(got.length, here + there);
+      receiver.close();
     }
-    assertEquals(got.length, here + there);
-    receiver.close();
-  }
-  work.close();
-  assertEquals(await soon(child.said()), "done");
-  counted.close();
-});
+    work.close();
+    assertEquals(await soon(child.said()), "done");
+    counted.close();
+  },
+);
 
 // --- By blocking waits, and over several processes ---------------------------------------------------------------------
 
@@ -219,27 +222,30 @@ export async function passOn(
   from.close(), to.close();
 }
 
-processTest("A sender that goes on through other processes, used or not, sends to where it began", async ({ start }) => {
-  const [first, one] = channel<IpcSender<string>>(), [second, two] = channel<IpcSender<string>>();
-  const [last, returned] = channel<IpcSender<string>>();
-  const children = [
-    await start(import.meta.url, passOn, { from: one, to: second, sends: false }),
-    await start(import.meta.url, passOn, { from: two, to: last, sends: true }),
-  ];
-  second.close(), last.close();
-  for (let round = 0; round < 20; round++) {
-    const [sender, receiver] = channel<string>();
-    first.sendSync(sender);
-    const waiting = round % 2 === 0 ? receiver.recv() : undefined;
-    const there = await soon(returned.recv());
-    there.sendSync("there");
-    assertEquals([await soon(waiting ?? receiver.recv()), await soon(receiver.recv())], ["on the way", "there"]);
-    sender.close(), there.close();
-    const error = await soon(receiver.recv().catch((error) => error as IpcError));
-    assert(typeof error === "object" && error.code === "Disconnected");
-    receiver.close();
-  }
-  first.close();
-  for (const child of children) await child.done();
-  returned.close();
-});
+processTest(
+  "A sender that goes on through other processes, used or not, sends to where it began",
+  async ({ start }) => {
+    const [first, one] = channel<IpcSender<string>>(), [second, two] = channel<IpcSender<string>>();
+    const [last, returned] = channel<IpcSender<string>>();
+    const children = [
+      await start(import.meta.url, passOn, { from: one, to: second, sends: false }),
+      await start(import.meta.url, passOn, { from: two, to: last, sends: true }),
+    ];
+    second.close(), last.close();
+    for (let round = 0; round < 20; round++) {
+      const [sender, receiver] = channel<string>();
+      first.sendSync(sender);
+      const waiting = round % 2 === 0 ? receiver.recv() : undefined;
+      const there = await soon(returned.recv());
+      there.sendSync("there");
+      assertEquals([await soon(waiting ?? receiver.recv()), await soon(receiver.recv())], ["on the way", "there"]);
+      sender.close(), there.close();
+      const error = await soon(receiver.recv().catch((error) => error as IpcError));
+      assert(typeof error === "object" && error.code === "Disconnected");
+      receiver.close();
+    }
+    first.close();
+    for (const child of children) await child.done();
+    returned.close();
+  },
+);
