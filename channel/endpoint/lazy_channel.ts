@@ -7,6 +7,7 @@
 //
 // Where the first of it all is that the sender is sent away, the channel still has no ring: see `../ring/ringless.ts`.
 import { IpcError } from "../../base/error.ts";
+import { step } from "../../base/step_hook.ts";
 import { requireSystem } from "../../ffi/process/system.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import { closeHandle, createChannel, type Handle } from "../ring/handle.ts";
@@ -301,6 +302,7 @@ export class LazyChannel extends OpenThing {
       }
       ringless.take();
     }
+    step("stopped");
     ringless.giveRing(port.ring.handle as Handle);
     this.#growing = undefined;
     this.#use(port, ring);
