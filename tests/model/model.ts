@@ -1,5 +1,5 @@
-// Checks the model of the ring's protocol with Spin: every interleaving of each scenario, then that each safeguard of the
-// protocol is needed. A model that cannot fail proves nothing, so what is removed must be missed.
+// Checks the models with Spin, that of the ring's protocol and that of a channel without a ring yet: every interleaving of
+// each scenario, then that each safeguard of the protocol is needed. A model that cannot fail proves nothing, so what is removed must be missed.
 //
 //   deno task model            everything
 //   deno task model --quick    one scenario, and the safeguards
@@ -11,7 +11,8 @@ interface Outcome {
   readonly seconds: number;
 }
 
-const MODEL = new URL("ring.pml", import.meta.url).pathname;
+/** One search: its name, what is defined for it, and the model. */
+type Search = readonly [name: string, defines: string, model: "ring" | "ringless"];
 
 /** Mebibytes that one search may take. */
 const MEMORY = 3800;
@@ -25,7 +26,7 @@ const KILLED = "BLOCKS=4 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 RECEIVER_DIES";
 const WARM = "BLOCKS=4 START=30 MESSAGES_0=1 MESSAGES_1=1 LARGEST=1 WARM LOANS";
 const IDLE = "BLOCKS=2 POSITIONS=8 START=6 MESSAGES_0=2 MESSAGES_1=5 LARGEST=1 IDLE NOBODY_DIES";
 
-/** Each without a counterexample. */
+/** Of the ring, each without a counterexample. */
 const SCENARIOS: readonly [name: string, defines: string][] = [
   ["two senders, messages up to the size of the ring, both may die", MESSAGES],
   ["more messages than room, both may die", ROOM],
@@ -37,7 +38,7 @@ const SCENARIOS: readonly [name: string, defines: string][] = [
   ["a receiver that is killed, and the next one", KILLED],
 ];
 
-/** Each removes one safeguard, or changes one order; each must have a counterexample. */
+/** Of the ring: each removes one safeguard, or changes one order; each must have a counterexample. */
 const MUTATIONS: readonly [name: string, define: string, defines: string][] = [
   ["nothing is looked at after the waiting flag is set", "GAP_BEFORE_FLAG NO_SECOND_LOOK", MESSAGES],
   ["no second look at the gap's words", "NO_SECOND_LOOK_AT_THE_GAP", ROOM],
@@ -61,6 +62,36 @@ const MUTATIONS: readonly [name: string, define: string, defines: string][] = [
   ["the record of a rewind that was lost stays", "RECORD_OF_A_LOST_SWAP", WARM],
 ];
 
+/** The same of a channel without a ring, whose model has one scenario. */
+const RINGLESS_MUTATIONS: readonly [name: string, define: string][] = [
+  ["a bell that came before the packet is not looked for", "NO_LOOK_AFTER_THE_PACKET"],
+  ["a packet that came before the bell is not looked for", "NO_LOOK_AFTER_THE_BELL"],
+  ["no other bell where the last one was closed", "NO_OTHER_BELL"],
+  ["a receiver makes a ring without stopping the sender", "NO_STOP"],
+  ["it reads what was sent, then stops the sender", "DRAIN_BEFORE_THE_STOP"],
+  ["it gives the ring away, then stops the sender", "RING_BEFORE_THE_STOP"],
+  ["it gives the ring away, then puts the posted message in", "RING_BEFORE_THE_POST"],
+  ["it does not put the posted message in", "NO_POST_HANDED_ON"],
+  ["a sender does not put the posted message into its ring", "NO_POST_IN_THE_RING"],
+  ["a message that was received is received from the ring again", "NO_SKIP"],
+  ["a sender does not wait for the ring of a receiver that is there", "NO_WAIT_FOR_THE_RING"],
+  ["a sender finds that the receiver hung up, and reads no more", "NO_READ_AFTER_THE_HANG_UP"],
+  ["a reset counts as the end", "NO_SECOND_READ"],
+  ["a reset counts as a packet that was dropped", "NO_SECOND_DROP"],
+];
+
+const ALL_SCENARIOS: readonly Search[] = [
+  ...SCENARIOS.map(([name, defines]) => [name, defines, "ring"] as const),
+  ["a channel without a ring, both sides may die", "BOTH_DIE", "ringless"],
+];
+
+const ALL_MUTATIONS: readonly Search[] = [
+  ...MUTATIONS.map(([name, define, defines]) => [name, `${defines} ${define}`, "ring"] as const),
+  ...RINGLESS_MUTATIONS.map(([name, define]) => [`without a ring: ${name}`, define, "ringless"] as const),
+];
+
+const pathOf = (model: string) => new URL(`${model}.pml`, import.meta.url).pathname;
+
 /** Runs a command to its end; what it wrote. */
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], cwd }).output();
@@ -70,11 +101,11 @@ async function run(command: string, args: readonly string[], cwd: string): Promi
 }
 
 /** Searches every state that the model can get into, in a folder of its own. */
-async function search(defines: string, folder: string): Promise<Outcome> {
+async function search([, defines, model]: Search, folder: string): Promise<Outcome> {
   const cwd = await Deno.makeTempDir({ dir: folder });
   const begin = performance.now();
   const flags = defines.split(" ").map((define) => `-D${define}`);
-  await run("spin", ["-a", ...flags, MODEL], cwd);
+  await run("spin", ["-a", ...flags, pathOf(model)], cwd);
   await run("gcc", ["-O1", "-w", "-DSAFETY", "-DCOLLAPSE", `-DMEMLIM=${MEMORY}`, "-o", "pan", "pan.c"], cwd);
   // Ends that Spin calls invalid are judged by the model itself.
   const text = await run("./pan", ["-E", "-m1000000"], cwd);
@@ -89,14 +120,14 @@ async function search(defines: string, folder: string): Promise<Outcome> {
 }
 
 /** The steps that lead to the error, one a line, as the model's source has them. */
-async function trace(defines: string, folder: string): Promise<string> {
+async function trace([, defines, model]: Search, folder: string): Promise<string> {
   const cwd = await Deno.makeTempDir({ dir: folder });
   const flags = defines.split(" ").map((define) => `-D${define}`);
-  await run("spin", ["-a", ...flags, MODEL], cwd);
+  await run("spin", ["-a", ...flags, pathOf(model)], cwd);
   await run("gcc", ["-O2", "-w", "-DSAFETY", "-DREACH", `-DMEMLIM=${MEMORY}`, "-o", "pan", "pan.c"], cwd);
   await run("./pan", ["-E", "-m2000"], cwd);
   const { stdout } = await new Deno.Command("spin", {
-    args: ["-t", "-p", "-k", `${cwd}/ring.pml.trail`, ...flags, MODEL],
+    args: ["-t", "-p", "-k", `${cwd}/${model}.pml.trail`, ...flags, pathOf(model)],
     cwd,
   }).output();
   return new TextDecoder().decode(stdout);
@@ -136,22 +167,22 @@ function report(passed: boolean, name: string, { states, seconds }: Outcome, fou
 
 try {
   const begin = performance.now();
-  const scenarios = quick ? SCENARIOS.slice(0, 1) : SCENARIOS;
+  const scenarios = quick ? ALL_SCENARIOS.slice(0, 1) : ALL_SCENARIOS;
   console.log(`${scenarios.length} scenarios, each without a counterexample:`);
-  await all(scenarios.map(([name, defines]) => async () => {
-    const outcome = await search(defines, folder);
+  await all(scenarios.map((scenario) => async () => {
+    const outcome = await search(scenario, folder);
     const passed = outcome.errors === 0;
-    report(passed, name, outcome, passed ? "holds" : "a counterexample");
-    if (!passed) console.log(await trace(defines, folder));
+    report(passed, scenario[0], outcome, passed ? "holds" : "a counterexample");
+    if (!passed) console.log(await trace(scenario, folder));
   }));
-  console.log(`${MUTATIONS.length} safeguards, each missed when it is gone:`);
-  await all(MUTATIONS.map(([name, define, defines]) => async () => {
-    const outcome = await search(`${defines} ${define}`, folder);
+  console.log(`${ALL_MUTATIONS.length} safeguards, each missed when it is gone:`);
+  await all(ALL_MUTATIONS.map((mutation) => async () => {
+    const outcome = await search(mutation, folder);
     const passed = outcome.errors > 0;
-    report(passed, name, outcome, passed ? "a counterexample, as there must be" : "NO counterexample");
+    report(passed, mutation[0], outcome, passed ? "a counterexample, as there must be" : "NO counterexample");
   }));
   const seconds = ((performance.now() - begin) / 1000).toFixed(0);
-  console.log(`${scenarios.length + MUTATIONS.length - failed} passed, ${failed} failed in ${seconds} s`);
+  console.log(`${scenarios.length + ALL_MUTATIONS.length - failed} passed, ${failed} failed in ${seconds} s`);
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
