@@ -49,9 +49,10 @@ const MAKE = "Cannot make a channel";
  * Makes a channel for values. Both ends are here; put one into a message, or use a server, to bring it to another
  * process. The channel has no name and no file: when the last end is closed or killed, nothing of it remains.
  *
- * It takes its five descriptors and its memory when it is used in earnest: when an end waits or goes elsewhere, or after
- * the first small messages. If there are none left, that use throws `System`; nothing is lost then, and it may be tried
- * again.
+ * It takes its five descriptors and its memory when it is used in earnest: when an end waits, or after the first small
+ * messages. If the sender is sent away before anything else, each side has a socket and no memory, until more than one
+ * small message is sent, or something else is asked of an end. If there are none left, that use throws `System`;
+ * nothing is lost then, and it may be tried again.
  *
  * @typeParam T What is sent.
  * @param options The capacity.

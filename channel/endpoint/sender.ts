@@ -27,7 +27,8 @@ export let opaqueSenderKind: TravellerKind<OpaqueIpcSender>;
 
 /**
  * Sends values through a channel to the one receiver of it. Any number of senders, in any number of processes, may send
- * through the same channel: {@linkcode IpcSender.clone} one, or put it inside a value that is sent.
+ * through the same channel: {@linkcode IpcSender.clone} one, or put it inside a value that is sent. That costs
+ * least for a new channel whose ends were not used yet, such as one for a reply.
  *
  * @typeParam T What is sent: anything that `structuredClone` takes, and endpoints, memory and descriptors inside it.
  *

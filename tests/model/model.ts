@@ -2,7 +2,7 @@
 // each scenario, then that each safeguard of the protocol is needed. A model that cannot fail proves nothing, so what is removed must be missed.
 //
 //   deno task model            everything
-//   deno task model --quick    one scenario, and the safeguards
+//   deno task model --quick    one scenario of each model, and the safeguards
 
 /** What one run of the checker found. */
 interface Outcome {
@@ -167,7 +167,7 @@ function report(passed: boolean, name: string, { states, seconds }: Outcome, fou
 
 try {
   const begin = performance.now();
-  const scenarios = quick ? ALL_SCENARIOS.slice(0, 1) : ALL_SCENARIOS;
+  const scenarios = quick ? [ALL_SCENARIOS[0]!, ALL_SCENARIOS.at(-1)!] : ALL_SCENARIOS;
   console.log(`${scenarios.length} scenarios, each without a counterexample:`);
   await all(scenarios.map((scenario) => async () => {
     const outcome = await search(scenario, folder);
