@@ -106,26 +106,40 @@ def send_space_bell(to: socket.socket, bell: int) -> bool:
         raise
 
 
+def check_end(fd: int, flags: int) -> None:
+    """That a descriptor of a peer's is an end of a doorbell, which can be opened anew; closed if it is none."""
+    try:
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            problem = "it is not a pipe"
+        elif not os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
+            problem = "it is a FIFO with a name"  # opening that may wait for the program behind it
+        elif fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != flags:
+            problem = "it is the other end of the pipe"
+        else:
+            return
+    except OSError:
+        close_quietly(fd)
+        raise
+    os.close(fd)
+    raise Corrupt(f"Cannot use the doorbell that a peer sent: {problem}")
+
+
 def private_end(fd: int, flags: int) -> int:
-    """An end of a doorbell that came from a peer, made this process's own; closed if it is none.
+    """An end of a doorbell that came from a peer, made this process's own; closed if it is none, or cannot be.
 
     The peer shares the open file, and could make it block.
     """
-    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-        problem = "it is not a pipe"
-    elif not os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
-        problem = "it is a FIFO with a name"  # opening that may wait for the program behind it
-    elif fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != flags:
-        problem = "it is the other end of the pipe"
-    else:
+    check_end(fd, flags)
+    try:
         own = reopen(fd, flags)
-        if own is None:  # nobody listens any more, or another user's: used with a look before each call
-            os.set_blocking(fd, False)
-            return fd
+    except IpcError:
         os.close(fd)
-        return own
+        raise
+    if own is None:  # nobody listens any more, or another user's: used with a look before each call
+        os.set_blocking(fd, False)
+        return fd
     os.close(fd)
-    raise Corrupt(f"Cannot use the doorbell that a peer sent: {problem}")
+    return own
 
 
 def carrier_from(fd: int) -> socket.socket:

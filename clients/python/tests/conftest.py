@@ -1,8 +1,10 @@
 """Deno programs and Python programs as peers: real processes, with a line of JSON each way."""
 
+import contextlib
 import json
 import os
 import pathlib
+import resource
 import select
 import signal
 import subprocess
@@ -62,6 +64,25 @@ class Peer:
             self.process.kill()
             self.process.wait()
         self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def full_table(left=0):
+    """This process can have so many more descriptors, and no others."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 20, before[1]))
+    taken = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        for _ in range(left):
+            os.close(taken.pop())
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture

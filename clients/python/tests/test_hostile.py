@@ -8,10 +8,11 @@ import struct
 import time
 
 import pytest
-from conftest import PATIENCE
+from conftest import PATIENCE, full_table
 
 import isthmus
 from isthmus import Corrupt, Disconnected, Incompatible, IpcError, Receiver, Sender, channel
+from isthmus._carrier import private_end
 from isthmus._ring import W_BELL, W_COMMIT, W_HEAD, W_READ, W_RECEIVER, W_SLOTS, W_SPACE, W_TAIL, blocks_for, ring_size
 
 HOSTILE = [0, 1, 2, 63, 64, 65, 1024, 2**16, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 2, 2**32 - 1]
@@ -164,6 +165,18 @@ def test_ends_that_are_something_else_are_refused(tmp_path):
     left.close(), right.close()
     assert len(os.listdir("/proc/self/fd")) == before
     loop.close(), one.close(), two.close()
+
+
+def test_a_doorbell_that_cannot_be_opened_anew_now_is_closed():
+    before = len(os.listdir("/proc/self/fd"))
+    reader, writer = os.pipe()
+    given = os.dup(writer)
+    with full_table(), pytest.raises(IpcError):
+        private_end(given, os.O_WRONLY)
+    own = private_end(os.dup(writer), os.O_WRONLY)
+    for fd in (reader, writer, own):
+        os.close(fd)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_packets_that_are_none_cost_no_descriptor():
