@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import select
 import stat
 import time
 from typing import Optional
 
-from ._system import FOREVER
+from ._system import FOREVER, quick, reopen
+from .errors import IpcError
 
 #: As many reads as a pipe holds, and no more: a peer may write all the time.
 _MOST_READS = 16
+
+_SPLICE_F_NONBLOCK = 2
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+_BYTE = ctypes.create_string_buffer(b"\x01", 1)
+_ONE_BYTE = _Iovec(ctypes.addressof(_BYTE), 1)
+quick.vmsplice.argtypes = [ctypes.c_int, ctypes.POINTER(_Iovec), ctypes.c_ulong, ctypes.c_uint]
+quick.vmsplice.restype = ctypes.c_ssize_t
 
 
 def ring(fd: int) -> bool:
@@ -23,6 +38,26 @@ def ring(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def ring_shared(fd: int) -> bool:
+    """The same by an end that a peer has as well: it could make plain writes block, and not this call."""
+    if quick.vmsplice(fd, _ONE_BYTE, 1, _SPLICE_F_NONBLOCK) >= 0:
+        return True
+    number = ctypes.get_errno()
+    if number not in (errno.ENOSYS, errno.EPERM):
+        return number == errno.EAGAIN
+    try:
+        own = reopen(fd, os.O_WRONLY)  # a sandbox without that call
+    except IpcError:
+        return False
+    if own is None:
+        os.set_blocking(fd, False)
+        return ring(fd)
+    try:
+        return ring(own)
+    finally:
+        os.close(own)
 
 
 def drain(fd: int) -> None:

@@ -41,7 +41,7 @@ def receive_packet(source: socket.socket, length: int, most: int, flags: int = 0
 
     :raises IpcError: if this process has no room for so many descriptors: then nothing is read.
     """
-    _require_room(most)
+    require_room(most)
     data, ancillary, message_flags, _ = source.recvmsg(
         length, socket.CMSG_SPACE(most * _FD), socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC | flags
     )
@@ -55,7 +55,7 @@ def receive_packet(source: socket.socket, length: int, most: int, flags: int = 0
     return data, fds
 
 
-def _require_room(count: int) -> None:
+def require_room(count: int) -> None:
     """Descriptors that do not fit into the table would be lost: takes as many, and gives them back."""
     taken: List[int] = []
     try:

@@ -8,7 +8,7 @@ from ._travellers import Attachments, Received, register
 from .channel import channel
 from .receiver import Receiver
 from .receiver import _unpack as _unpack_receiver
-from .sender import Loan, Sender
+from .sender import Loan, Sender, shape_of
 from .sender import _unpack as _unpack_sender
 
 
@@ -120,10 +120,10 @@ def _unpack(prefix: str) -> Callable[[Received, int, List[Any]], Duplex]:
     unpack_receiver = _unpack_receiver(f"{prefix}receiver")
 
     def unpack(received: Received, first: int, details: List[Any]) -> Duplex:
-        packed = details[:1] == [1]
+        fds, about = shape_of(details)
         sender = unpack_sender(received, first, details)
         try:
-            receiver = unpack_receiver(received, first + (1 if packed else 3), details[1:] if packed else details)
+            receiver = unpack_receiver(received, first + fds, details[about:])
         except BaseException:
             sender.close()
             raise

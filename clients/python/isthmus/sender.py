@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 from ._carrier import carrier_from, close_all, private_end, unpack_sender
 from ._named import open_named
 from ._process import OpenThing
 from ._producer import Claim, Producer
 from ._ring import RingMemory
+from ._ringless import Ringless, require_capacity
 from ._system import deadline_of, reopen, timed_out
 from ._travellers import Attachments, Received, register
 from ._trust import Trust
 from ._values import encode
-from .errors import Closed, Serialization
+from .errors import Closed, Corrupt, Incompatible, Serialization
 from .shared import as_bytes
 
+#: How a sender came in a message, if not as three descriptors: by the first of its details.
+_PACKED, _RINGLESS = 1, 2
 _WHAT = "Cannot send: the receiver has made no room"
 
 
@@ -44,10 +47,13 @@ class Sender(OpenThing):
             raise
         self._start(producer, [], "sender")
 
-    def _start(self, producer: Optional[Producer], handle: Sequence[int], kind: str) -> "Sender":
+    def _start(
+        self, producer: Optional[Producer], handle: Sequence[int], kind: str, ringless: Optional[Ringless] = None
+    ) -> "Sender":
         self._producer = producer
-        #: What it starts from, at its first use: three descriptors, or one if it is packed.
+        #: What it starts from, at its first use: three descriptors, one if it is packed, or a socket without a ring.
         self._handle = list(handle)
+        self._ringless = ringless
         self._kind = kind
         self._closed = False
         self._opened()
@@ -66,21 +72,40 @@ class Sender(OpenThing):
         return connect_one_shot(name)
 
     @classmethod
-    def _of(cls, producer: Optional[Producer], handle: Sequence[int] = (), kind: str = "sender") -> "Sender":
-        return cls.__new__(cls)._start(producer, handle, kind)
+    def _of(
+        cls,
+        producer: Optional[Producer],
+        handle: Sequence[int] = (),
+        kind: str = "sender",
+        ringless: Optional[Ringless] = None,
+    ) -> "Sender":
+        return cls.__new__(cls)._start(producer, handle, kind, ringless)
 
     def _ring(self) -> Producer:
         if self._closed:
             raise Closed("Cannot send: this sender was closed")
-        if self._producer is None:
+        if self._producer is None and self._ringless is not None:
+            try:
+                self._producer = self._ringless.grow()
+            except (Corrupt, Incompatible):
+                self.close()
+                raise
+        elif self._producer is None:
             handle, self._handle = self._handle, []
             try:
-                self._producer = _attach(handle)
+                self._producer = attach(handle)
             except BaseException:
                 self._closed = True
                 self._ended()
                 raise
         return self._producer
+
+    def _quick(self) -> Union[Producer, Ringless]:
+        """What may take a small message at once; if it does not, the ring does."""
+        ringless = self._ringless
+        if self._producer is None and ringless is not None and ringless.may_post and not self._closed:
+            return ringless
+        return self._ring()
 
     # --- Sending -----------------------------------------------------------------------------------------------------
 
@@ -100,8 +125,8 @@ class Sender(OpenThing):
 
     def send_bytes(self, data: Any, timeout: Optional[float] = None) -> None:
         """Sends bytes, or what another contiguous buffer holds (a numpy array); waits for room."""
-        ring = self._producer or self._ring()
-        if type(data) is bytes and ring.send_quickly(data):
+        quick = self._producer or self._quick()
+        if type(data) is bytes and quick.send_quickly(data):
             return
         view, ring = as_bytes(data), self._ring()
         if not ring.try_send(view):
@@ -109,31 +134,40 @@ class Sender(OpenThing):
 
     def try_send_bytes(self, data: Any) -> bool:
         """Sends bytes if there is room now."""
+        quick = self._producer or self._quick()
+        if type(data) is bytes and quick.send_quickly(data):
+            return True
         return self._ring().try_send(as_bytes(data))
 
     async def send_async(self, value: Any, timeout: Optional[float] = None) -> None:
         """As :meth:`send`, without holding up the event loop."""
-        ring = self._ring()
+        quick = self._producer or self._quick()
         attachments = Attachments()
         sent = False
         try:
-            view = memoryview(encode(value, attachments))
-            sent = await self._wait_async(lambda: ring.try_send(view, attachments.fds), timeout)
+            data = encode(value, attachments)
+            sent = not attachments.fds and quick.send_quickly(data)
+            if not sent:
+                ring, view = self._ring(), memoryview(data)
+                sent = await self._wait_async(lambda: ring.try_send(view, attachments.fds), timeout)
         finally:
             attachments.finish(sent)
 
     async def send_bytes_async(self, data: Any, timeout: Optional[float] = None) -> None:
         """As :meth:`send_bytes`, without holding up the event loop."""
+        quick = self._producer or self._quick()
+        if type(data) is bytes and quick.send_quickly(data):
+            return
         view, ring = as_bytes(data), self._ring()
         await self._wait_async(lambda: ring.try_send(view), timeout)
 
     def _send_value(self, value: Any, timeout: Optional[float], waits: bool) -> bool:
-        ring = self._producer or self._ring()
+        quick = self._producer or self._quick()
         attachments = Attachments()
         sent = False
         try:
             data = encode(value, attachments)
-            if not attachments.fds and ring.send_quickly(data):
+            if not attachments.fds and quick.send_quickly(data):
                 sent = True
                 return sent
             ring, view = self._ring(), memoryview(data)  # which it may have closed itself meanwhile
@@ -215,12 +249,17 @@ class Sender(OpenThing):
             return
         self._closed = True
         self._ended()
-        if self._producer is not None:
+        if self._ringless is not None:
+            self._ringless.close()
+        elif self._producer is not None:
             self._producer.close()
         close_all(self._handle)
 
     def _after_fork(self) -> None:
         self._closed = True
+        if self._ringless is not None:
+            self._ringless.forget()
+            self._producer = self._ringless.producer
         if self._producer is not None:
             self._producer.close_descriptors()
         close_all(self._handle)
@@ -228,7 +267,7 @@ class Sender(OpenThing):
     def _pack(self, attachments: Attachments) -> Tuple[str, int, List[Any]]:
         """Into a message: cloned by it."""
         if self._producer is None and self._handle:
-            return self._kind, attachments.add(self._handle), [1] if len(self._handle) == 1 else []
+            return self._kind, attachments.add(self._handle), [_PACKED] if len(self._handle) == 1 else []
         ring = self._ring()
         if ring.file is not None or ring.carrier is None:
             raise Serialization(
@@ -255,7 +294,7 @@ class Sender(OpenThing):
         return f"<Sender{f' {self.path!r}' if self.path else ''}{' closed' if self._closed else ''}>"
 
 
-def _attach(handle: List[int]) -> Producer:
+def attach(handle: List[int]) -> Producer:
     """The sending side of a ring that came from a peer; owns its descriptors, also if it fails."""
     carrier: Optional[socket.socket] = None
     memory: Optional[RingMemory] = None
@@ -327,9 +366,18 @@ class Loan:
             self.close()
 
 
+def shape_of(details: List[Any]) -> Tuple[int, int]:
+    """How many descriptors a sender in a message has, and how many of the details are about that."""
+    return {_PACKED: (1, 1), _RINGLESS: (1, 2)}.get(details[0] if details and type(details[0]) is int else 0, (3, 0))
+
+
 def _unpack(kind: str) -> Callable[[Received, int, List[Any]], Sender]:
     def unpack(received: Received, first: int, details: List[Any]) -> Sender:
-        return Sender._of(None, received.claim(first, 1 if details[:1] == [1] else 3), kind)
+        fds, about = shape_of(details)
+        if about == 2:
+            capacity = require_capacity(details[1] if len(details) > 1 else None)
+            return Sender._of(None, [], kind, Ringless(received.claim(first, fds)[0], capacity))
+        return Sender._of(None, received.claim(first, fds), kind)
 
     return unpack
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import socket
 import sys
 import threading
 
@@ -141,6 +142,61 @@ def end_while_waiting(path, how):
 def answer_until_killed(name):
     numbers = itertools.count()
     isthmus.expose(isthmus.connect(name), {"next": lambda: next(numbers)})
+
+
+def use_ringless(name, use):
+    """Is given a sender without a ring, and is killed after some use of it."""
+    line = isthmus.connect(name)
+    if use == "stream":
+        say()
+    sender = line.recv()
+    for n in itertools.count() if use == "stream" else ():
+        sender.send(n)
+    for word in {"nothing": [], "post": ["first"], "ring": ["first", "second"]}[use]:
+        sender.send(word)
+    say()
+    hear()
+
+
+def create_ringless(name, use):
+    """Gives such a sender, receives what is posted or not, and is killed."""
+    import cbor2
+
+    line = isthmus.connect(name)
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mark = cbor2.CBORTag(27, ["isthmus", "sender", 0, 2, 65_536])
+    line.sender._ring().try_send(memoryview(cbor2.dumps(mark)), [there.fileno()])
+    there.close()
+    hear()
+    if use == "shut":
+        here.shutdown(socket.SHUT_RD)
+    elif use != "keep":
+        here.recv(2000)
+    say()
+    hear()
+
+
+def answer_and_die(name, count):
+    """Takes a question, answers so many times, and is killed."""
+    with isthmus.Server(name) as server:
+        say()
+        with server.accept() as line:
+            reply = line.recv()["reply"]
+            for n in range(count):
+                reply.send(n)
+            say(reply._ringless is not None)
+            hear()
+
+
+def answer_questions_until_killed(name):
+    """Answers question after question, 0 to 3 times each, to be killed at a random moment."""
+    with isthmus.Server(name) as server:
+        say()
+        with server.accept() as line:
+            for n in itertools.count():
+                with line.recv()["reply"] as reply:
+                    for i in range(n % 4):
+                        reply.send([n, i])
 
 
 if __name__ == "__main__":
