@@ -7,7 +7,14 @@ import { systemError } from "../libc/libc.ts";
 import { EAGAIN, MSG_TRUNC, POLLIN, POLLOUT } from "../libc/platform.ts";
 import { pollUntil } from "../event/poll.ts";
 import { pollEventually } from "../event/readiness.ts";
-import { MAX_FDS_PER_MESSAGE, type ReceivedMessage, receiveMessage, sendMessage } from "./socket_message.ts";
+import {
+  END_LOOKS,
+  MAX_FDS_PER_MESSAGE,
+  type ReceivedMessage,
+  receiveMessage,
+  sendMessage,
+  tellsEnd,
+} from "./socket_message.ts";
 import { UnixSocket } from "./unix_socket.ts";
 import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
 
@@ -193,7 +200,10 @@ export function sendFdsSync(
 
 /** One attempt; `undefined` if nothing is there. */
 function attemptReceive(socket: UnixSocket, buffer: Uint8Array<ArrayBuffer>, maxFds: number): ReceivedFds | undefined {
-  const received: ReceivedMessage | number = receiveMessage(socket.fd, buffer, maxFds);
+  let received: ReceivedMessage | number = receiveMessage(socket.fd, buffer, maxFds);
+  if (socket.type === "seqpacket") {
+    for (let i = 0; i < END_LOOKS && tellsEnd(received); i++) received = receiveMessage(socket.fd, buffer, maxFds);
+  }
   if (typeof received === "number") {
     if (received === -EAGAIN) return undefined;
     throw systemError("Cannot receive descriptors", "recvmsg", -received);

@@ -203,7 +203,7 @@ processTest(
       while (performance.now() < until && kills < 100) await strike(++seed);
     };
     await Promise.all([striking(), striking(), striking()]);
-  assert(kills > 3 && channels > 10, `${kills} were killed, in ${channels} channels`);
+    assert(kills > 3 && channels > 10, `${kills} were killed, in ${channels} channels`);
   },
 );
 

@@ -178,3 +178,13 @@ processTest("A descriptor from another process works here, and the kernel tells 
   assertEquals((await soon(recvFds(peer, 16))).data.length, 0);
   for (const end of [...fds, peer, server]) end.close();
 });
+
+test("A packet is received although its sender was closed with something unread", () => {
+  const [here, there] = UnixSocket.pair({ type: "seqpacket" });
+  sendFdsSync(here, new Uint8Array([1]), []);
+  sendFdsSync(there, new Uint8Array([2, 3]), []);
+  there.close(); // Linux tells that first, once, as ECONNRESET
+  assertEquals(recvFdsSync(here, 8).data, new Uint8Array([2, 3]));
+  assertEquals(recvFdsSync(here, 8).data.length, 0);
+  here.close();
+});
