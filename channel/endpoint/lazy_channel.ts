@@ -7,19 +7,18 @@
 //
 // Where the first of it all is that the sender is sent away, the channel still has no ring: see `../ring/ringless.ts`.
 import { IpcError } from "../../base/error.ts";
-import { step } from "../../base/step_hook.ts";
 import { requireSystem } from "../../ffi/process/system.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
-import { closeHandle, createChannel, type Handle } from "../ring/handle.ts";
+import { closeHandle, type Handle, isHandle } from "../ring/handle.ts";
 import { NewRing } from "../ring/new_ring.ts";
-import { type Grown, RinglessReceiver } from "../ring/ringless_receiver.ts";
+import { RinglessReceiver } from "../ring/ringless_receiver.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";
 import { capacityOf } from "../ring/memory.ts";
 import { RingConsumer } from "../ring/consumer.ts";
 import { BLOCK, blocksFor } from "../ring/layout.ts";
-import { sameFileKey } from "../../ffi/memory/storage.ts";
-import { Message } from "../message/outgoing.ts";
-import { RingProducer } from "../ring/producer.ts";
+import type { Message } from "../message/outgoing.ts";
+import { createEnds } from "./channel_ends.ts";
+import { type Outcome, RinglessChannel } from "./ringless_channel.ts";
 import { SenderPort } from "./sender_port.ts";
 
 /** One end of a channel that was made, as long as nobody took it; or closed before. */
@@ -34,16 +33,13 @@ const MOST_KEPT = 16, LONGEST_KEPT = 1024;
 /** What the two ends of a new channel share until the first of them is used. */
 export class LazyChannel extends OpenThing {
   readonly #capacity: number;
-  #sender: End<SenderPort> = "not made";
+  /** A handle if it is the end of a ring that the other side has made, and was not used yet. */
+  #sender: End<SenderPort | Handle> = "not made";
   #receiver: End<RingConsumer> = "not made";
   /** Once an end was sent away before any was used: the ends that are "not made" are in there. */
   #ring: NewRing | undefined;
-  /** The receiver of a sender that was sent away first, and that this isolate does not have. */
-  #ringless: RinglessReceiver | undefined;
-  /** Both ends of the ring that follows, while its sender's end could not be sent after it. */
-  #growing: [SenderPort, RingConsumer] | undefined;
-  /** Of the ring that the other side has made: what the sender here is opened from. */
-  #grownSender: Handle | undefined;
+  /** Once the sender was sent away before any was used: it is not here any more. */
+  #ringless: RinglessChannel | undefined;
   #needsRing: boolean;
   /** Messages that were sent and not received, in their order. */
   #kept: Message[] = [];
@@ -69,8 +65,7 @@ export class LazyChannel extends OpenThing {
 
   /** Whether its sender was not used, nor anything made. */
   get #isUnused(): boolean {
-    return this.#sender === "not made" && this.#ring === undefined && this.#ringless === undefined &&
-      this.#grownSender === undefined;
+    return this.#sender === "not made" && this.#ring === undefined && this.#ringless === undefined;
   }
 
   /**
@@ -110,11 +105,12 @@ export class LazyChannel extends OpenThing {
     if (this.senderClosed) throw refused();
     this.#growIfRingless();
     if (this.#isUnused) this.#make();
-    const port = this.#sender !== "not made"
-      ? this.#sender as SenderPort
-      : this.#grownSender !== undefined
-      ? this.#openGrown(this.#grownSender)
-      : this.#openSender(this.#ring!);
+    const sender = this.#sender as SenderPort | Handle | "not made";
+    const port = sender === "not made"
+      ? this.#openSender(this.#ring!)
+      : sender instanceof SenderPort
+      ? sender
+      : this.#attachSender(sender);
     this.#sender = "taken";
     this.#endIfEmpty();
     return port;
@@ -153,17 +149,12 @@ export class LazyChannel extends OpenThing {
     }
   }
 
-  #openGrown(handle: Handle): SenderPort {
+  #attachSender(handle: Handle): SenderPort {
     try {
-      const port = SenderPort.attach(handle);
-      this.#grownSender = undefined;
-      return port;
+      return SenderPort.attach(handle);
     } catch (error) {
-      if (handle.memory.closed) {
-        this.#grownSender = undefined;
-        this.#sender = "closed";
-        this.#endIfEmpty();
-      }
+      if (handle.memory.closed) this.#sender = "closed";
+      this.#endIfEmpty();
       throw error;
     }
   }
@@ -189,9 +180,7 @@ export class LazyChannel extends OpenThing {
       return this.#makeRingless();
     }
     this.#growIfRingless();
-    return this.#sender === "not made" && this.#grownSender === undefined
-      ? this.#descriptors()?.senderHandle
-      : undefined;
+    return this.#sender === "not made" ? this.#descriptors()?.senderHandle : undefined;
   }
 
   /** The receiving end, likewise. Follow it by {@linkcode leaveReceiver} once others have it. */
@@ -221,8 +210,7 @@ export class LazyChannel extends OpenThing {
   closeSender(): void {
     if (this.#sender instanceof SenderPort) this.#sender.release(this);
     else if (this.#sender === "not made") this.#ring?.closeSender();
-    if (this.#grownSender !== undefined) closeHandle(this.#grownSender);
-    this.#grownSender = undefined;
+    else if (isHandle(this.#sender)) closeHandle(this.#sender);
     this.#sender = "closed";
     this.#endIfEmpty();
   }
@@ -231,7 +219,8 @@ export class LazyChannel extends OpenThing {
   closeReceiver(): void {
     if (this.#receiver instanceof RingConsumer) this.#receiver.close();
     else if (this.#receiver === "not made") this.#ring?.closeReceiver();
-    this.#leaveRingless();
+    this.#ringless?.close();
+    this.#ringless = undefined;
     this.#receiver = "closed";
     this.#kept = [];
     this.#endIfEmpty();
@@ -246,8 +235,7 @@ export class LazyChannel extends OpenThing {
   /** Whether there is something to let go of. */
   #has(end: End<unknown>): boolean {
     if (end === "taken" || end === "closed") return false;
-    return end !== "not made" || this.#ring !== undefined || this.#ringless !== undefined ||
-      this.#grownSender !== undefined;
+    return end !== "not made" || this.#ring !== undefined || this.#ringless !== undefined;
   }
 
   #endIfEmpty(): void {
@@ -263,97 +251,37 @@ export class LazyChannel extends OpenThing {
 
   /** The sender's end, which is not this isolate's from now on; its own, if it uses that, is the other end of a ring. */
   #makeRingless(): SenderHandle {
-    const [sender, receiver] = RinglessReceiver.create(this.#capacity);
-    this.#ringless = receiver;
+    const [sender, ringless] = RinglessChannel.create(this.#capacity);
+    this.#ringless = ringless;
     this.opened();
     return sender;
   }
 
-  /** The receiver as long as it has no ring, and something may come. */
+  /**
+   * The receiver as long as it has no ring, and something may come.
+   *
+   * @throws {IpcError} As {@linkcode takeReceiver}; `Corrupt` if the other side has sent what is malformed.
+   */
   get ringless(): RinglessReceiver | undefined {
-    const ringless = this.#ringless;
-    if (ringless === undefined) return undefined;
-    if (this.#growing !== undefined) this.#grow();
-    else if (ringless.next() || !ringless.over) return ringless;
-    else if (ringless.grown !== undefined) this.#adopt(ringless.grown);
-    else this.#leaveRingless(); // the other side is gone
+    const found = this.#ringless?.look();
+    if (found === undefined || found instanceof RinglessReceiver) return found;
+    this.#goOn(found);
     return undefined;
   }
 
   #growIfRingless(): void {
-    if (this.ringless !== undefined) this.#grow();
+    if (this.ringless !== undefined) this.#goOn(this.#ringless!.grow());
   }
 
-  /** Goes on with a ring. Where there is no room for it, or for handing it over, that is done another time. */
-  #grow(): void {
-    const ringless = this.#ringless!;
-    this.#growing ??= createEnds(this.#capacity);
-    const [port, ring] = this.#growing;
-    const post = this.#stop(ringless);
-    if (ringless.grown !== undefined) { // meanwhile
-      this.#growing = undefined;
-      port.release(this), ring.close();
-      this.#adopt(ringless.grown);
+  #goOn(outcome: Outcome): void {
+    this.#ringless = undefined;
+    if (outcome.type === "ring") {
+      this.#use(outcome.sender, outcome.ring);
       return;
     }
-    if (post !== undefined) {
-      if (!port.ring.trySend(Message.of(post))) {
-        throw new IpcError("System", "Cannot make a channel: its ring has no room");
-      }
-      ringless.take();
-    }
-    step("stopped");
-    ringless.giveRing(port.ring.handle as Handle);
-    this.#growing = undefined;
-    this.#use(port, ring);
-    this.#leaveRingless();
-  }
-
-  #stop(ringless: RinglessReceiver): Uint8Array<ArrayBuffer> | undefined {
-    try {
-      return ringless.stop();
-    } catch (error) {
-      if (ringless.closed) this.#leaveRingless(); // the other side has no part in it any more
-      throw error;
-    }
-  }
-
-  /** Goes on with the ring that the other side has made. What was posted and received is the first message there. */
-  #adopt(grown: Grown): void {
-    let ring: RingConsumer | undefined;
-    try {
-      ring = RingConsumer.attach(grown.receiver);
-      if (ring.capacity !== this.#capacity || !this.#isOneRing(ring, grown.sender)) throw refused();
-      if (this.#ringless!.delivered && ring.next()) ring.release();
-    } catch (error) {
-      if (ring === undefined && !grown.receiver.memory.closed) throw error; // there is no memory for it now
-      ring?.close();
-      this.#ringless!.adopted();
-      closeHandle(grown.sender);
-      this.#receiver = "closed";
-      if (this.#sender === "not made") this.#sender = "closed";
-      this.#leaveRingless();
-      this.#endIfEmpty();
-      throw error;
-    }
-    this.#ringless!.adopted();
-    this.#receiver = ring;
-    if (this.#sender === "closed") closeHandle(grown.sender);
-    else this.#grownSender = grown.sender;
-    this.#leaveRingless();
-  }
-
-  /** Whether the sender here would send to this receiver: else it could be made to send by another channel that it has. */
-  #isOneRing(ring: RingConsumer, sender: Handle): boolean {
-    return this.#sender === "closed" || sameFileKey(ring.memory.fd.fd) === sameFileKey(sender.memory.fd);
-  }
-
-  #leaveRingless(): void {
-    this.#growing?.[0].release(this), this.#growing?.[1].close();
-    this.#growing = undefined;
-    this.#ringless?.close();
-    this.#ringless = undefined;
+    if (outcome.type === "refused") this.#receiver = this.#sender = "closed";
     this.#endIfEmpty();
+    if (outcome.type === "refused") throw outcome.error;
   }
 
   /** What both ends consist of, to be sent away; `undefined` if a ring is needed first. */
@@ -369,7 +297,7 @@ export class LazyChannel extends OpenThing {
 
   /** Makes both ends at the first use of one. The other learns by the usual means if its peer was closed before. */
   #make(): void {
-    const [port, ring] = createEnds(this.#capacity);
+    const { port, ring } = createEnds(this.#capacity);
     try {
       for (const message of this.#kept) {
         if (!port.ring.trySend(message)) {
@@ -385,10 +313,10 @@ export class LazyChannel extends OpenThing {
   }
 
   /** Both ends are made; what was closed before is closed now. */
-  #use(port: SenderPort, ring: RingConsumer): void {
+  #use(sender: SenderPort | Handle, receiver: RingConsumer): void {
     const senderClosed = this.#sender === "closed", receiverClosed = this.#receiver === "closed";
-    this.#sender = port;
-    this.#receiver = ring;
+    this.#sender = sender;
+    this.#receiver = receiver;
     this.opened();
     if (senderClosed) this.closeSender();
     if (receiverClosed) this.closeReceiver();
@@ -398,19 +326,4 @@ export class LazyChannel extends OpenThing {
 /** What the other end of a channel is told, once one was found to be harmed. */
 function refused(): IpcError {
   return new IpcError("Corrupt", "Cannot use the channel: a peer damaged it");
-}
-
-/** Both ends of a new ring, in this isolate. */
-function createEnds(capacity: number): [SenderPort, RingConsumer] {
-  const parts = createChannel(capacity);
-  let ring: RingProducer;
-  try {
-    ring = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket, parts.receiverSocket);
-  } catch (error) {
-    parts.memory.release();
-    parts.receiverBell.close();
-    parts.receiverSocket.close();
-    throw error;
-  }
-  return [SenderPort.of(ring), RingConsumer.create(parts.memory, parts.receiverBell, parts.receiverSocket)];
 }

@@ -5,7 +5,7 @@ import {
   channel,
   type IpcBytesReceiver,
   type IpcBytesSender,
-  IpcFd,
+  type IpcFd,
   type IpcReceiver,
   IpcReceiverSet,
   IpcRouter,
