@@ -14,6 +14,7 @@ import { closeHandle, type Handle } from "../ring/handle.ts";
 import type { NewRing } from "../ring/new_ring.ts";
 import type { SenderHandle } from "../ring/sender_handle.ts";
 import { PackedSender } from "../ring/packed_sender.ts";
+import { grow } from "../ring/ringless_growth.ts";
 import { RinglessSender } from "../ring/ringless_sender.ts";
 import type { NamedRing } from "../ring/named_ring.ts";
 import type { Message } from "../message/outgoing.ts";
@@ -89,7 +90,7 @@ export class SenderPort {
   }
 
   static #grow(from: RinglessSender): SenderPort {
-    const grown = from.grow();
+    const grown = grow(from);
     if (grown instanceof RingProducer) return SenderPort.of(grown);
     try {
       const port = SenderPort.#attach(grown, false);

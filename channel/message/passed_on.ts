@@ -1,5 +1,6 @@
 // A message that is passed on without being decoded, and has senders without a ring: these have one holder, see
-// `ring/ringless.ts`, and whoever passes the message on keeps it, and may send it to several. So it gets its senders' rings first.
+// `ring/ringless.ts`, and a program that passes the message on keeps it, and may send it to several. So its senders get their rings
+// first.
 import { decodeParts as decodeCbor } from "../../cbor/mod.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAll } from "../ring/carrier.ts";

@@ -2,7 +2,6 @@
 import { IpcError } from "../../base/error.ts";
 import { type IpcFd, unwatched } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
-import { MSG_TRUNC } from "../../ffi/libc/platform.ts";
 import { socketPair, stopReceiving } from "../../ffi/socket/new_socket.ts";
 import {
   END_LOOKS,
@@ -12,6 +11,7 @@ import {
   receiveWhole,
   sendMessage,
   tellsEnd,
+  wasCutOff,
   wouldWait,
 } from "../../ffi/socket/socket_message.ts";
 import { PACKET } from "./carrier.ts";
@@ -127,13 +127,13 @@ export class RinglessReceiver {
       this.#over = true;
       return false;
     }
-    const { length, fds, flags } = received;
+    const { length, fds } = received;
     if (length === 0) {
       this.#over = true;
       closeAllForeign(fds);
       return false;
     }
-    const kind = length < PACKET || (flags & MSG_TRUNC) !== 0 ? 0 : fields.getInt32(0, true),
+    const kind = length < PACKET || wasCutOff(received) ? 0 : fields.getInt32(0, true),
       count = fields.getInt32(12, true);
     if (kind === KIND_POST && fds.length === 0 && count === length - PACKET && count <= MOST_POSTED && !this.#posted) {
       this.#post = packet.slice(PACKET, length);

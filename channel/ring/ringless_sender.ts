@@ -1,13 +1,11 @@
 // The sender of a channel without a ring, as it came in a message: see `ringless.ts`.
 import { backgroundTimer } from "../../ffi/event/background_timer.ts";
-import { endToShare, ringAnyBell, sharedEnd } from "../../ffi/event/doorbell.ts";
-import { pollUntil } from "../../ffi/event/poll.ts";
+import { ringAnyBell, sharedEnd } from "../../ffi/event/doorbell.ts";
 import { isHungUp } from "../../ffi/event/readable.ts";
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
-import { POLLIN } from "../../ffi/libc/platform.ts";
 import {
   ensureRoomForFds,
   isPeerGone,
@@ -22,11 +20,9 @@ import {
   wouldWait,
 } from "../../ffi/socket/socket_message.ts";
 import { PACKET } from "./carrier.ts";
-import { closeHandle, createChannel, type Handle, handleFrom } from "./handle.ts";
-import { BELL_CLOSED, W_BELL } from "./layout.ts";
+import { closeHandle, type Handle, handleFrom } from "./handle.ts";
 import { capacityOf } from "./memory.ts";
 import type { Payload } from "./payload.ts";
-import { RingProducer } from "./producer.ts";
 import {
   BELL_FDS,
   GROW_FDS,
@@ -45,12 +41,6 @@ const NO_FDS: readonly number[] = [];
 
 /** Packets that a receiver sends, at most. */
 const MOST_REPLIES = 2;
-
-/** Looks for the ring that a receiver is about to send: two would do. */
-const MOST_TRIES = 3;
-
-/** Milliseconds to wait for a ring that the receiver is just about to send. */
-const RING_TIME = 100;
 
 /** Milliseconds until another try to ring, where there was no room for the bell. */
 const LATER = 20;
@@ -114,69 +104,45 @@ export class RinglessSender {
     return true;
   }
 
-  /**
-   * Makes the ring through which its messages go from now on, or finds that the receiver has made it.
-   *
-   * @returns The producer of a ring that was made here, which ends this object; or the handle of one that the receiver has made:
-   * call {@linkcode leave} when it is in use.
-   * @throws {IpcError} `Corrupt` as {@linkcode post}; `System` if there is no room, or the receiver, which is about to make the
-   * ring, was stopped: another try may succeed.
-   */
-  grow(): RingProducer | Handle {
-    this.#check();
-    for (let i = 0; i < MOST_TRIES; i++) {
-      this.#readReplies();
-      const grown = this.#ring ?? this.#make();
-      if (grown !== undefined) return grown;
-      // The receiver has made a ring, and is about to send this end of it: it is gone, or stopped, if that does not come.
-      if (pollUntil(this.socket.fd, POLLIN, performance.now() + RING_TIME) === 0) {
-        throw new IpcError("System", "Cannot send: the receiver stopped while it made a ring: try again");
-      }
-    }
-    throw this.#corrupt("a peer does not send what it is to send");
+  /** The copy of the message that was posted, if one was. */
+  get posted(): Payload | undefined {
+    return this.#posted;
   }
 
   /**
-   * Makes a ring, and sends the receiver its end; `undefined` if the receiver does not take it, as it makes one. A receiver that is
-   * gone leaves a ring without a receiver.
+   * The end of a ring that the receiver has made, if it has come. It is this object's until {@linkcode leave}.
+   *
+   * @throws {IpcError} As {@linkcode post}.
    */
-  #make(): RingProducer | undefined {
-    const parts = createChannel(this.capacity);
-    parts.memory.release(); // the receiver's share of it: that will be another mapping
-    let given: IpcFd | undefined, producer: RingProducer | undefined, sent: number;
-    try {
-      given = endToShare(parts.senderBell);
-      producer = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket);
-      if (this.#posted !== undefined && !producer.trySend(this.#posted)) {
-        throw new IpcError("System", "Cannot send: a new ring has no room");
-      }
-      writeHeader(KIND_GROW, this.#posted === undefined ? 0 : 1, GROW_FDS);
-      const { memory, receiverBell, receiverSocket, senderSocket } = parts;
-      const fds = [memory.fd, receiverBell, receiverSocket, memory.fd, given, senderSocket].map(({ fd }) => fd);
-      step("growing");
-      sent = sendMessage(this.socket.fd, packet, fds, PACKET);
-    } catch (error) {
-      if (producer !== undefined) producer.close();
-      else if (given === undefined) parts.memory.release(), parts.senderBell.close(), parts.senderSocket.close();
-      throw error;
-    } finally {
-      parts.receiverBell.close();
-      parts.receiverSocket.close();
-      if (given !== parts.senderBell) given?.close();
-    }
+  ring(): Handle | undefined {
+    this.#check();
+    this.#readReplies();
+    return this.#ring;
+  }
+
+  /**
+   * Hands both ends of a new ring over to the receiver, which has what was posted in it, and ends this object if that is done.
+   *
+   * @param fds The receiver's handle, then one for a sender; they stay the caller's.
+   * @returns `gone` if no receiver is left, which is the end of this object, too; `refused` if the receiver has made a ring, and
+   * is about to send this end of it.
+   * @throws {IpcError} `Corrupt` as {@linkcode post}; `System` if there are too many descriptors in flight.
+   */
+  handOver(fds: readonly number[]): "done" | "gone" | "refused" {
+    writeHeader(KIND_GROW, this.#posted === undefined ? 0 : 1, GROW_FDS);
+    step("growing");
+    const sent = sendMessage(this.socket.fd, packet, fds, PACKET);
     if (sent >= 0) {
       step("grown");
       this.#ringNow();
       this.close();
-      return producer;
+      return "done";
     }
-    if (isPeerGone(sent) && this.#isForsaken()) {
-      Atomics.store(parts.memory.words, W_BELL, BELL_CLOSED); // nobody has the receiver's end: its producer is to know at once
+    if (isPeerGone(sent)) {
+      if (!this.#isForsaken()) return "refused";
       this.close();
-      return producer;
+      return "gone";
     }
-    producer.close();
-    if (isPeerGone(sent)) return undefined;
     if (wouldWait(sent)) throw this.#corrupt("a peer has filled its socket");
     throw messageError("Cannot send: the ring that a sender needs by now cannot be handed over", sent, "sendmsg");
   }
@@ -192,7 +158,7 @@ export class RinglessSender {
     return this.#ring === undefined;
   }
 
-  /** The handle that {@linkcode grow} has returned is somebody else's. */
+  /** What {@linkcode ring} has returned is somebody else's: ends this object. */
   leave(): void {
     this.#ring = undefined;
     this.close();

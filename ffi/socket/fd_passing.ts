@@ -4,7 +4,7 @@ import { IpcError } from "../../base/error.ts";
 import { giveWay, mustGiveWay } from "../../base/event_loop.ts";
 import type { IpcFd } from "../file/fd.ts";
 import { systemError } from "../libc/libc.ts";
-import { EAGAIN, MSG_TRUNC, POLLIN, POLLOUT } from "../libc/platform.ts";
+import { EAGAIN, POLLIN, POLLOUT } from "../libc/platform.ts";
 import { pollUntil } from "../event/poll.ts";
 import { pollEventually } from "../event/readiness.ts";
 import {
@@ -14,6 +14,7 @@ import {
   receiveMessage,
   sendMessage,
   tellsEnd,
+  wasCutOff,
 } from "./socket_message.ts";
 import { UnixSocket } from "./unix_socket.ts";
 import { deadlineAfter, type SyncWaitOptions, timeoutError, timeoutOf, type WaitOptions } from "../../base/wait.ts";
@@ -208,7 +209,7 @@ function attemptReceive(socket: UnixSocket, buffer: Uint8Array<ArrayBuffer>, max
     if (received === -EAGAIN) return undefined;
     throw systemError("Cannot receive descriptors", "recvmsg", -received);
   }
-  if ((received.flags & MSG_TRUNC) !== 0) {
+  if (wasCutOff(received)) {
     for (const fd of received.fds) fd.close();
     throw new IpcError(
       "TooLarge",

@@ -18,6 +18,7 @@ import {
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   MSG_PEEK,
+  MSG_TRUNC,
   POLLNVAL,
   SCM_RIGHTS,
   SOL_SOCKET,
@@ -236,6 +237,11 @@ export function receiveWhole(socket: number, data: Uint8Array<ArrayBuffer>): Rec
     c.recv(socket, data, length, MSG_DONTWAIT) < 0 && (errnoCell[0]! === EINTR || errnoCell[0]! === ECONNRESET)
   );
   return received;
+}
+
+/** Whether a packet was longer than the buffer: its end is lost. */
+export function wasCutOff(received: ReceivedMessage): boolean {
+  return (received.flags & MSG_TRUNC) !== 0;
 }
 
 /** Whether nothing was sent or received as that would have to wait: the socket is full, or nothing is there. */
