@@ -191,7 +191,6 @@ export class RinglessSender {
       const received = this.#receive();
       if (typeof received === "number") return;
       const { length, fds } = received;
-      if (length === 0) return;
       this.#replies++;
       const kind = replyFields.getInt32(0, true);
       if (length === PACKET && kind === KIND_BELL && fds.length === BELL_FDS && this.#bell === undefined) {
