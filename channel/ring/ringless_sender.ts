@@ -6,11 +6,13 @@ import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
+import { MSG_TRUNC } from "../../ffi/libc/platform.ts";
 import {
   ensureRoomForFds,
   isPeerGone,
   isReset,
   isTableFull,
+  isUnconnected,
   messageError,
   packetBuffer,
   peekBytes,
@@ -144,6 +146,7 @@ export class RinglessSender {
       return "gone";
     }
     if (wouldWait(sent)) throw this.#corrupt("a peer has filled its socket");
+    if (isUnconnected(sent)) throw this.#corrupt("it has no other end");
     throw messageError("Cannot send: the ring that a sender needs by now cannot be handed over", sent, "sendmsg");
   }
 
@@ -152,7 +155,8 @@ export class RinglessSender {
     if (!isHungUp(this.socket.fd)) return false;
     try {
       this.#readReplies();
-    } catch {
+    } catch (error) {
+      if (this.socket.closed) throw error;
       return false; // the next look says what is wrong
     }
     return this.#ring === undefined;
@@ -176,6 +180,7 @@ export class RinglessSender {
     try {
       this.#readReplies();
     } catch {
+      if (this.socket.closed) return; // what is wrong with it is told by the next use
       const end = backgroundTimer(() => {
         end();
         if (!this.socket.closed) this.#ringNow();
@@ -190,12 +195,12 @@ export class RinglessSender {
       ensureRoomForFds(this.socket.fd, RING_FDS + 1, "Cannot use a sender that a peer sent");
       const received = this.#receive();
       if (typeof received === "number") return;
-      const { length, fds } = received;
+      const { length, flags, fds } = received;
       this.#replies++;
-      const kind = replyFields.getInt32(0, true);
-      if (length === PACKET && kind === KIND_BELL && fds.length === BELL_FDS && this.#bell === undefined) {
+      const kind = length === PACKET && (flags & MSG_TRUNC) === 0 ? replyFields.getInt32(0, true) : 0;
+      if (kind === KIND_BELL && fds.length === BELL_FDS && this.#bell === undefined) {
         this.#bell = this.#bellFrom(fds[0]!);
-      } else if (length === PACKET && kind === KIND_RING && fds.length === RING_FDS) {
+      } else if (kind === KIND_RING && fds.length === RING_FDS) {
         this.#ring = handleFrom(fds);
         return;
       } else {

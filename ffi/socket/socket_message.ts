@@ -10,6 +10,7 @@ import {
   EINTR,
   EMFILE,
   ENFILE,
+  ENOTCONN,
   EPIPE,
   ETOOMANYREFS,
   F_DUPFD_CLOEXEC,
@@ -275,6 +276,11 @@ export function tellsEnd(received: ReceivedMessage | number): boolean {
   return typeof received === "number"
     ? received === 0 || isReset(received)
     : received.length + received.fds.length === 0;
+}
+
+/** Whether nothing was sent as the socket never had another end. */
+export function isUnconnected(result: number): boolean {
+  return result === -ENOTCONN;
 }
 
 /** Whether nothing was sent as too many descriptors of this user are in flight. */
