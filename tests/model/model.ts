@@ -76,7 +76,8 @@ const RINGLESS_MUTATIONS: readonly [name: string, define: string][] = [
   ["a message that was received is received from the ring again", "NO_SKIP"],
   ["a sender does not wait for the ring of a receiver that is there", "NO_WAIT_FOR_THE_RING"],
   ["a sender finds that the receiver hung up, and reads no more", "NO_READ_AFTER_THE_HANG_UP"],
-  ["a reset counts as the end", "NO_SECOND_READ"],
+  ["the first end that the socket tells counts", "NO_SECOND_READ"],
+  ["the second one does", "NO_THIRD_READ"],
   ["a reset counts as a packet that was dropped", "NO_SECOND_DROP"],
 ];
 

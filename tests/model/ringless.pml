@@ -4,8 +4,8 @@
  * channel/endpoint/lazy_channel.ts do is here call by call. Run it by `deno task model`.
  *
  * A ring is a queue here, which wakes those who wait: ring.pml is about that. The sockets are Linux's: an end that is closed
- * with something unread in its queue is told to the other one once, before what lies there; what is closed frees what
- * was on its way to it. A killed process's files are closed in any order.
+ * with something unread in its queue is told to the other one once, before what lies there; the end may be told before
+ * what lies there, too; what is closed frees what was on its way to it. A killed process's files are closed in any order.
  *
  * Words in CAPITALS that begin with NO_ or that say another order remove one safeguard each: see model.ts. "pair:" is as in
  * ring.pml.
@@ -191,19 +191,32 @@ done:
 
 /* --- The receiver: channel/ring/ringless_receiver.ts, channel/endpoint/lazy_channel.ts --- */
 
-/* #read(), by receiveWhole(): a packet is copied, then dropped. */
-inline read() {
-  do
-  :: d_step { receiver_reset -> receiver_reset = false };
 #ifdef NO_SECOND_READ
-    kind = END;
-    break
+#define MORE_READS 0
+#else
+#ifdef NO_THIRD_READ
+#define MORE_READS 1
+#else
+#define MORE_READS 2
 #endif
-  :: atomic { !receiver_reset && to_receiver ? [POST] -> kind = POST; break }
-  :: atomic { !receiver_reset && to_receiver ? [GROW] -> kind = GROW; break }
-  :: atomic { !receiver_reset && empty(to_receiver) && (shut || holder_closed) -> kind = END; break }
-  :: atomic { !receiver_reset && empty(to_receiver) && !shut && !holder_closed -> kind = EMPTY; break }
+#endif
+
+/* #read(), by receiveWhole(): a packet is copied, then dropped. The kernel looks at the queue, then whether anybody is there. */
+inline read() {
+  kind = POST;
+  do
+  :: atomic { kind == END && reads == MORE_READS -> break }
+  :: atomic { kind == END && reads < MORE_READS -> reads++; kind = POST }
+  :: d_step { kind != END && receiver_reset -> receiver_reset = false; kind = END }
+  :: atomic { kind != END && !receiver_reset && to_receiver ? [POST] -> break }
+  :: atomic { kind != END && !receiver_reset && to_receiver ? [GROW] -> kind = GROW; break }
+  :: atomic { kind != END && !receiver_reset && empty(to_receiver) -> kind = EMPTY };
+    if
+    :: atomic { shut || holder_closed -> kind = END }
+    :: atomic { !shut && !holder_closed -> break }
+    fi
   od;
+  reads = 0;
   do
   :: atomic { kind == EMPTY || kind == END -> break }
   :: d_step { kind != EMPTY && kind != END && receiver_reset -> receiver_reset = false };
@@ -257,7 +270,7 @@ inline take(message) {
 
 proctype Receiver() {
   mtype kind;
-  byte found;
+  byte found, reads;
   bool posted, pending;
   {
     kind = EMPTY;
