@@ -1,7 +1,7 @@
 /*
  * A channel without a ring yet, for Spin: the holder of the sender's socket and the receiver that has the other one, in
  * every interleaving of their system calls, with the death of either. What channel/ring/ringless*.ts and
- * channel/endpoint/lazy_channel.ts do is here call by call. Run it by `deno task model`.
+ * channel/endpoint/ringless_channel.ts do is here call by call. Run it by `deno task model`.
  *
  * A ring is a queue here, which wakes those who wait: ring.pml is about that. The sockets are Linux's: an end that is closed
  * with something unread in its queue is told to the other one once, before what lies there; the end may be told before
@@ -47,7 +47,7 @@ bool receiver_gone;         /* it was closed, or died */
 bool receiver_asleep, ended, finished; /* ended: it has been woken by the end of its doorbell */
 bool in_ring;
 
-/* --- The holder of the sender's socket: channel/ring/ringless_sender.ts --- */
+/* --- The holder of the sender's socket: channel/ring/ringless_sender.ts, ringless_growth.ts --- */
 
 /* Its socket, and the doorbell's end, in any order. */
 inline free_socket() {
@@ -122,7 +122,7 @@ grow: /* grow() */
     :: atomic { theirs_held -> goto attach }
     :: !theirs_held
     fi;
-    /* #make() */
+    /* make(), handOver() */
 #ifndef NO_POST_IN_THE_RING
     if :: posted -> mine ! 0 :: else fi;
 #endif
@@ -189,7 +189,7 @@ done:
   holder_idle = true
 }
 
-/* --- The receiver: channel/ring/ringless_receiver.ts, channel/endpoint/lazy_channel.ts --- */
+/* --- The receiver: channel/ring/ringless_receiver.ts, channel/endpoint/ringless_channel.ts --- */
 
 #ifdef NO_SECOND_READ
 #define MORE_READS 0
