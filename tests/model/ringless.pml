@@ -306,7 +306,7 @@ next:
     fi;
     goto next;
 
-grow: /* #grow(): stop, drain, RING, close */
+grow: /* grow(): stop, drain, RING, close */
 #ifdef RING_BEFORE_THE_STOP
     send_ring();
 #endif
