@@ -6,7 +6,6 @@ import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
-import { MSG_TRUNC } from "../../ffi/libc/platform.ts";
 import {
   ensureRoomForFds,
   isPeerGone,
@@ -19,6 +18,7 @@ import {
   type ReceivedMessage,
   receiveMessage,
   sendMessage,
+  wasCutOff,
   wouldWait,
 } from "../../ffi/socket/socket_message.ts";
 import { PACKET } from "./carrier.ts";
@@ -195,9 +195,9 @@ export class RinglessSender {
       ensureRoomForFds(this.socket.fd, RING_FDS + 1, "Cannot use a sender that a peer sent");
       const received = this.#receive();
       if (typeof received === "number") return;
-      const { length, flags, fds } = received;
+      const { length, fds } = received;
       this.#replies++;
-      const kind = length === PACKET && (flags & MSG_TRUNC) === 0 ? replyFields.getInt32(0, true) : 0;
+      const kind = length === PACKET && !wasCutOff(received) ? replyFields.getInt32(0, true) : 0;
       if (kind === KIND_BELL && fds.length === BELL_FDS && this.#bell === undefined) {
         this.#bell = this.#bellFrom(fds[0]!);
       } else if (kind === KIND_RING && fds.length === RING_FDS) {
