@@ -61,3 +61,10 @@ export function ringsOpen(): number {
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
+
+/** Calls something so many times. */
+export async function times<T>(count: number, act: () => T | Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  while (results.length < count) results.push(await act());
+  return results;
+}

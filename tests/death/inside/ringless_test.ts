@@ -1,14 +1,14 @@
 // A channel that begins without a ring, one side of which is killed or stopped at any of its steps.
 import { assert, assertEquals } from "@std/assert";
-import { channel, type IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
-import { setStepHook } from "../../base/step_hook.ts";
-import type { Self } from "../support/actor.ts";
-import { assertIpcError, assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
-import { Choices } from "../support/choices.ts";
-import { patience } from "../support/patience.ts";
-import type { Child } from "../support/processes.ts";
-import { turn } from "../support/sent_away.ts";
-import { processTest } from "../support/test.ts";
+import { channel, type IpcError, type IpcReceiver, type IpcSender } from "../../../mod.ts";
+import { setStepHook } from "../../../base/step_hook.ts";
+import type { Self } from "../../support/actor.ts";
+import { assertIpcError, assertIpcErrorSync, soon } from "../../support/assert_ipc.ts";
+import { Choices } from "../../support/choices.ts";
+import { patience } from "../../support/patience.ts";
+import type { Child } from "../../support/processes.ts";
+import { turn } from "../../support/sent_away.ts";
+import { processTest } from "../../support/test.ts";
 
 type Step = "posted" | "growing" | "grown" | "stopped";
 interface Trap {
