@@ -43,15 +43,22 @@ export class RinglessChannel {
   }
 
   /**
-   * The receiver, as long as something may come to it; else how it goes on, which ends this object.
+   * The receiver, as long as something may come to it, as far as that is known: see `RinglessReceiver.next`. Else how it goes on,
+   * which ends this object.
    *
    * @throws {IpcError} As `RinglessReceiver.next`; `System` if there is no room for the ring: another try may succeed.
    */
   look(): RinglessReceiver | Outcome {
     const receiver = this.#receiver;
     if (this.#growing !== undefined) return this.grow();
-    if (receiver.next() || !receiver.over) return receiver;
-    if (receiver.grown !== undefined) return this.#adopt(receiver.grown);
+    if (!receiver.isDone) return receiver;
+    return this.#end();
+  }
+
+  /** Nothing will come to the receiver any more. */
+  #end(): Outcome {
+    const { grown } = this.#receiver;
+    if (grown !== undefined) return this.#adopt(grown);
     this.close();
     return { type: "gone" };
   }
@@ -63,6 +70,7 @@ export class RinglessChannel {
    */
   grow(): Outcome {
     const receiver = this.#receiver;
+    if (this.#growing === undefined && !receiver.next() && receiver.isDone) return this.#end();
     const { port, ring, handle } = this.#growing ??= this.#make();
     const post = this.#stop();
     if (receiver.grown !== undefined) return this.#adopt(receiver.grown);

@@ -72,6 +72,11 @@ export class RinglessReceiver {
     return [new RinglessSender(sender, capacity), new RinglessReceiver(receiver)];
   }
 
+  /** Whether there is nothing, and nothing will come any more that is not in {@linkcode grown}. */
+  get isDone(): boolean {
+    return this.#over && this.#post === undefined;
+  }
+
   /** Whether nothing will come any more that is not in {@linkcode grown}. */
   get over(): boolean {
     return this.#over;

@@ -249,7 +249,8 @@ export class RinglessSender {
 
   /** Closes it: the receiver sees the end, if no ring was made. */
   close(): void {
-    closeForeign(this.socket);
+    if (this.#checked) this.socket.close(); // harmless, as it is known to be a Unix socket
+    else closeForeign(this.socket);
     this.#bell?.close(); // now, as that wakes the receiver, who is to see the end
     this.#bell = undefined;
     if (this.#ring !== undefined) closeHandle(this.#ring);
