@@ -21,11 +21,10 @@ export interface SentAway<Sender, Receiver> extends Disposable {
 
 /** Sends a value through a channel of its own, to this isolate. */
 export function passed<T>(value: T): T {
-  const [to, from] = channel<T>();
+  const ends = channel<T>();
+  using to = ends[0], from = ends[1];
   to.sendSync(value);
-  const arrived = from.recvSync({ timeout: 0 });
-  to.close(), from.close();
-  return arrived;
+  return from.recvSync({ timeout: 0 });
 }
 
 function sentAwayOf<Sender extends Disposable, Receiver extends Disposable>(
