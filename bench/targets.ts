@@ -54,7 +54,7 @@ export const TARGETS: readonly Target[] = [
   { row: "round trip, 64 B", ours: "isthmus-bytes-async", peer: "deno-socket", ratio: 0.7 },
   { row: "round trip, 64 B", ours: "isthmus-bytes-async", peer: "ipc-channel-bytes", ratio: 0.6 },
   { row: "round trip, 64 B", ours: "isthmus-bytes-sync", peer: "ipc-channel-bytes", ratio: 0.5 },
-  { row: "a request with a channel for the answer", ours: "isthmus-typed-sync", peer: "ipc-channel-typed", ratio: 1 },
+  { row: "a request with a channel for the answer", ours: "isthmus-typed-sync", peer: "ipc-channel-typed", ratio: 2 },
   {
     row: "one way, 64 B, 4 senders",
     ours: "isthmus-bytes-sync",

@@ -3,9 +3,9 @@
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import { sameFileKey } from "../../ffi/memory/storage.ts";
-import { Message } from "../message/outgoing.ts";
 import { closeHandle, type Handle } from "../ring/handle.ts";
 import { RingConsumer } from "../ring/consumer.ts";
+import { BytesPayload } from "../ring/payload.ts";
 import { type Grown, RinglessReceiver } from "../ring/ringless_receiver.ts";
 import type { RinglessSender } from "../ring/ringless_sender.ts";
 import { type ChannelEnds, createEnds } from "./channel_ends.ts";
@@ -75,7 +75,7 @@ export class RinglessChannel {
     const post = this.#stop();
     if (receiver.grown !== undefined) return this.#adopt(receiver.grown);
     if (post !== undefined) {
-      if (!port.ring.trySend(Message.of(post))) {
+      if (!port.ring.trySend(new BytesPayload(post))) {
         throw new IpcError("System", "Cannot make a channel: its ring has no room");
       }
       receiver.take();

@@ -16,3 +16,24 @@ export interface Payload {
   /** The parts of the message, one after another. */
   parts(): Iterable<Uint8Array>;
 }
+
+/** Bytes in one piece. */
+export class BytesPayload implements Payload {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get length(): number {
+    return this.#bytes.length;
+  }
+
+  copyTo(target: Uint8Array, _targetLongs: BigInt64Array, to: number): void {
+    target.set(this.#bytes, to);
+  }
+
+  parts(): Iterable<Uint8Array> {
+    return [this.#bytes];
+  }
+}

@@ -5,6 +5,7 @@ import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { createChannel, type Handle } from "./handle.ts";
 import { BELL_CLOSED, W_BELL } from "./layout.ts";
+import { BytesPayload } from "./payload.ts";
 import { RingProducer } from "./producer.ts";
 import type { RinglessSender } from "./ringless_sender.ts";
 
@@ -44,7 +45,7 @@ function make(sender: RinglessSender): RingProducer | undefined {
   try {
     given = endToShare(parts.senderBell);
     producer = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket);
-    if (sender.posted !== undefined && !producer.trySend(sender.posted)) {
+    if (sender.posted !== undefined && !producer.trySend(new BytesPayload(sender.posted))) {
       throw new IpcError("System", "Cannot send: a new ring has no room");
     }
     const { memory, receiverBell, receiverSocket, senderSocket } = parts;

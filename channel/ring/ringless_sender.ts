@@ -49,19 +49,13 @@ const LATER = 20;
 
 const reply = packetBuffer(PACKET), replyFields = new DataView(reply.buffer);
 
-/** A message that can be posted. */
-export interface Postable extends Payload {
-  /** A copy of its own. */
-  snapshot(): Payload;
-}
-
 /** A sender without a ring: it posts one small message, or makes the ring. */
 export class RinglessSender {
   readonly socket: IpcFd;
   /** Bytes of the ring that it will have. */
   readonly capacity: number;
-  /** A copy of the message that was posted: it goes into the ring, too, as nobody can tell here whether it was received. */
-  #posted: Payload | undefined;
+  /** A copy of what was posted: it goes into the ring, too, as nobody can tell here whether it was received. */
+  #posted: Uint8Array<ArrayBuffer> | undefined;
   /** The receiver's doorbell. */
   #bell: IpcFd | undefined;
   /** The end of a ring that the receiver has made. */
@@ -91,7 +85,7 @@ export class RinglessSender {
    * @throws {IpcError} `Corrupt` if this is not the sender's end of such a channel; it is closed then. `System` if this process
    * has no room for the receiver's doorbell: nothing was sent.
    */
-  post(message: Postable): boolean {
+  post(message: Payload): boolean {
     const { length } = message;
     if (length > MOST_POSTED || !this.mayPost) return false;
     this.#check();
@@ -100,14 +94,14 @@ export class RinglessSender {
     message.copyTo(packet, longs, PACKET);
     writeHeader(KIND_POST, 0, length);
     if (sendMessage(this.socket.fd, packet, NO_FDS, PACKET + length) < 0) return false; // a ring tells what is wrong
-    this.#posted = message.snapshot();
+    this.#posted = packet.slice(PACKET, PACKET + length); // of a small one a copy that costs nothing to speak of
     step("posted");
     this.#ringNow();
     return true;
   }
 
-  /** The copy of the message that was posted, if one was. */
-  get posted(): Payload | undefined {
+  /** A copy of the message that was posted, if one was. */
+  get posted(): Uint8Array<ArrayBuffer> | undefined {
     return this.#posted;
   }
 
