@@ -64,6 +64,8 @@ class Receiver(OpenThing):
         self._handle, self._early = list(handle), list(early)
         self._kind = kind
         self._closed = False
+        #: One thread attaches it.
+        self._first_use = threading.Lock()
         #: One wait at a time.
         self._waiting = threading.Lock()
         self._tasks: Optional[asyncio.Lock] = None
@@ -91,18 +93,27 @@ class Receiver(OpenThing):
         if self._closed:
             raise Closed("Cannot receive: this receiver was closed or sent away")
         if self._consumer is None:
+            self._attach()
+        return self._consumer
+
+    def _attach(self) -> None:
+        with self._first_use:
+            if self._consumer is not None:
+                return
+            if self._closed:  # another thread found that it cannot be used
+                raise Closed("Cannot receive: this receiver was closed or sent away")
             handle, self._handle = self._handle, []
             try:
-                self._consumer = _attach(handle)
-                self._consumer.queue.adopt(self._early)
-                self._early = []
+                consumer = _attach(handle)
+                consumer.queue.adopt(self._early)
             except BaseException:
                 self._closed = True
                 self._ended()
                 for item in self._early:
                     close_all(item.fds)
                 raise
-        return self._consumer
+            self._early = []
+            self._consumer = consumer
 
     def _limit(self, most: Optional[int]) -> None:
         if most is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
@@ -56,6 +57,8 @@ class Sender(OpenThing):
         self._ringless = ringless
         self._kind = kind
         self._closed = False
+        #: One thread attaches it.
+        self._first_use = threading.Lock()
         self._opened()
         return self
 
@@ -91,6 +94,15 @@ class Sender(OpenThing):
                 self.close()
                 raise
         elif self._producer is None:
+            self._attach()
+        return self._producer
+
+    def _attach(self) -> None:
+        with self._first_use:
+            if self._producer is not None:
+                return
+            if self._closed:  # another thread found that it cannot be used
+                raise Closed("Cannot send: this sender was closed")
             handle, self._handle = self._handle, []
             try:
                 self._producer = attach(handle)
@@ -98,7 +110,6 @@ class Sender(OpenThing):
                 self._closed = True
                 self._ended()
                 raise
-        return self._producer
 
     def _quick(self) -> Union[Producer, Ringless]:
         """What may take a small message at once; if it does not, the ring does."""

@@ -205,6 +205,39 @@ def test_threads_share_a_sender(path):
             thread.join()
 
 
+def in_threads(count, work):
+    start, failures = threading.Barrier(count), []
+
+    def run(number):
+        start.wait()
+        try:
+            work(number)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_threads_use_an_end_that_came_in_a_message_for_the_first_time_together():
+    to, arrivals = isthmus.channel()
+    for _ in range(50):
+        sender, receiver = isthmus.channel()
+        to.send([sender, receiver])
+        sent, received = arrivals.recv(PATIENCE)
+        in_threads(4, sent.send)
+        found = []
+        in_threads(4, lambda _: found.append(received.recv(PATIENCE)))
+        assert sorted(found) == [0, 1, 2, 3]
+        for end in (sender, sent, received):
+            end.close()
+    to.close(), arrivals.close()
+
+
 def test_python_senders_killed_at_random_moments(peers, path):
     """Nothing lost, doubled or torn at a Deno receiver: what a killed one sent is whole, in order, and without gaps."""
     receiver = peers.deno("recv-from-killed", path)
