@@ -4,10 +4,12 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   bytesChannel,
   channel,
+  type ChannelOptions,
   duplex,
   type IpcError,
   type IpcFd,
   IpcOneShotServer,
+  type IpcReceiver,
   IpcSender,
   IpcServer,
   IpcSharedMemory,
@@ -18,6 +20,7 @@ import { EFBIG, ENOMEM, ETOOMANYREFS, platform } from "../../ffi/libc/platform.t
 import { assertIpcError } from "./assert_ipc.ts";
 import { descriptorsOf, openSignalSockets } from "./leftovers.ts";
 import { patience } from "./patience.ts";
+import { passed, sentAway } from "./sent_away.ts";
 
 const MB = 1 << 20;
 
@@ -29,6 +32,13 @@ function open(): string[] {
 /** Memory files that are mapped. */
 function mapped(): number {
   return Deno.readTextFileSync("/proc/self/maps").split("\n").filter((line) => line.includes("/memfd:isthmus")).length;
+}
+
+/** A channel that has its ring. */
+function inUse<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver<T>] {
+  const ends = channel<T>(options);
+  ends[1].tryRecv();
+  return ends;
 }
 
 /** A sender that is sent away for the first time opens something that it keeps. */
@@ -123,6 +133,78 @@ function becomeSomebody(): void {
   library.close();
 }
 
+/**
+ * Channels without a ring while there are too many descriptors in flight: each loses nothing.
+ *
+ * @returns What each of them does when some were taken.
+ */
+async function ringlessInFlight(says: string, channels: SentAway[]): Promise<() => Promise<void>> {
+  const [posts, grows, receives, here, waits] = channels as [SentAway, SentAway, SentAway, SentAway, SentAway];
+  for (const { there } of channels) there.sendSync(0);
+  assertEquals(posts.receiver.recvSync({ timeout: 0 }), 0);
+  for (let times = 0; times < 2; times++) {
+    await fails(ETOOMANYREFS, says, () => grows.there.sendSync(1));
+    await fails(ETOOMANYREFS, says, () => grows.there.clone());
+    await fails(ETOOMANYREFS, says, () => grows.there.send(1));
+  }
+  assertEquals(waits.receiver.recvSync({ timeout: 0 }), 0);
+  await fails(ETOOMANYREFS, says, () => waits.receiver.recv());
+  await fails(ETOOMANYREFS, says, () => waits.receiver.recv());
+  // The ring that is made here stays until it can be given: it is no leftover.
+  for (
+    const [act, { there }] of [[() => receives.receiver.capacity, receives], [
+      () => here.here.sendSync(1),
+      here,
+    ]] as const
+  ) {
+    for (let times = 0; times < 2; times++) {
+      assertStringIncludes((await assertIpcError("System", act)).message, says);
+      assertStringIncludes((await assertIpcError("System", () => there.sendSync(2))).message, "try again");
+    }
+  }
+  return async () => {
+    grows.there.sendSync(1);
+    receives.receiver.capacity, receives.there.sendSync(1);
+    here.here.sendSync(1);
+    for (const { there } of [grows, receives, here]) there.sendSync(2);
+    for (const { receiver } of [grows, receives, here]) assertEquals(receiver.recvMany(), [0, 1, 2]);
+    const waiting = waits.receiver.recv({ timeout: patience(20_000) });
+    waits.there.sendSync(1);
+    assertEquals(await waiting, 1);
+    for (const one of channels) one[Symbol.dispose]();
+  };
+}
+
+type SentAway = ReturnType<typeof sentAway<number>>;
+
+/** A channel without a ring for which there is no memory now, with a posted message, and one whose ring was not received yet. */
+async function ringlessFails(errno: number, says: string, posted: SentAway, grown?: SentAway): Promise<void> {
+  posted.there.sendSync(0);
+  for (let times = 0; times < 2; times++) {
+    await fails(errno, says, () => posted.there.sendSync(1));
+    await fails(errno, says, () => posted.there.clone());
+    await fails(errno, says, () => posted.receiver.capacity);
+    await fails(errno, says, () => posted.here.sendSync(1));
+    if (grown === undefined) continue;
+    // What has come stays, for another try.
+    for (const way of ["recv", "recvSync", "tryRecv"] as const) {
+      await assertIpcError("System", () => grown.receiver[way]());
+    }
+    await assertIpcError("System", () => grown.here.sendSync(2));
+  }
+  assertEquals(posted.receiver.recvSync({ timeout: 0 }), 0);
+}
+
+/** The same when there is memory again. */
+function ringlessGoesOn(away: SentAway): void {
+  using _ = away;
+  const grown = away.receiver.tryRecv();
+  if (grown.state === "message") assertEquals(grown.value, 1);
+  else away.there.sendSync(1), assertEquals(away.receiver.recvSync({ timeout: 0 }), 1);
+  away.there.sendSync(2), away.here.sendSync(3);
+  assertEquals(away.receiver.recvMany(), [2, 3]);
+}
+
 const TESTS: Record<string, () => Promise<void>> = {
   async "descriptors in flight"() {
     const LIMIT = 256, EACH = 60;
@@ -130,8 +212,9 @@ const TESTS: Record<string, () => Promise<void>> = {
     const [bell, ring] = createDoorbell();
     const fds: IpcFd[] = Array.from({ length: EACH }, () => bell.clone());
     const [carrier, arrivals] = channel<unknown>();
-    const [sender, receiver] = channel<number>();
+    const [sender, receiver] = inUse<number>();
     warmUp(sender);
+    const ringless = Array.from({ length: 5 }, () => sentAway<number>({ capacity: 65_536 }));
     let sent = 0;
     for (; sent * EACH <= 2 * LIMIT; sent++) {
       try {
@@ -162,6 +245,10 @@ const TESTS: Record<string, () => Promise<void>> = {
     await fails(ETOOMANYREFS, says, () => IpcServer.connect(server.name));
     await fails(ETOOMANYREFS, says, () => IpcSender.connect(oneShot.name));
 
+    const goOn = await ringlessInFlight(says, ringless);
+    const unsent = channel<number>();
+    assertStringIncludes((await assertIpcError("System", () => carrier.sendSync([unsent[0]]))).message, says);
+
     // Data needs no descriptor, not even where it has to wait for room.
     const [numbers, sink] = channel<number>({ capacity: 65_536 });
     let count = 0;
@@ -182,6 +269,11 @@ const TESTS: Record<string, () => Promise<void>> = {
       for (const fd of taken) fd.close();
     }
     assertEquals(arrivals.tryRecv(), { state: "empty" });
+    await goOn();
+    const [unused] = passed([unsent[0]]);
+    unused!.sendSync(1), unsent[0].sendSync(2);
+    assertEquals(unsent[1].recvMany(), [1, 2]);
+    for (const end of [...unsent, unused!]) end.close();
     carrier.sendSync(value);
     assert(receiver.closed && !sender.closed);
     const [moved, there, clone, large] = arrivals.recvSync({ timeout: 0 }) as [
@@ -203,19 +295,22 @@ const TESTS: Record<string, () => Promise<void>> = {
     const bytes = new Uint8Array(300 * MB);
     const shared = IpcSharedMemory.filled(0, 300 * MB); // mapped at first use
     // As are ends that came in a message.
-    const ends = channel<number>({ capacity: 512 * MB }), [moved] = ends;
+    const ends = inUse<number>({ capacity: 512 * MB }), [moved] = ends;
     sender.sendSync(ends);
     moved.close();
     const arrived = receiver.recvSync({ timeout: 0 }) as typeof ends;
     // And a sender that comes as one descriptor, as it was sent before.
-    const [twice, receiverOfTwice] = channel<number>({ capacity: 512 * MB });
+    const [twice, receiverOfTwice] = inUse<number>({ capacity: 512 * MB });
     sender.sendSync(twice), (receiver.recvSync({ timeout: 0 }) as typeof twice).close();
     sender.sendSync(twice), twice.close();
     const packed = receiver.recvSync({ timeout: 0 }) as typeof twice;
+    const posted = sentAway<number>({ capacity: 512 * MB }), grown = sentAway<number>({ capacity: 512 * MB });
+    grown.there.sendSync(0), grown.receiver.recvSync(), grown.there.sendSync(1);
     const { size } = /VmSize:\s+(?<size>[0-9]+) kB/.exec(Deno.readTextFileSync("/proc/self/status"))!.groups!;
     await limited("as", Number(size) * 1024 + 250 * MB, async () => {
       const says = "out of memory";
       await firstUsesFail(ENOMEM, says, 512 * MB);
+      await ringlessFails(ENOMEM, says, posted, grown);
       using server = new IpcServer<number, number>();
       await fails(ENOMEM, says, () => IpcServer.connect(server.name, { capacity: 512 * MB }));
       await fails(ENOMEM, says, () => IpcSharedMemory.from(bytes));
@@ -250,6 +345,7 @@ const TESTS: Record<string, () => Promise<void>> = {
       sender.sendSync("next");
       assertEquals(receiver.recvSync({ timeout: 0 }), "next");
     });
+    ringlessGoesOn(posted), ringlessGoesOn(grown);
     const [there, here] = arrived;
     there.sendSync(7);
     assertEquals(here.recvSync({ timeout: 0 }), 7);
@@ -264,13 +360,15 @@ const TESTS: Record<string, () => Promise<void>> = {
 
   async "large files"() {
     const [carrier, arrivals] = channel<unknown>({ capacity: 65_536 });
-    const [sender, receiver] = channel<number>();
+    const [sender, receiver] = inUse<number>();
     const bytes = new Uint8Array(8 * MB).fill(3);
+    const posted = sentAway<number>({ capacity: 16 * MB });
     warmUp(sender);
     assertEquals(arrivals.tryRecv(), { state: "empty" }); // so that it has its memory
     await limited("fsize", 4 * MB, async () => {
       const says = "ulimit -f";
       await firstUsesFail(EFBIG, says, 16 * MB);
+      await ringlessFails(EFBIG, says, posted);
       using server = new IpcServer<number, number>({ capacity: 16 * MB });
       await fails(EFBIG, says, () => IpcServer.connect(server.name));
       await fails(EFBIG, says, () => IpcSharedMemory.from(bytes));
@@ -289,6 +387,7 @@ const TESTS: Record<string, () => Promise<void>> = {
       assertEquals(smallReceiver.recvSync({ timeout: 0 }), 1);
       small.close(), smallReceiver.close();
     });
+    ringlessGoesOn(posted);
     carrier.sendSync([bytes, receiver, sender]);
     const [large, there, clone] = arrivals.recvSync({ timeout: 0 }) as [
       Uint8Array,
