@@ -111,6 +111,7 @@ processTest("A sender that another process has forgotten does not hide the end",
 export async function usesEverything(_job: null, self: Self): Promise<void> {
   const [sender, receiver] = channel<unknown>({ capacity: 65_536 });
   const [other, others] = channel<unknown>();
+  others.tryRecv(); // so that it has its ring
   const pending = receiver.recv();
   await sender.send({ other, big: new Uint8Array(100_000) });
   const { other: clone } = await pending as { other: IpcSender<unknown> };

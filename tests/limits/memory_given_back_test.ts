@@ -38,6 +38,7 @@ export function fill({ sender }: { sender: IpcBytesSender }): void {
 
 processTest("A channel of 1 GiB takes what is in it, and gives it back when it is drained", async ({ start }) => {
   const [sender, receiver] = bytesChannel({ capacity: 1024 * MB });
+  assertEquals(receiver.capacity, 1024 * MB); // it has its ring, here
   const idle = ringMemory();
   assert(idle < 2 * MB, `${idle} bytes for an unused ring`);
   const child = await start(import.meta.url, fill, { sender });
@@ -85,6 +86,7 @@ export function fillAndStay({ sender }: { sender: IpcBytesSender }, self: Self):
 
 processTest("After a burst both processes are as large as before it", async ({ start }) => {
   const [sender, receiver] = bytesChannel({ capacity: 1024 * MB });
+  assertEquals(receiver.capacity, 1024 * MB); // it has its ring, here
   const child = await start(import.meta.url, fillAndStay, { sender });
   sender.close();
   const processes = [["sender", child.pid], ["receiver", Deno.pid]] as const;
