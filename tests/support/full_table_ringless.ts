@@ -168,7 +168,6 @@ async function bells(): Promise<void> {
       message.copyTo(...to);
     },
     parts: () => message.parts(),
-    snapshot: () => message,
   });
   assert(posted);
   empty();
