@@ -3,6 +3,7 @@ import { endToShare } from "../../ffi/event/doorbell.ts";
 import { waitReadable } from "../../ffi/event/readable.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
+import { patienceNow, waited } from "./growth_patience.ts";
 import { createChannel, type Handle } from "./handle.ts";
 import { BELL_CLOSED, W_BELL } from "./layout.ts";
 import { BytesPayload } from "./payload.ts";
@@ -11,9 +12,6 @@ import type { RinglessSender } from "./ringless_sender.ts";
 
 /** Tries to hand a ring over: two would do. */
 const MOST_TRIES = 3;
-
-/** Milliseconds to wait for a ring that the receiver is just about to send: it needs a few microseconds. */
-const RING_TIME = 100;
 
 /**
  * Makes the ring through which a sender's messages go from now on, or finds that the receiver has made it.
@@ -27,7 +25,9 @@ export function grow(sender: RinglessSender): RingProducer | Handle {
   for (let i = 0; i < MOST_TRIES; i++) {
     const grown = sender.ring() ?? make(sender);
     if (grown !== undefined) return grown;
-    if (!waitReadable(sender.socket.fd, performance.now() + RING_TIME)) break;
+    const began = performance.now(), found = waitReadable(sender.socket.fd, began + patienceNow());
+    waited(performance.now() - began);
+    if (!found) break;
   }
   const found = sender.ring();
   if (found !== undefined) return found;
