@@ -3,7 +3,7 @@ import { endToShare } from "../../ffi/event/doorbell.ts";
 import { waitReadable } from "../../ffi/event/readable.ts";
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import { patienceNow, waited } from "./growth_patience.ts";
+import { patienceNow, waited } from "./ringless_patience.ts";
 import { createChannel, type Handle } from "./handle.ts";
 import { BELL_CLOSED, W_BELL } from "./layout.ts";
 import { BytesPayload } from "./payload.ts";
