@@ -2,9 +2,11 @@
 // `ring/ringless.ts`, and a program that passes the message on keeps it, and may send it to several. So its senders get their rings
 // first.
 import { decodeParts as decodeCbor } from "../../cbor/mod.ts";
+import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAll } from "../ring/carrier.ts";
 import { decodeWith, encodeMessage } from "./codec.ts";
+import type { Attachments } from "./attachments.ts";
 import { outgoing } from "./outgoing.ts";
 import { isRingless } from "./sender_attachment.ts";
 import { MARK, Reviver } from "./travellers.ts";
@@ -38,10 +40,11 @@ export class PassedOn {
   /**
    * The message as it can be kept and sent to several; ends this object.
    *
-   * @throws {IpcError} `System` if there is no room for a ring: nothing is lost, for another try.
+   * @throws {IpcError} `System` if there is no room for a ring: nothing is lost, for another try. `Serialization` if a peer has given
+   * what is no sender.
    */
   encode(): { bytes: Uint8Array<ArrayBuffer>; fds: IpcFd[] } {
-    const attachments = encodeMessage(this.#value);
+    const attachments = this.#encode();
     const fds: IpcFd[] = [];
     let bytes: Uint8Array<ArrayBuffer>;
     try {
@@ -56,6 +59,16 @@ export class PassedOn {
     }
     this.close();
     return { bytes, fds };
+  }
+
+  /** What is wrong with a sender is the fault of the message, not of the channel that it is to go through. */
+  #encode(): Attachments | undefined {
+    try {
+      return encodeMessage(this.#value);
+    } catch (error) {
+      if (error instanceof IpcError && error.code === "System") throw error;
+      throw new IpcError("Serialization", "Cannot send a message on: a sender in it is damaged", { cause: error });
+    }
   }
 
   /** Closes the endpoints. */

@@ -1,6 +1,6 @@
 // Whatever a peer gives for a sender without a ring, or puts into its queue, it harms that sender alone.
 import { assert, assertEquals } from "@std/assert";
-import { IpcError, type IpcSender } from "../../mod.ts";
+import { channel, IpcError, type IpcSender } from "../../mod.ts";
 import { setStepHook } from "../../base/step_hook.ts";
 import { encodeCbor } from "../../cbor/mod.ts";
 import { Message } from "../../channel/message/outgoing.ts";
@@ -151,6 +151,25 @@ test("A sender that is the end of a stream, or of datagrams, sends to whoever ma
       sender.close();
     }
   }
+});
+
+test("A relay is told of a message with a damaged sender, and its channels go on", async () => {
+  const { sender, receiver, ring, close } = openChannel<unknown>();
+  const [onward, end] = channel<unknown>();
+  for (const [what, make] of Object.entries(NO_SENDERS)) {
+    const fd = make(), mark = Uint8Array.of(0xd8, 27, ...encodeCbor(["isthmus", "sender", 0, 2, 65_536]));
+    assert(ring.trySend(Message.of(mark), [fd.fd]));
+    fd.close(), sender.sendSync("next");
+    for (let n = 0; n < 2; n++) {
+      using message = await receiver.recvEncoded();
+      for (let times = 0; times < 2; times++) {
+        assertEquals(await codeOf(() => onward.sendEncodedSync(message)), n === 0 ? "Serialization" : "none", what);
+      }
+    }
+    assertEquals(end.recvMany(), ["next", "next"]);
+  }
+  close(), onward.close(), end.close();
+  await turn(); // some are closed by another thread
 });
 
 // --- What stands in its queue ------------------------------------------------------------------------------------------
