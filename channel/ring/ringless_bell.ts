@@ -5,12 +5,16 @@ import { isPeerGone, messageError, sendMessage } from "../../ffi/socket/socket_m
 import { PACKET } from "./carrier.ts";
 import { BELL_FDS, KIND_BELL, packet, writeHeader } from "./ringless.ts";
 
+/** Bells that are given, in the life of a receiver: a sender needs no more than one for each of its packets. */
+const MOST_BELLS = 4;
+
 /** The doorbell of a receiver without a ring: made only when the event loop is to listen. */
 export class RinglessBell {
   readonly #socket: IpcFd;
   #listener: BellListener | undefined;
   #onRing: (() => void) | undefined;
   #awaited = false;
+  #given = 0;
 
   constructor(socket: IpcFd) {
     this.#socket = socket;
@@ -23,7 +27,7 @@ export class RinglessBell {
    */
   listen(onRing: () => void): void {
     this.#onRing = onRing;
-    if (this.#listener?.ended === true) { // its sender has closed it, and may be there all the same
+    if (this.#listener?.ended === true && this.#given < MOST_BELLS) { // its sender has closed it, and may be there all the same
       this.#listener.close();
       this.#listener = undefined;
     }
@@ -43,6 +47,7 @@ export class RinglessBell {
         ring.close();
       }
       this.#listener = listener;
+      this.#given++;
     }
     this.#listener.listen(onRing);
   }
@@ -51,12 +56,15 @@ export class RinglessBell {
    * Listens on, if the last bell has told all that it ever will and nothing came: a sender may close it before its socket, as the
    * kernel does with a killed one's. Look for packets once more after it.
    *
+   * @returns `false` if enough bells were given: look by the clock then.
    * @throws {IpcError} As {@linkcode listen}.
    */
-  listenOn(): void {
-    if (this.#onRing === undefined || this.#listener?.ended === false) return;
+  listenOn(): boolean {
+    if (this.#onRing === undefined || this.#listener?.ended === false) return true;
+    if (this.#given >= MOST_BELLS) return false;
     this.listen(this.#onRing);
     this.awaited = this.#awaited;
+    return true;
   }
 
   /** As of a ring's doorbell. */

@@ -15,6 +15,9 @@ const MAX_SPINS = 400;
 /** Microseconds of a nap at most, likewise. */
 const NAP = 160;
 
+/** Milliseconds between two looks where a sender has closed all bells that it gets: it would have this isolate give them for ever. */
+const BLIND_LOOK = 10;
+
 // Of all such receivers of this isolate: each has a wait or two, and the next one's will be as the last one's.
 const spins = new SpinBudget(MAX_SPINS, 1), asyncSpins = new SpinBudget(MAX_SPINS, 0);
 
@@ -22,7 +25,7 @@ const spins = new SpinBudget(MAX_SPINS, 1), asyncSpins = new SpinBudget(MAX_SPIN
 interface Receiver {
   next(): boolean;
   readonly over: boolean;
-  readonly bell: { listenOn(): void };
+  readonly bell: { listenOn(): boolean };
 }
 
 /** The waits of one receiver without a ring. */
@@ -94,10 +97,13 @@ export class RinglessWait {
     asyncSpins.inVain(performance.now() - this.#armedAt);
   }
 
-  /** Whatever comes rings, as its sender finds the bell in its queue: there is no flag, and no gap to look at by the clock. */
+  /**
+   * Whatever comes rings, as its sender finds the bell in its queue: there is no flag.
+   *
+   * @returns Milliseconds until the next look by the clock, as of a ring's consumer; 0 if there need be none.
+   */
   arm(): number {
-    this.#receiver.bell.listenOn();
-    return 0;
+    return this.#receiver.bell.listenOn() ? 0 : BLIND_LOOK;
   }
 
   /** Likewise. */

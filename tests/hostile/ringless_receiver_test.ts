@@ -8,12 +8,15 @@ import { senderFrom } from "../../channel/endpoint/sender.ts";
 import { RingMemory } from "../../channel/ring/memory.ts";
 import type { RinglessSender } from "../../channel/ring/ringless_sender.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
+import { libc } from "../../ffi/libc/libc.ts";
+import { SHUT_RD } from "../../ffi/libc/platform.ts";
 import { receiveMessage } from "../../ffi/socket/socket_message.ts";
 import { assertIpcErrorSync, soon } from "../support/assert_ipc.ts";
 import { Choices } from "../support/choices.ts";
 import { REFUSED } from "../support/hostile_messages.ts";
 import { patience } from "../support/patience.ts";
 import { turn } from "../support/sent_away.ts";
+import { threadTime } from "../support/thread_clock.ts";
 import { test } from "../support/test.ts";
 import { RING_SEALS, ringFile } from "./forge.ts";
 import { BELL, GROW, growth, packet, POST, RING, send, THINGS, withOther, words } from "./forge_ringless.ts";
@@ -279,18 +282,29 @@ function assertCode(act: () => unknown): string {
   return "none";
 }
 
-test("A receiver whose peer closes each bell at once, and says nothing, waits on", async () => {
-  const all = victim();
-  const waiting = all.receiver.recv();
-  const until = performance.now() + 50;
-  let bells = 0;
-  while (performance.now() < until) {
-    for (const bell of takeBell(all.socket)) bells++, bell.close();
-    await turn();
-  }
-  assert(bells > 0);
-  send(all.socket, packet(POST, 1, Uint8Array.of(7)));
-  all.socket.close();
-  assertEquals(await soon(waiting), 7);
-  close(all);
-});
+/** What a peer does so that no bell that it is given is rung, or kept. */
+const DEAF: Record<string, (socket: IpcFd) => void> = {
+  "closes each bell at once": (socket) => {
+    for (const bell of takeBell(socket)) bell.close();
+  },
+  "can take no bell": (socket) => void libc().c.shutdown(socket.fd, SHUT_RD),
+};
+
+for (const [what, act] of Object.entries(DEAF)) {
+  test(`A receiver whose peer ${what} waits on, and takes little time of the processor`, async () => {
+    const all = victim();
+    act(all.socket);
+    const waiting = all.receiver.recv();
+    const began = threadTime(), until = performance.now() + 300;
+    for (; performance.now() < until; await turn()) act(all.socket);
+    const took = threadTime() - began;
+    // The turns of this loop take some as well.
+    assert(took < patience(100), `${took} ms of 300`);
+    send(all.socket, packet(POST, 1, Uint8Array.of(7)));
+    all.socket.close();
+    assertEquals(await soon(waiting), 7);
+    all.here.close();
+    assertIpcErrorSync("Disconnected", () => all.receiver.recvSync());
+    close(all);
+  });
+}
