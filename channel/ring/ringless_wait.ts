@@ -15,7 +15,7 @@ const MAX_SPINS = 400;
 /** Microseconds of a nap at most, likewise. */
 const NAP = 160;
 
-/** Milliseconds between two looks where a sender has closed all bells that it gets: it would have this isolate give them for ever. */
+/** Milliseconds between two looks where a sender has closed all bells that it gets: it would have this isolate give them without end. */
 const BLIND_LOOK = 10;
 
 // Of all such receivers of this isolate: each has a wait or two, and the next one's will be as the last one's.
