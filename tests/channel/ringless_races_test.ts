@@ -4,6 +4,7 @@ import { channel, type IpcError, type IpcReceiver, type IpcSender } from "../../
 import type { Self } from "../support/actor.ts";
 import { soon } from "../support/assert_ipc.ts";
 import { Choices } from "../support/choices.ts";
+import { patience } from "../support/patience.ts";
 import { passed } from "../support/sent_away.ts";
 import { processTest } from "../support/test.ts";
 
@@ -161,6 +162,7 @@ processTest(
 
 const WAYS: Record<string, (receiver: IpcReceiver<Message>) => Message> = {
   "recvSync()": (receiver) => receiver.recvSync(),
+  "recvSync() with a time": (receiver) => receiver.recvSync({ timeout: patience(20_000) }),
   "borrowSync()": (receiver) => {
     using message = receiver.borrowSync();
     return message.value;

@@ -305,12 +305,15 @@ const TESTS: Record<string, () => Promise<void>> = {
     sender.sendSync(twice), twice.close();
     const packed = receiver.recvSync({ timeout: 0 }) as typeof twice;
     const posted = sentAway<number>({ capacity: 512 * MB }), grown = sentAway<number>({ capacity: 512 * MB });
-    grown.there.sendSync(0), grown.receiver.recvSync(), grown.there.sendSync(1);
+    const dropped = sentAway<number>({ capacity: 512 * MB });
+    for (const { there, receiver } of [grown, dropped]) there.sendSync(0), receiver.recvSync(), there.sendSync(1);
     const { size } = /VmSize:\s+(?<size>[0-9]+) kB/.exec(Deno.readTextFileSync("/proc/self/status"))!.groups!;
     await limited("as", Number(size) * 1024 + 250 * MB, async () => {
       const says = "out of memory";
       await firstUsesFail(ENOMEM, says, 512 * MB);
       await ringlessFails(ENOMEM, says, posted, grown);
+      await assertIpcError("System", () => dropped.receiver.recv());
+      dropped[Symbol.dispose](); // with what has come
       using server = new IpcServer<number, number>();
       await fails(ENOMEM, says, () => IpcServer.connect(server.name, { capacity: 512 * MB }));
       await fails(ENOMEM, says, () => IpcSharedMemory.from(bytes));
