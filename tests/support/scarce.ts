@@ -313,7 +313,7 @@ const TESTS: Record<string, () => Promise<void>> = {
       await firstUsesFail(ENOMEM, says, 512 * MB);
       await ringlessFails(ENOMEM, says, posted, grown);
       await assertIpcError("System", () => dropped.receiver.recv());
-      dropped[Symbol.dispose](); // with what has come
+      dropped.receiver.close(); // with what has come
       using server = new IpcServer<number, number>();
       await fails(ENOMEM, says, () => IpcServer.connect(server.name, { capacity: 512 * MB }));
       await fails(ENOMEM, says, () => IpcSharedMemory.from(bytes));
@@ -349,6 +349,7 @@ const TESTS: Record<string, () => Promise<void>> = {
       assertEquals(receiver.recvSync({ timeout: 0 }), "next");
     });
     ringlessGoesOn(posted), ringlessGoesOn(grown);
+    dropped[Symbol.dispose]();
     const [there, here] = arrived;
     there.sendSync(7);
     assertEquals(here.recvSync({ timeout: 0 }), 7);
