@@ -5,7 +5,7 @@ import { isHungUp } from "../../ffi/event/readable.ts";
 import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
-import { closeAllForeign, closeForeign, isUnixSocket } from "../../ffi/file/foreign_fd.ts";
+import { closeAllForeign, closeForeign, isPacketSocket } from "../../ffi/file/foreign_fd.ts";
 import {
   ensureRoomForFds,
   isPeerGone,
@@ -232,7 +232,7 @@ export class RinglessSender {
 
   #check(): void {
     if (this.#checked) return;
-    if (!isUnixSocket(this.socket.fd)) throw this.#corrupt("it is not a socket");
+    if (!isPacketSocket(this.socket.fd)) throw this.#corrupt("it is not a socket of packets");
     this.#checked = true;
   }
 

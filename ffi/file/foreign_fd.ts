@@ -6,7 +6,15 @@
 import { closeTogether, IpcFd } from "./fd.ts";
 import { fileStatus } from "./file_status.ts";
 import { libc } from "../libc/libc.ts";
-import { AF_UNIX, F_GET_SEALS, F_GETPIPE_SZ, SO_DOMAIN, SOL_SOCKET } from "../libc/platform.ts";
+import {
+  AF_UNIX,
+  F_GET_SEALS,
+  F_GETPIPE_SZ,
+  SO_DOMAIN,
+  SO_TYPE,
+  SOCK_SEQPACKET,
+  SOL_SOCKET,
+} from "../libc/platform.ts";
 import { runtime } from "../runtime/mod.ts";
 
 /** What a descriptor is expected to be, which is asked first: a system call each. */
@@ -15,10 +23,23 @@ export type Expected = "memory" | "pipe" | "socket";
 const option = new Int32Array(1), optionBytes = new Uint8Array(option.buffer);
 const optionLength = new Int32Array([4]), optionLengthBytes = new Uint8Array(optionLength.buffer);
 
+/** Whether an option of a socket says something; `false` of what is no socket. */
+function says(fd: number, name: number, value: number): boolean {
+  optionLength[0] = 4;
+  return libc().c.getsockopt(fd, SOL_SOCKET, name, optionBytes, optionLengthBytes) === 0 && option[0] === value;
+}
+
 /** Whether a descriptor is a Unix socket. */
 export function isUnixSocket(fd: number): boolean {
-  optionLength[0] = 4;
-  return libc().c.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, optionBytes, optionLengthBytes) === 0 && option[0] === AF_UNIX;
+  return says(fd, SO_DOMAIN, AF_UNIX);
+}
+
+/**
+ * Whether a descriptor is a Unix socket for packets over a connection. By one for datagrams a peer could have this process speak to
+ * some service: each datagram tells who has sent it.
+ */
+export function isPacketSocket(fd: number): boolean {
+  return says(fd, SO_TYPE, SOCK_SEQPACKET) && isUnixSocket(fd);
 }
 
 const HARMLESS: Record<Expected, (fd: number) => boolean> = {

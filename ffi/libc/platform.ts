@@ -85,7 +85,7 @@ export const SEEK_SET = 0, SEEK_END = 2;
 /** Socket families and types. */
 export const AF_UNIX = 1, SOCK_STREAM = 1, SOCK_SEQPACKET = 5, SOCK_NONBLOCK = O_NONBLOCK, SOCK_CLOEXEC = O_CLOEXEC;
 /** Socket options. */
-export const SOL_SOCKET = 1, SO_PEERCRED = 17, SCM_RIGHTS = 1, SO_SNDBUF = 7, SO_DOMAIN = 39;
+export const SOL_SOCKET = 1, SO_PEERCRED = 17, SCM_RIGHTS = 1, SO_SNDBUF = 7, SO_TYPE = 3, SO_DOMAIN = 39;
 /** `sendmsg` and `recvmsg` flags. */
 export const SHUT_RD = 0;
 export const MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
