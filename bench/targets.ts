@@ -102,6 +102,11 @@ export const TARGETS: readonly Target[] = [
     ])
   ),
   { row: "create and close a channel", ours: "isthmus-operations", peer: "ipc-channel-operations", ratio: 3 },
+  ...["create a channel, use it once and close it", "send and receive the sender of a new channel"].map((
+    row,
+  ): Target => (
+    { row, ours: "isthmus-operations", peer: "ipc-channel-operations", ratio: 2 }
+  )),
 ];
 
 function subscribers(count: number): string {
