@@ -5,7 +5,7 @@ import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { patienceNow, waited } from "./ringless_patience.ts";
 import { createChannel, type Handle } from "./handle.ts";
-import { BELL_CLOSED, W_BELL } from "./layout.ts";
+import { BELL_CLOSED, W_BELL, W_HEAD, W_READ, W_TAIL } from "./layout.ts";
 import { BytesPayload } from "./payload.ts";
 import { RingProducer } from "./producer.ts";
 import type { RinglessSender } from "./ringless_sender.ts";
@@ -55,8 +55,7 @@ function make(sender: RinglessSender): RingProducer | undefined {
       producer.close();
       return undefined;
     }
-    // Nobody has the receiver's end: its producer is to know at once.
-    if (outcome === "gone") Atomics.store(producer.memory.words, W_BELL, BELL_CLOSED);
+    if (outcome === "gone") leave(producer.memory.words);
     return producer;
   } catch (error) {
     if (producer !== undefined) producer.close();
@@ -67,4 +66,12 @@ function make(sender: RinglessSender): RingProducer | undefined {
     parts.receiverSocket.close();
     if (given !== parts.senderBell) given?.close();
   }
+}
+
+/** Leaves a ring as a receiver does that has received all, and closes: nobody can tell whether what was posted was received. */
+function leave(words: Int32Array<ArrayBuffer>): void {
+  const tail = Atomics.load(words, W_TAIL);
+  Atomics.store(words, W_READ, tail);
+  Atomics.store(words, W_HEAD, tail);
+  Atomics.store(words, W_BELL, BELL_CLOSED);
 }

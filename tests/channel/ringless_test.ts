@@ -210,6 +210,16 @@ for (const [when, reach] of Object.entries(POINTS)) {
   });
 }
 
+test("What was posted is no backlog of a sender whose receiver is gone", () => {
+  for (const receive of [true, false]) {
+    using away = sentAway<number>();
+    away.there.sendSync(1);
+    if (receive) assertEquals(away.receiver.recvSync({ timeout: 0 }), 1);
+    away.receiver.close();
+    assertEquals(away.there.backlog, 0);
+  }
+});
+
 test("A sender whose receiver was closed before it arrived is told at its first use, whichever that is", () => {
   const uses: ((sender: IpcSender<unknown>) => unknown)[] = [
     (sender) => sender.sendSync(1),
