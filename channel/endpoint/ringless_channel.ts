@@ -106,7 +106,7 @@ export class RinglessChannel {
     }
   }
 
-  /** Goes on with the ring that the other side has made. What was posted and received is the first message there. */
+  /** Goes on with the ring that the other side has made. What was posted and received may be the first message there. */
   #adopt(grown: Grown): Outcome {
     let ring: RingConsumer | undefined;
     try {
@@ -115,7 +115,7 @@ export class RinglessChannel {
       if (ring.capacity !== this.#capacity || sameFileKey(ring.memory.fd.fd) !== sameFileKey(grown.sender.memory.fd)) {
         throw new IpcError("Corrupt", "Cannot use the channel: a peer has sent what is not its ring");
       }
-      if (this.#receiver.delivered && ring.next()) ring.release();
+      if (grown.hasPost && this.#receiver.delivered && ring.next()) ring.release();
     } catch (error) {
       if (ring === undefined && !grown.receiver.memory.closed) throw error; // there is no memory for it now
       ring?.close();

@@ -19,7 +19,7 @@ import { HANDLE_FDS } from "./handle.ts";
 
 /** To the receiver: the first message. */
 export const KIND_POST = 5;
-/** To the receiver: both ends of the ring that the sender has made, the receiver's first. What was posted is in it again. */
+/** To the receiver: both ends of the ring that the sender has made, the receiver's first; posted: whether that begins with the post. */
 export const KIND_GROW = 6;
 /** To the sender: the ringing end of the doorbell that the receiver waits for. */
 export const KIND_BELL = 7;

@@ -45,12 +45,14 @@ function make(sender: RinglessSender): RingProducer | undefined {
   try {
     given = endToShare(parts.senderBell);
     producer = RingProducer.create(parts.memory, parts.senderBell, parts.senderSocket);
-    if (sender.posted !== undefined && !producer.trySend(new BytesPayload(sender.posted))) {
+    // What is received by now is neither sent again, nor waited for: it would count as waiting until the receiver looks.
+    const { unreceived } = sender;
+    if (unreceived !== undefined && !producer.trySend(new BytesPayload(unreceived))) {
       throw new IpcError("System", "Cannot send: a new ring has no room");
     }
     const { memory, receiverBell, receiverSocket, senderSocket } = parts;
     const handles = [memory.fd, receiverBell, receiverSocket, memory.fd, given, senderSocket];
-    const outcome = sender.handOver(handles.map(({ fd }) => fd));
+    const outcome = sender.handOver(unreceived !== undefined, handles.map(({ fd }) => fd));
     if (outcome === "refused") {
       producer.close();
       return undefined;

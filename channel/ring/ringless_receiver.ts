@@ -4,11 +4,12 @@ import { type IpcFd, unwatched } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
 import { socketPair, stopReceiving } from "../../ffi/socket/new_socket.ts";
 import {
+  copyWhole,
+  dropCopied,
   END_LOOKS,
   isPeerGone,
   isReset,
   messageError,
-  receiveWhole,
   sendMessage,
   tellsEnd,
   wasCutOff,
@@ -33,6 +34,8 @@ import { RinglessWait } from "./ringless_wait.ts";
 
 /** Both ends of the ring that the sender has made. */
 export interface Grown {
+  /** Whether the message that was posted is the first one there, again. */
+  readonly hasPost: boolean;
   readonly receiver: Handle;
   /** For the senders of the isolate that has the receiver. */
   readonly sender: Handle;
@@ -49,8 +52,9 @@ export class RinglessReceiver {
   readonly bell: RinglessBell;
   readonly wait: RinglessWait;
   readonly #socket: IpcFd;
-  /** The message that was posted, until it is received. */
+  /** The message that was posted, until it is received; and whether it is in the socket still. */
   #post: Uint8Array<ArrayBuffer> | undefined;
+  #inSocket = false;
   #posted = false;
   #grown: Grown | undefined;
   #over = false;
@@ -97,7 +101,7 @@ export class RinglessReceiver {
     this.#grown = undefined;
   }
 
-  /** Whether the message that was posted was received; a ring has it, too. */
+  /** Whether the message that was posted was received. */
   get delivered(): boolean {
     return this.#posted && this.#post === undefined;
   }
@@ -118,14 +122,21 @@ export class RinglessReceiver {
   /** The message that was found; it is received. */
   take(): Uint8Array<ArrayBuffer> {
     const bytes = this.#post!;
+    this.#drop();
     this.#post = undefined;
     return bytes;
   }
 
+  /** Not before it is received, as its sender can see whether it is: see `ringless_growth.ts`. */
+  #drop(): void {
+    if (this.#inSocket) dropCopied(this.#socket.fd, packet, PACKET + this.#post!.length);
+    this.#inSocket = false;
+  }
+
   /** Reads one packet; `false` if there is none, or no more. */
   #read(): boolean {
-    let received = receiveWhole(this.#socket.fd, packet);
-    for (let i = 0; i < END_LOOKS && tellsEnd(received); i++) received = receiveWhole(this.#socket.fd, packet);
+    let received = copyWhole(this.#socket.fd, packet);
+    for (let i = 0; i < END_LOOKS && tellsEnd(received); i++) received = copyWhole(this.#socket.fd, packet);
     if (typeof received === "number") {
       if (wouldWait(received)) return false;
       if (!isReset(received)) throw messageError("Cannot receive a message", received, "recvmsg");
@@ -142,10 +153,12 @@ export class RinglessReceiver {
       count = fields.getInt32(12, true);
     if (kind === KIND_POST && fds.length === 0 && count === length - PACKET && count <= MOST_POSTED && !this.#posted) {
       this.#post = packet.slice(PACKET, length);
-      this.#posted = true;
+      this.#posted = this.#inSocket = true;
     } else if (kind === KIND_GROW && length === PACKET && count === GROW_FDS && fds.length === GROW_FDS) {
       this.#over = true;
-      this.#grown = { receiver: handleFrom(fds), sender: handleFrom(fds.slice(HANDLE_FDS)) };
+      const hasPost = fields.getInt32(8, true) !== 0;
+      this.#grown = { hasPost, receiver: handleFrom(fds), sender: handleFrom(fds.slice(HANDLE_FDS)) };
+      dropCopied(this.#socket.fd, packet, length);
     } else {
       closeAllForeign(fds);
       this.close();
@@ -163,7 +176,7 @@ export class RinglessReceiver {
    */
   stop(): Uint8Array<ArrayBuffer> | undefined {
     if (!this.#over) stopReceiving(this.#socket);
-    while (!this.#over && this.#read());
+    do this.#drop(); while (!this.#over && this.#read());
     return this.#post;
   }
 
@@ -184,6 +197,7 @@ export class RinglessReceiver {
   close(): void {
     this.#over = true;
     this.#post = undefined;
+    this.#inSocket = false;
     if (this.#grown !== undefined) closeHandle(this.#grown.receiver), closeHandle(this.#grown.sender);
     this.#grown = undefined;
     this.#socket.close();

@@ -6,6 +6,7 @@ import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign, isPacketSocket } from "../../ffi/file/foreign_fd.ts";
+import { hasUnreceived } from "../../ffi/socket/new_socket.ts";
 import {
   ensureRoomForFds,
   isPeerGone,
@@ -54,7 +55,7 @@ export class RinglessSender {
   readonly socket: IpcFd;
   /** Bytes of the ring that it will have. */
   readonly capacity: number;
-  /** A copy of what was posted: it goes into the ring, too, as nobody can tell here whether it was received. */
+  /** A copy of what was posted: it goes into the ring, too, if it is not received until then. */
   #posted: Uint8Array<ArrayBuffer> | undefined;
   /** The receiver's doorbell. */
   #bell: IpcFd | undefined;
@@ -100,9 +101,9 @@ export class RinglessSender {
     return true;
   }
 
-  /** A copy of the message that was posted, if one was. */
-  get posted(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#posted;
+  /** A copy of the message that was posted, if one was and is not received, as far as can be seen here. */
+  get unreceived(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#posted !== undefined && hasUnreceived(this.socket) ? this.#posted : undefined;
   }
 
   /**
@@ -117,15 +118,16 @@ export class RinglessSender {
   }
 
   /**
-   * Hands both ends of a new ring over to the receiver, which has what was posted in it, and ends this object if that is done.
+   * Hands both ends of a new ring over to the receiver, and ends this object if that is done.
    *
+   * @param hasPost Whether what was posted is in the ring: if so, the receiver passes over it, should it have received it by then.
    * @param fds The receiver's handle, then one for a sender; they stay the caller's.
    * @returns `gone` if no receiver is left, which is the end of this object, too; `refused` if the receiver has made a ring, and
    * is about to send this end of it.
    * @throws {IpcError} `Corrupt` as {@linkcode post}; `System` if there are too many descriptors in flight.
    */
-  handOver(fds: readonly number[]): "done" | "gone" | "refused" {
-    writeHeader(KIND_GROW, this.#posted === undefined ? 0 : 1, GROW_FDS);
+  handOver(hasPost: boolean, fds: readonly number[]): "done" | "gone" | "refused" {
+    writeHeader(KIND_GROW, hasPost ? 1 : 0, GROW_FDS);
     step("growing");
     const sent = sendMessage(this.socket.fd, packet, fds, PACKET);
     if (sent >= 0) {

@@ -87,7 +87,7 @@ export const AF_UNIX = 1, SOCK_STREAM = 1, SOCK_SEQPACKET = 5, SOCK_NONBLOCK = O
 /** Socket options. */
 export const SOL_SOCKET = 1, SO_PEERCRED = 17, SCM_RIGHTS = 1, SO_SNDBUF = 7, SO_TYPE = 3, SO_DOMAIN = 39;
 /** `sendmsg` and `recvmsg` flags. */
-export const SHUT_RD = 0;
+export const SHUT_RD = 0, SIOCOUTQ = 0x5411;
 export const MSG_PEEK = 0x2, MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000;
 /** `recvmsg` result flags. */
 export const MSG_TRUNC = 0x20, MSG_CTRUNC = 8;

@@ -229,15 +229,29 @@ export function peekBytes(socket: number, data: Uint8Array<ArrayBuffer>): number
  * received then.
  */
 export function receiveWhole(socket: number, data: Uint8Array<ArrayBuffer>): ReceivedMessage | number {
-  const received = receiveMessage(socket, data, MAX_FDS_PER_MESSAGE, false, true);
-  if (typeof received === "number" || received.length === 0) return received;
+  const received = copyWhole(socket, data);
+  if (typeof received !== "number" && received.length > 0) dropCopied(socket, data, received.length);
+  return received;
+}
+
+/** The first part of {@linkcode receiveWhole}: what is received stays where it is. */
+export function copyWhole(socket: number, data: Uint8Array<ArrayBuffer>): ReceivedMessage | number {
+  return receiveMessage(socket, data, MAX_FDS_PER_MESSAGE, false, true);
+}
+
+/**
+ * The second part of {@linkcode receiveWhole}: drops what was copied.
+ *
+ * @param data Where its bytes may go again.
+ * @param bytes How many were copied.
+ */
+export function dropCopied(socket: number, data: Uint8Array<ArrayBuffer>, bytes: number): void {
   const { c, errnoCell } = libc();
-  const length = BigInt(received.length);
+  const length = BigInt(bytes);
   // A reset between the two is told once, and nothing was dropped.
   while (
     c.recv(socket, data, length, MSG_DONTWAIT) < 0 && (errnoCell[0]! === EINTR || errnoCell[0]! === ECONNRESET)
   );
-  return received;
 }
 
 /** Whether a packet was longer than the buffer: its end is lost. */

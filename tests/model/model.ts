@@ -74,6 +74,7 @@ const RINGLESS_MUTATIONS: readonly [name: string, define: string][] = [
   ["it does not put the posted message in", "NO_POST_HANDED_ON"],
   ["a sender does not put the posted message into its ring", "NO_POST_IN_THE_RING"],
   ["a message that was received is received from the ring again", "NO_SKIP"],
+  ["a posted message is dropped before it is received", "DROP_WHEN_READ"],
   ["a sender does not wait for the ring of a receiver that is there", "NO_WAIT_FOR_THE_RING"],
   ["a sender finds that the receiver hung up, and reads no more", "NO_READ_AFTER_THE_HANG_UP"],
   ["the first end that the socket tells counts", "NO_SECOND_READ"],

@@ -24,6 +24,8 @@ chan to_holder = [3] of { mtype };
 bool shut;                  /* the receiver takes nothing any more */
 bool receiver_closed, holder_closed;
 bool receiver_reset, holder_reset; /* its next call says ECONNRESET, and does nothing */
+bool dropped;               /* the posted message is not in the socket any more: SIOCOUTQ tells the holder */
+bool has_post;              /* of a GROW: it is in the new ring */
 
 bool bell_made, bell_queued, bell_held, bell_byte; /* the doorbell: who has its ringing end */
 #ifdef NO_OTHER_BELL
@@ -124,7 +126,10 @@ grow: /* grow() */
     fi;
     /* make(), handOver() */
 #ifndef NO_POST_IN_THE_RING
-    if :: posted -> mine ! 0 :: else fi;
+    if
+    :: atomic { posted && !dropped -> mine ! 0; has_post = true }
+    :: atomic { !posted || dropped -> has_post = false }
+    fi;
 #endif
     if
     :: atomic { REFUSED -> holder_reset = false; sent = false }
@@ -226,7 +231,14 @@ inline read() {
   :: atomic { kind != EMPTY && kind != END && !receiver_reset -> to_receiver ? _; break }
   od;
   if
-  :: atomic { kind == POST -> assert(!posted); posted = true; pending = true }
+  :: atomic {
+      kind == POST -> assert(!posted); posted = true; pending = true;
+#ifdef DROP_WHEN_READ
+      dropped = true
+#else
+      skip
+#endif
+    }
   :: kind != POST
   fi
 }
@@ -276,7 +288,7 @@ proctype Receiver() {
     kind = EMPTY;
 next:
     if
-    :: atomic { pending -> pending = false; take(0); goto next }
+    :: atomic { pending -> pending = false; dropped = true; take(0); goto next }
     :: goto grow /* it is cloned, moved, asked for its capacity, borrowed from */
     :: goto close
     :: !pending -> read()
@@ -321,7 +333,8 @@ grow: /* grow(): stop, drain, RING, close */
     shut = true;
 #endif
     do
-    :: read();
+    :: if :: pending -> dropped = true :: else fi;
+      read();
       if :: atomic { kind == GROW -> goto adopt } :: atomic { kind == END || kind == EMPTY -> break } :: kind == POST fi
     od;
 #endif
@@ -341,13 +354,13 @@ grow: /* grow(): stop, drain, RING, close */
     free_receiver();
     goto ring;
 
-adopt: /* #adopt(): what was received before lies in the ring once more */
+adopt: /* #adopt(): what was received before may lie in the ring once more */
     atomic { consumes = MINE; assert(produces != THEIRS && !theirs_queued) };
     free_receiver();
 #ifndef NO_SKIP
     if
-    :: atomic { posted && !pending -> mine ? found; assert(found == 0) }
-    :: !posted || pending
+    :: atomic { has_post && posted && !pending -> mine ? found; assert(found == 0) }
+    :: !has_post || !posted || pending
     fi;
 #endif
     pending = false;
