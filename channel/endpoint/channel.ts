@@ -76,10 +76,10 @@ export function channel<T>(options?: ChannelOptions): [IpcSender<T>, IpcReceiver
   return makeChannel<T>(options, false);
 }
 
-/** @param inEarnest Whether it will carry more than a message, or two. */
-function makeChannel<T>(options: ChannelOptions | undefined, inEarnest: boolean): [IpcSender<T>, IpcReceiver<T>] {
+/** @param needsRing As of `LazyChannel`. */
+function makeChannel<T>(options: ChannelOptions | undefined, needsRing: boolean): [IpcSender<T>, IpcReceiver<T>] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const lazy = new LazyChannel(capacity, inEarnest), receiver = receiverFrom<T>(lazy);
+  const lazy = new LazyChannel(capacity, needsRing), receiver = receiverFrom<T>(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
   return [senderFrom<T>(lazy), receiver];
 }
@@ -106,9 +106,9 @@ export function bytesChannel(options?: ChannelOptions): [IpcBytesSender, IpcByte
   return makeBytesChannel(options, false);
 }
 
-function makeBytesChannel(options: ChannelOptions | undefined, inEarnest: boolean): [IpcBytesSender, IpcBytesReceiver] {
+function makeBytesChannel(options: ChannelOptions | undefined, needsRing: boolean): [IpcBytesSender, IpcBytesReceiver] {
   const { capacity, maxMessageBytes } = optionsOf(options, MAKE);
-  const lazy = new LazyChannel(capacity, inEarnest), receiver = bytesReceiverFrom(lazy);
+  const lazy = new LazyChannel(capacity, needsRing), receiver = bytesReceiverFrom(lazy);
   if (maxMessageBytes !== undefined) receiver.limitMessages(maxMessageBytes);
   return [bytesSenderFrom(lazy), receiver];
 }

@@ -60,7 +60,9 @@ export class SenderCore<in T> {
       }
       const port = whenEmpty ? this.#seat.port() : this.#seat.portIfNeeded();
       attachments = this.#encoder.encode(value);
-      if (port === undefined && attachments === undefined && this.#seat.keep(outgoing)) return afterOthers(SENT);
+      if (port === undefined && attachments === undefined && this.#seat.sendWithoutPort(outgoing)) {
+        return afterOthers(SENT);
+      }
       // Not the seat: a sender must not be collected, and closed by that, while a message of it waits.
       return (port ?? this.#seat.port()).send(this, outgoing, attachments, options, whenEmpty);
     } catch (error) {
@@ -76,7 +78,7 @@ export class SenderCore<in T> {
     const port = whenEmpty ? this.#seat.port() : this.#seat.portIfNeeded();
     const attachments = this.#encoder.encode(value);
     try {
-      if (port === undefined && attachments === undefined && this.#seat.keep(outgoing)) return;
+      if (port === undefined && attachments === undefined && this.#seat.sendWithoutPort(outgoing)) return;
       (port ?? this.#seat.port()).sendSync(outgoing, attachments, options, whenEmpty);
     } catch (error) {
       attachments?.kept();
@@ -92,7 +94,7 @@ export class SenderCore<in T> {
     const attachments = this.#encoder.encode(value);
     let sent = false;
     try {
-      if (port === undefined && attachments === undefined && this.#seat.keep(outgoing)) return sent = true;
+      if (port === undefined && attachments === undefined && this.#seat.sendWithoutPort(outgoing)) return sent = true;
       return sent = (port ?? this.#seat.port()).trySend(outgoing, attachments);
     } finally {
       outgoing.forget();

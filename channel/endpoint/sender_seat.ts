@@ -70,7 +70,7 @@ export class SenderSeat extends OpenThing {
     return this.#port;
   }
 
-  /** The port, attached; `undefined` if the next message may do without: see {@linkcode keep}. */
+  /** The port, attached; `undefined` if the next message may do without: see {@linkcode sendWithoutPort}. */
   portIfNeeded(): SenderPort | undefined {
     if (this.#port !== undefined) return this.#port;
     if (this.#lazy !== undefined ? this.#lazy.mayKeep : this.#ringless?.mayPost) return undefined;
@@ -83,7 +83,7 @@ export class SenderSeat extends OpenThing {
   }
 
   /** Sends the message without a port, to the receiver of a channel that has no ring; `false` if it has to go by the port. */
-  keep(message: Message): boolean {
+  sendWithoutPort(message: Message): boolean {
     if (this.#lazy !== undefined) return this.#lazy.keep(message);
     const ringless = this.#ringless;
     if (ringless === undefined) return false;

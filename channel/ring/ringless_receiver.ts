@@ -2,7 +2,8 @@
 import { IpcError } from "../../base/error.ts";
 import { type IpcFd, unwatched } from "../../ffi/file/fd.ts";
 import { closeAllForeign } from "../../ffi/file/foreign_fd.ts";
-import { socketPair, stopReceiving } from "../../ffi/socket/new_socket.ts";
+import { socketPair } from "../../ffi/socket/new_socket.ts";
+import { stopReceiving } from "../../ffi/socket/pair_end.ts";
 import {
   copyWhole,
   dropCopied,

@@ -6,7 +6,7 @@ import { IpcError } from "../../base/error.ts";
 import { step } from "../../base/step_hook.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { closeAllForeign, closeForeign, isPacketSocket } from "../../ffi/file/foreign_fd.ts";
-import { hasUnreceived } from "../../ffi/socket/new_socket.ts";
+import { hasUnreceived } from "../../ffi/socket/pair_end.ts";
 import {
   ensureRoomForFds,
   isPeerGone,

@@ -1,15 +1,7 @@
 // New sockets: never blocking, never inherited by a program that is started.
 import { IpcFd } from "../file/fd.ts";
 import { check, libc } from "../libc/libc.ts";
-import {
-  AF_UNIX,
-  SHUT_RD,
-  SIOCOUTQ,
-  SOCK_CLOEXEC,
-  SOCK_NONBLOCK,
-  SOCK_SEQPACKET,
-  SOCK_STREAM,
-} from "../libc/platform.ts";
+import { AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM } from "../libc/platform.ts";
 import type { UnixSocketType } from "./socket_types.ts";
 
 /** What `socketpair` has made. */
@@ -20,20 +12,6 @@ export function socketPair(type: UnixSocketType): [IpcFd, IpcFd] {
   const { c, errnoCell } = libc();
   check(c.socketpair(AF_UNIX, flagsOf(type), 0, fds), errnoCell[0]!, "socketpair", "Cannot create a pair of sockets");
   return [new IpcFd(fds[0]!), new IpcFd(fds[1]!)];
-}
-
-/** Makes the other end of a pair unable to send; what it has sent can still be received. */
-export function stopReceiving(socket: IpcFd): void {
-  const { c, errnoCell } = libc();
-  check(c.shutdown(socket.fd, SHUT_RD), errnoCell[0]!, "shutdown", "Cannot end a socket");
-}
-
-const unread = new Int32Array(1), unreadBytes = new Uint8Array(unread.buffer);
-
-/** Whether something that was sent by a socket has not been received; `true` where the system cannot tell. */
-export function hasUnreceived(socket: IpcFd): boolean {
-  unread[0] = 1;
-  return libc().c.ioctl(socket.fd, BigInt(SIOCOUTQ), unreadBytes) < 0 || unread[0] !== 0;
 }
 
 function flagsOf(type: UnixSocketType): number {

@@ -190,7 +190,7 @@ test("A limit holds for a message that was posted, or will be, whenever it was s
   }
 });
 
-test("The ring has the capacity that was asked for, whoever makes it", () => {
+test("The ring has the capacity that was asked for, on whichever side it is made", () => {
   for (const capacity of [1, 65_536, 100_000, 1 << 20]) {
     for (const who of ["there", "here", "receiver"] as const) {
       using away = sentAway<number>({ capacity });

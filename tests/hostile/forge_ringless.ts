@@ -1,4 +1,6 @@
 // What a hostile peer puts into the sockets of a channel without a ring.
+import { assert } from "@std/assert";
+import { IpcError } from "../../base/error.ts";
 import { createChannel } from "../../channel/ring/handle.ts";
 import { createDoorbell } from "../../ffi/event/doorbell.ts";
 import { IpcFd } from "../../ffi/file/fd.ts";
@@ -78,4 +80,15 @@ export function growth(capacity = 65_536): IpcFd[] {
 export function withOther(fds: IpcFd[], place: number, other: IpcFd): IpcFd[] {
   fds[place]!.close();
   return fds.with(place, other);
+}
+
+/** The code of the error of an act; "none" if it succeeds. */
+export async function codeOf(act: () => unknown): Promise<string> {
+  try {
+    await act();
+    return "none";
+  } catch (error) {
+    assert(error instanceof IpcError, String(error));
+    return error.code;
+  }
 }

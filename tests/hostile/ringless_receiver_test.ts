@@ -1,6 +1,6 @@
 // Whatever the holder of a sender without a ring sends, it harms that channel alone.
 import { assert, assertEquals } from "@std/assert";
-import { IpcError, type IpcReceiver, type IpcSender } from "../../mod.ts";
+import type { IpcReceiver, IpcSender } from "../../mod.ts";
 import { encodeCbor } from "../../cbor/mod.ts";
 import { LazyChannel } from "../../channel/endpoint/lazy_channel.ts";
 import { receiverFrom } from "../../channel/endpoint/receiver.ts";
@@ -19,7 +19,7 @@ import { turn } from "../support/sent_away.ts";
 import { threadTime } from "../support/thread_clock.ts";
 import { test } from "../support/test.ts";
 import { RING_SEALS, ringFile } from "./forge.ts";
-import { BELL, GROW, growth, packet, POST, RING, send, THINGS, withOther, words } from "./forge_ringless.ts";
+import { BELL, codeOf, GROW, growth, packet, POST, RING, send, THINGS, withOther, words } from "./forge_ringless.ts";
 
 interface Victim {
   readonly receiver: IpcReceiver<unknown>;
@@ -53,16 +53,6 @@ const USES: Record<string, (victim: Victim) => unknown> = {
   "the sender here": ({ here }) => here.sendSync(1),
   "a clone of it": ({ here }) => here.clone().close(),
 };
-
-async function codeOf(act: () => unknown): Promise<string> {
-  try {
-    await act();
-    return "none";
-  } catch (error) {
-    assert(error instanceof IpcError, String(error));
-    return error.code;
-  }
-}
 
 // --- Packets that are malformed ----------------------------------------------------------------------------------------
 
@@ -258,29 +248,19 @@ test("A ring that is scribbled over is an error at worst, in bounded time", asyn
 
 // --- Messages ----------------------------------------------------------------------------------------------------------
 
-test("A post with a hostile message is refused as such a message in a ring is", () => {
+test("A post with a hostile message is refused as such a message in a ring is", async () => {
   for (const [what, hex] of Object.entries(REFUSED)) {
     const bytes = Uint8Array.fromHex(hex);
     if (bytes.length > 1024) continue;
     const all = victim();
     send(all.socket, packet(POST, bytes.length, bytes));
-    const code = assertCode(() => all.receiver.recvSync({ timeout: 0 }));
+    const code = await codeOf(() => all.receiver.recvSync({ timeout: 0 }));
     assert(["Serialization", "TooLarge", "Incompatible"].includes(code), `${what}: ${code}`);
     all.here.sendSync("next");
     assertEquals(all.receiver.recvSync({ timeout: 0 }), "next");
     close(all);
   }
 });
-
-function assertCode(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    assert(error instanceof IpcError, String(error));
-    return error.code;
-  }
-  return "none";
-}
 
 /** What a peer does so that no bell that it is given is rung, or kept. */
 const DEAF: Record<string, (socket: IpcFd) => void> = {

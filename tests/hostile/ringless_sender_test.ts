@@ -1,6 +1,6 @@
 // Whatever a peer gives for a sender without a ring, or puts into its queue, it harms that sender alone.
 import { assert, assertEquals } from "@std/assert";
-import { channel, IpcError, type IpcSender } from "../../mod.ts";
+import { channel, type IpcSender } from "../../mod.ts";
 import { setStepHook } from "../../base/step_hook.ts";
 import { encodeCbor } from "../../cbor/mod.ts";
 import { Message } from "../../channel/message/outgoing.ts";
@@ -16,7 +16,7 @@ import { patience } from "../support/patience.ts";
 import { passed, turn } from "../support/sent_away.ts";
 import { lookingTest, test } from "../support/test.ts";
 import { RING_SEALS, ringFile } from "./forge.ts";
-import { BELL, growth, packet, POST, RING, send, THINGS, withOther } from "./forge_ringless.ts";
+import { BELL, codeOf, growth, packet, POST, RING, send, THINGS, withOther } from "./forge_ringless.ts";
 
 /** What arrives of a message with a mark and a descriptor, from a peer that writes it by hand; an error if it does not. */
 function arrived(fd: IpcFd, ...details: unknown[]): IpcSender<unknown> {
@@ -49,16 +49,6 @@ const USES: Record<string, (sender: IpcSender<unknown>) => unknown> = {
   "the capacity": (sender) => sender.capacity,
   "in a message": (sender) => passed({ sender }).sender.close(),
 };
-
-async function codeOf(act: () => unknown): Promise<string> {
-  try {
-    await act();
-    return "none";
-  } catch (error) {
-    assert(error instanceof IpcError, String(error));
-    return error.code;
-  }
-}
 
 // --- What is no sender -------------------------------------------------------------------------------------------------
 
@@ -334,7 +324,7 @@ test("Many senders whose receivers stopped while they made a ring cost little mo
   }
 });
 
-test("Garbage for ever, after a peer takes no more, is Corrupt at once", () => {
+test("Garbage without end, after a peer takes no more, is Corrupt at once", () => {
   for (const reply of [packet(77, 0), packet(POST, 0), packet(BELL, 1)]) {
     const { sender, peer } = victim();
     libc().c.shutdown(peer.fd, SHUT_RD);
