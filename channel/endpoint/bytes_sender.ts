@@ -201,7 +201,7 @@ export class IpcBytesSender implements Disposable {
     if (options !== undefined) timeoutOf(options);
     const port = this.#core.port();
     const loan = port.idle ? tryLoan(port, length) : undefined;
-    return loan !== undefined ? loan.value : port.whenRoomSync(() => tryLoan(port, length), options);
+    return loan ?? port.whenRoomSync(() => tryLoan(port, length), options);
   }
 
   /**
@@ -278,7 +278,10 @@ export class IpcBytesSender implements Disposable {
     return port.ifRoom(() => tryLoanMany(port, count, length));
   }
 
-  #whenRoom<L>(attempt: (port: SenderPort) => { value: L } | undefined, options: WaitOptions | undefined): Promise<L> {
+  #whenRoom<L extends object>(
+    attempt: (port: SenderPort) => L | undefined,
+    options: WaitOptions | undefined,
+  ): Promise<L> {
     try {
       if (options !== undefined) {
         timeoutOf(options);

@@ -4,7 +4,7 @@ import { Backstop } from "../../base/backstop.ts";
 import { IpcError } from "../../base/error.ts";
 import { cannotTravel } from "../../base/pack.ts";
 import { BLOCK_SHIFT, blocksFor } from "../ring/layout.ts";
-import { OpenReservation } from "./reservation.ts";
+import type { Reservation } from "../ring/reservation.ts";
 import type { SenderPort } from "./sender_port.ts";
 
 /**
@@ -51,7 +51,7 @@ export interface LoanBatch extends Disposable {
 }
 
 // A backstop: a forgotten loan of a living process would hold the channel up without end.
-const forgotten = new Backstop<OpenReservation>((reservation) => reservation.letGo());
+const forgotten = new Backstop<Reservation>((reservation) => reservation.letGo());
 
 class RingLoanBatch implements LoanBatch {
   static {
@@ -59,10 +59,10 @@ class RingLoanBatch implements LoanBatch {
   }
 
   readonly messages: readonly Uint8Array<ArrayBuffer>[];
-  readonly #reservation: OpenReservation;
+  readonly #reservation: Reservation;
   readonly #length: number;
 
-  constructor(reservation: OpenReservation, count: number, length: number) {
+  constructor(reservation: Reservation, count: number, length: number) {
     this.#reservation = reservation;
     this.#length = length;
     const { buffer } = reservation.bytes, stride = blocksFor(length) << BLOCK_SHIFT;
@@ -113,7 +113,7 @@ class RingLoanBatch implements LoanBatch {
  *
  * @throws {IpcError} `TooLarge` if the ring can never hold them.
  */
-export function tryLoanMany(port: SenderPort, count: number, length: number): { value: LoanBatch } | undefined {
+export function tryLoanMany(port: SenderPort, count: number, length: number): LoanBatch | undefined {
   integerOf(count, 1, Number.MAX_SAFE_INTEGER, "Cannot reserve as many messages as");
   integerOf(length, 0, Number.MAX_SAFE_INTEGER, "Cannot reserve a length of");
   const { ring } = port;
@@ -124,6 +124,6 @@ export function tryLoanMany(port: SenderPort, count: number, length: number): { 
         "multiple of 64; reserve fewer, or make the channel larger",
     );
   }
-  const reservation = ring.tryReserveMany(count, length);
-  return reservation && { value: new RingLoanBatch(new OpenReservation(port, reservation), count, length) };
+  const reservation = ring.tryReserveMany(count, length, port);
+  return reservation && new RingLoanBatch(reservation, count, length);
 }

@@ -2,7 +2,6 @@
 import { integerOf } from "../../base/arguments.ts";
 import { Backstop } from "../../base/backstop.ts";
 import { IpcError } from "../../base/error.ts";
-import { OpenThing } from "../../ffi/process/open_things.ts";
 import type { Reservation } from "../ring/reservation.ts";
 import type { SenderPort } from "./sender_port.ts";
 import { cannotTravel } from "../../base/pack.ts";
@@ -102,70 +101,8 @@ export interface Loan extends Disposable {
   commit(length?: number): void;
 }
 
-/** What is needed to end a loan, apart from the object that the program holds. */
-export class OpenReservation extends OpenThing {
-  readonly #port: SenderPort;
-  readonly #reservation: Reservation;
-  #isOpen = true;
-
-  constructor(port: SenderPort, reservation: Reservation) {
-    super();
-    this.#port = port.retain();
-    this.#reservation = reservation;
-    this.opened();
-  }
-
-  /** Whether it was neither committed nor given up. */
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
-  /** What is to be filled. */
-  get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#reservation.bytes;
-  }
-
-  get receipt(): LoanReceipt {
-    return { position: this.#reservation.position >>> 0, gaps: this.#reservation.gaps >>> 0 };
-  }
-
-  override letGo(): void {
-    if (!this.#end()) return;
-    this.#reservation.cancel();
-    this.#port.release(this);
-  }
-
-  /** Sends the first bytes. */
-  commit(length: number): void {
-    if (!this.#end()) return;
-    try {
-      this.#reservation.commit(length);
-    } finally {
-      this.#port.release(this);
-    }
-  }
-
-  /** Sends the first messages, of so many bytes each. */
-  commitMany(lengths: readonly number[], each: number): void {
-    if (!this.#end()) return;
-    try {
-      this.#reservation.commitMany(lengths, each);
-    } finally {
-      this.#port.release(this);
-    }
-  }
-
-  /** `false` if it has ended before. */
-  #end(): boolean {
-    if (!this.#isOpen) return false;
-    this.#isOpen = false;
-    this.ended();
-    return true;
-  }
-}
-
 // A backstop: a forgotten loan of a living process would hold the channel up without end.
-const forgotten = new Backstop<OpenReservation>((reservation) => reservation.letGo());
+const forgotten = new Backstop<Reservation>((reservation) => reservation.letGo());
 
 class RingLoan implements Loan {
   static {
@@ -173,10 +110,10 @@ class RingLoan implements Loan {
   }
 
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #reservation: OpenReservation;
+  readonly #reservation: Reservation;
   readonly #length: number;
 
-  constructor(reservation: OpenReservation, length: number) {
+  constructor(reservation: Reservation, length: number) {
     this.#reservation = reservation;
     this.#length = length;
     this.bytes = reservation.bytes;
@@ -184,7 +121,8 @@ class RingLoan implements Loan {
   }
 
   get receipt(): LoanReceipt {
-    if (this.#reservation.isOpen) return this.#reservation.receipt;
+    const reservation = this.#reservation;
+    if (reservation.isOpen) return { position: reservation.position >>> 0, gaps: reservation.gaps >>> 0 };
     throw new IpcError(
       "Closed",
       "Cannot say where a loan is: it was committed or given up before; ask while it is open",
@@ -213,7 +151,7 @@ class RingLoan implements Loan {
  *
  * @throws {IpcError} `TooLarge` if the ring can never hold it.
  */
-export function tryLoan(port: SenderPort, length: number): { value: Loan } | undefined {
+export function tryLoan(port: SenderPort, length: number): Loan | undefined {
   if (!Number.isSafeInteger(length) || length < 0) {
     integerOf(length, 0, Number.MAX_SAFE_INTEGER, "Cannot reserve a length of");
   }
@@ -224,6 +162,6 @@ export function tryLoan(port: SenderPort, length: number): { value: Loan } | und
       `Cannot reserve ${length} bytes: the ring holds ${ring.capacity}; send it, or make the channel larger`,
     );
   }
-  const reservation = ring.tryReserve(length);
-  return reservation && { value: new RingLoan(new OpenReservation(port, reservation), length) };
+  const reservation = ring.tryReserve(length, port);
+  return reservation && new RingLoan(reservation, length);
 }

@@ -221,21 +221,25 @@ export class SenderPort {
    *
    * @param attempt Tries it; the outcome, or `undefined` while there is no room.
    */
-  whenRoom<R>(
+  whenRoom<R extends object>(
     owner: object,
-    attempt: () => { readonly value: R } | undefined,
+    attempt: () => R | undefined,
     options: WaitOptions | undefined,
   ): Promise<R> {
     if (this.#waiting.length === 0) {
       const done = attempt();
-      if (done !== undefined) return afterOthers(Promise.resolve(done.value));
+      if (done !== undefined) return afterOthers(Promise.resolve(done));
     }
-    return this.#enqueue<R>(owner, options, { attempt, abandon: () => {} });
+    const queued = () => {
+      const value = attempt();
+      return value && { value };
+    };
+    return this.#enqueue<R>(owner, options, { attempt: queued, abandon: () => {} });
   }
 
   /** The same, blocking. */
-  whenRoomSync<R>(attempt: () => { readonly value: R } | undefined, options: SyncWaitOptions | undefined): R {
-    let done: { readonly value: R } | undefined;
+  whenRoomSync<R extends object>(attempt: () => R | undefined, options: SyncWaitOptions | undefined): R {
+    let done: R | undefined;
     const ready = () => {
       if (this.#waiting.length > 0) this.#flush();
       return this.#waiting.length === 0 && (done = attempt()) !== undefined;
@@ -244,13 +248,13 @@ export class SenderPort {
       const timeout = timeoutOf(options);
       if (timeout === 0 || !this.#ring.room.sync(ready, deadlineAfter(timeout))) throw this.#fullError(timeout);
     }
-    return done!.value;
+    return done!;
   }
 
   /** The same if there is room now and nobody waits. */
-  ifRoom<R>(attempt: () => { readonly value: R } | undefined): R | undefined {
+  ifRoom<R extends object>(attempt: () => R | undefined): R | undefined {
     if (this.#waiting.length > 0) this.#flush();
-    return this.#waiting.length > 0 ? undefined : attempt()?.value;
+    return this.#waiting.length > 0 ? undefined : attempt();
   }
 
   #enqueue<R>(

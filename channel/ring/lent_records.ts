@@ -1,7 +1,7 @@
 // Records that the program reads in place: received, but their blocks are not released yet.
 import { W_COMMIT, W_READ } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
-import { SMALL, SmallMemory } from "./small_memory.ts";
+import { copyToSmall, endSmall, SMALL, takeSmall } from "./small_memory.ts";
 
 /** Takes back what it has lent. */
 export interface RecordLender {
@@ -19,10 +19,10 @@ export interface LentRecord {
   readonly offset: number;
   /** The payload: in place, in a buffer of its own over the ring's memory, or a copy of a small one. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** That buffer: a view forgets it when a program transfers it. */
-  readonly window: ArrayBuffer | undefined;
-  /** Or the memory of the copy. */
-  readonly small: SmallMemory | undefined;
+  /** That buffer, or the memory of the copy: a view forgets it when a program transfers it. */
+  readonly buffer: ArrayBuffer;
+  /** Whether it is a copy. */
+  readonly small: boolean;
   returned: boolean;
 }
 
@@ -55,15 +55,10 @@ export class LentRecords {
    * @param length Bytes of it.
    */
   lend(position: number, end: number, offset: number, length: number): LentRecord {
-    let bytes: Uint8Array<ArrayBuffer>, window: ArrayBuffer | undefined, small: SmallMemory | undefined;
-    if (length <= SMALL) {
-      small = SmallMemory.copyOf(this.#memory.data, this.#memory.dataLongs, offset, length);
-      bytes = small.bytes;
-    } else {
-      window = this.#memory.window(offset, length);
-      bytes = new Uint8Array(window);
-    }
-    const lent: LentRecord = { lender: this.#lender, position, end, offset, bytes, window, small, returned: false };
+    const memory = this.#memory, small = length <= SMALL;
+    const buffer = small ? takeSmall() : memory.window(offset, length);
+    const bytes = small ? copyToSmall(buffer, memory.data, memory.dataLongs, offset, length) : new Uint8Array(buffer);
+    const lent: LentRecord = { lender: this.#lender, position, end, offset, bytes, buffer, small, returned: false };
     this.list.push(lent);
     return lent;
   }
@@ -81,8 +76,8 @@ export class LentRecords {
       end,
       offset: 0,
       bytes: NOTHING,
-      window: undefined,
-      small: undefined,
+      buffer: NOTHING.buffer,
+      small: false,
       returned: true,
     });
     return true;
@@ -128,7 +123,7 @@ export class LentRecords {
   }
 
   #end(lent: LentRecord): void {
-    if (lent.window === undefined) lent.small!.end();
-    else this.#memory.endWindow(lent.window, lent.offset);
+    if (lent.small) endSmall(lent.buffer);
+    else this.#memory.endWindow(lent.buffer, lent.offset);
   }
 }

@@ -16,7 +16,7 @@ import type { NamedRing } from "./named_ring.ts";
 import { PassingOn } from "./passing_on.ts";
 import type { Payload } from "./payload.ts";
 import { FULL, RecordWriter } from "./record_writer.ts";
-import { Reservation } from "./reservation.ts";
+import { type Holder, Reservation } from "./reservation.ts";
 import { RoomWait } from "./room_wait.ts";
 import type { SenderHandle } from "./sender_handle.ts";
 import { ProducerSlots } from "./slots.ts";
@@ -164,16 +164,17 @@ export class RingProducer extends RecordWriter {
    * Claims room for a message that is to be filled in place.
    *
    * @param length Bytes of the message at most; no more than {@linkcode capacity}.
+   * @param holder Is held until the claim ends.
    * @returns `undefined` if there is no room now.
    * @throws {IpcError} `Disconnected` if the consumer is gone.
    */
-  tryReserve(length: number): Reservation | undefined {
-    return Reservation.claim(this, length);
+  tryReserve(length: number, holder: Holder): Reservation | undefined {
+    return Reservation.claim(this, length, holder);
   }
 
   /** The same for several messages, which take no more blocks than the ring has. */
-  tryReserveMany(count: number, length: number): Reservation | undefined {
-    return Reservation.claimMany(this, count, length);
+  tryReserveMany(count: number, length: number, holder: Holder): Reservation | undefined {
+    return Reservation.claimMany(this, count, length, holder);
   }
 
   /** Gives up the slots and releases the memory and the descriptors. */

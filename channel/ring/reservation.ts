@@ -1,15 +1,23 @@
 // Claimed blocks that are filled in place, while other records are claimed and committed.
+import { OpenThing } from "../../ffi/process/open_things.ts";
 import { gapsOf } from "./gap_log.ts";
 import { BLOCK_SHIFT, blocksFor, paddingWord } from "./layout.ts";
 import { FULL, type RecordWriter } from "./record_writer.ts";
-import { SMALL, SmallMemory } from "./small_memory.ts";
+import { clearSmall, endSmall, isGone, SMALL, takeSmall } from "./small_memory.ts";
 
 /** No slot. */
 const NONE = -1;
 
-/** Blocks for messages of one size, until they are committed or cancelled: to be ended once, by one of the two. */
-export class Reservation {
+/** What a claim belongs to: it is held until the claim ends. */
+export interface Holder {
+  retain(): unknown;
+  release(reservation: Reservation): void;
+}
+
+/** Blocks for messages of one size, until they are committed or let go of: the first of the two ends them. */
+export class Reservation extends OpenThing {
   readonly #records: RecordWriter;
+  readonly #holder: Holder;
   readonly #slot: number;
   /** Of several messages: takes turns with the first. */
   readonly #otherSlot: number;
@@ -17,34 +25,41 @@ export class Reservation {
   /** Where it was claimed, in blocks. */
   readonly position: number;
   readonly #blocks: number;
-  /** Memory that is copied to the blocks when it is committed. */
-  readonly #small: SmallMemory | undefined;
-  /** Or a buffer of its own over them. */
-  readonly #window: ArrayBuffer | undefined;
+  /** Whether what the program has is copied to the blocks when it is committed. */
+  readonly #small: boolean;
+  /** What the program has: memory of a small message, or a buffer of its own over the blocks. */
+  readonly #buffer: ArrayBuffer;
   /** What the program fills. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  #isOpen = true;
 
   private constructor(
     records: RecordWriter,
+    holder: Holder,
     slot: number,
     otherSlot: number,
     index: number,
     blocks: number,
     length: number,
   ) {
+    super();
     this.#records = records;
+    this.#holder = holder;
     this.#slot = slot;
     this.#otherSlot = otherSlot;
     this.#index = index;
-    this.#blocks = blocks;
     this.position = records.claimedAt;
-    if (length <= SMALL) {
-      this.#small = SmallMemory.cleared(length);
-      this.bytes = this.#small.bytes;
+    this.#blocks = blocks;
+    this.#small = length <= SMALL;
+    if (this.#small) {
+      this.#buffer = takeSmall();
+      this.bytes = clearSmall(this.#buffer, length);
     } else {
-      this.#window = records.memory.window(index << BLOCK_SHIFT, blocks << BLOCK_SHIFT);
-      this.bytes = new Uint8Array(this.#window, 0, length);
+      this.#buffer = records.memory.window(index << BLOCK_SHIFT, blocks << BLOCK_SHIFT);
+      this.bytes = new Uint8Array(this.#buffer, 0, length);
     }
+    holder.retain();
+    this.opened();
   }
 
   /**
@@ -52,8 +67,8 @@ export class Reservation {
    *
    * @returns `undefined` if there is no room.
    */
-  static claim(records: RecordWriter, length: number): Reservation | undefined {
-    return Reservation.#claim(records, blocksFor(length), length, false);
+  static claim(records: RecordWriter, length: number, holder: Holder): Reservation | undefined {
+    return Reservation.#claim(records, holder, blocksFor(length), length, false);
   }
 
   /**
@@ -61,12 +76,18 @@ export class Reservation {
    *
    * @returns `undefined` if there is no room.
    */
-  static claimMany(records: RecordWriter, count: number, length: number): Reservation | undefined {
+  static claimMany(records: RecordWriter, count: number, length: number, holder: Holder): Reservation | undefined {
     const blocks = count * blocksFor(length);
-    return Reservation.#claim(records, blocks, blocks << BLOCK_SHIFT, count > 1);
+    return Reservation.#claim(records, holder, blocks, blocks << BLOCK_SHIFT, count > 1);
   }
 
-  static #claim(records: RecordWriter, blocks: number, length: number, several: boolean): Reservation | undefined {
+  static #claim(
+    records: RecordWriter,
+    holder: Holder,
+    blocks: number,
+    length: number,
+    several: boolean,
+  ): Reservation | undefined {
     const { slots } = records;
     const slot = slots.borrow();
     let otherSlot = NONE, index = FULL;
@@ -79,7 +100,12 @@ export class Reservation {
         if (otherSlot !== NONE) slots.giveBack(otherSlot);
       }
     }
-    return index === FULL ? undefined : new Reservation(records, slot, otherSlot, index, blocks, length);
+    return index === FULL ? undefined : new Reservation(records, holder, slot, otherSlot, index, blocks, length);
+  }
+
+  /** Whether it was neither committed nor let go of. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /** How many gaps consumers have stepped over: this claim may be in a later one. */
@@ -94,6 +120,15 @@ export class Reservation {
    * @throws {TypeError} If the program has transferred them: nothing is sent.
    */
   commit(length: number): void {
+    if (!this.#close()) return;
+    try {
+      this.#commit(length);
+    } finally {
+      this.#holder.release(this);
+    }
+  }
+
+  #commit(length: number): void {
     this.#fill(length);
     const records = this.#records, blocks = blocksFor(length);
     // What was reserved and not used becomes padding, before the word that makes the consumer look there.
@@ -116,6 +151,15 @@ export class Reservation {
    * @throws {TypeError} The same.
    */
   commitMany(lengths: readonly number[], each: number): void {
+    if (!this.#close()) return;
+    try {
+      this.#commitMany(lengths, each);
+    } finally {
+      this.#holder.release(this);
+    }
+  }
+
+  #commitMany(lengths: readonly number[], each: number): void {
     this.#fill(lengths.length * each << BLOCK_SHIFT);
     const records = this.#records, used = lengths.length * each;
     if (used < this.#blocks) records.pad(this.#index + used, this.#blocks - used);
@@ -133,7 +177,16 @@ export class Reservation {
   }
 
   /** Sends nothing: the blocks become padding. Views on the bytes are empty afterwards. */
-  cancel(): void {
+  override letGo(): void {
+    if (!this.#close()) return;
+    try {
+      this.#cancel();
+    } finally {
+      this.#holder.release(this);
+    }
+  }
+
+  #cancel(): void {
     try {
       this.#records.commit(this.#index, paddingWord(this.#blocks));
     } finally {
@@ -141,15 +194,23 @@ export class Reservation {
     }
   }
 
+  /** `false` if it has ended before. */
+  #close(): boolean {
+    if (!this.#isOpen) return false;
+    this.#isOpen = false;
+    this.ended();
+    return true;
+  }
+
   /** Copies what the program has written, if that is not in the ring. */
   #fill(length: number): void {
-    if (this.#small === undefined) return;
-    if (this.#small.isGone) {
-      this.cancel();
+    if (!this.#small) return;
+    if (isGone(this.#buffer)) {
+      this.#cancel();
       throw new TypeError("Cannot commit: the buffer of this loan was transferred, and its bytes with it");
     }
-    const { data, dataLongs } = this.#records.memory;
-    this.#small.copyTo(data, dataLongs, this.#index << BLOCK_SHIFT, length);
+    const { bytes } = this, used = length === bytes.length ? bytes : bytes.subarray(0, length);
+    this.#records.memory.data.set(used, this.#index << BLOCK_SHIFT);
   }
 
   /**
@@ -157,8 +218,8 @@ export class Reservation {
    * could still write.
    */
   #end(): void {
-    if (this.#window === undefined) this.#small!.end();
-    else this.#records.memory.endWindow(this.#window, this.#index << BLOCK_SHIFT);
+    if (this.#small) endSmall(this.#buffer);
+    else this.#records.memory.endWindow(this.#buffer, this.#index << BLOCK_SHIFT);
     const { slots } = this.#records;
     slots.giveBack(this.#slot);
     if (this.#otherSlot !== NONE) slots.giveBack(this.#otherSlot);
