@@ -13,7 +13,7 @@ from collections import deque
 from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import _bell
-from ._system import close_quietly, reopen
+from ._system import close_quietly, reopen, unwaiting
 from .errors import Corrupt, Disconnected, IpcError, TooLarge, system_error
 
 _PACKET = struct.Struct("=iiii")
@@ -88,7 +88,7 @@ def send_descriptors(to: socket.socket, slot: int, counter: int, fds: Sequence[i
     try:
         for i in range(0, len(fds), _MOST_IN_PACKET):
             part = fds[i : i + _MOST_IN_PACKET]
-            if not send_packet(inner, _PACKET.pack(_MESSAGE, slot, counter, len(part)), part):
+            if not send_packet(unwaiting(inner), _PACKET.pack(_MESSAGE, slot, counter, len(part)), part):
                 raise TooLarge(f"Cannot send {len(fds)} descriptors in one message: a socket holds only {i}")
         return send_packet(to, _PACKET.pack(_BUNDLE, slot, counter, len(fds)), [outer.fileno()])
     finally:
@@ -146,7 +146,7 @@ def carrier_from(fd: int) -> socket.socket:
     """The descriptor socket of an end that a peer sent; closed if it is something else."""
     try:
         if stat.S_ISSOCK(os.fstat(fd).st_mode):
-            found = socket.socket(fileno=fd)
+            found = unwaiting(socket.socket(fileno=fd))
             if found.family == socket.AF_UNIX:
                 return found
             found.detach()
@@ -263,7 +263,7 @@ class DescriptorQueue:
     def _unpack(self, found: Arrived, count: int) -> List[int]:
         fds = found.fds
         if found.bundled is not None:
-            bundle = socket.socket(fileno=fds.pop())
+            bundle = unwaiting(socket.socket(fileno=fds.pop()))
             try:
                 while len(fds) < found.bundled:
                     data, more = receive_packet(bundle, _PACKET.size, _MOST_IN_PACKET)

@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import os
 import platform
+import socket
 import struct
 import sys
 import time
@@ -134,6 +135,16 @@ def reopen(fd: int, flags: int) -> Optional[int]:
         if error.errno in (23, 24):  # ENFILE, EMFILE
             raise system_error("Cannot open a file anew", error) from error
         return None
+
+
+def unwaiting(made: socket.socket) -> socket.socket:
+    """A socket whose calls with ``MSG_DONTWAIT`` do not wait either where the program uses ``socket.setdefaulttimeout()``.
+
+    Python would wait for that time before such a call, and raise ``TimeoutError`` after it.
+    """
+    if made.gettimeout():
+        made.setblocking(False)
+    return made
 
 
 def close_quietly(fd: int) -> None:

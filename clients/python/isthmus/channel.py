@@ -10,6 +10,7 @@ from ._carrier import DescriptorQueue, close_all
 from ._consumer import Consumer
 from ._producer import Producer
 from ._ring import RingMemory
+from ._system import unwaiting
 from .receiver import Receiver
 from .sender import Sender
 
@@ -41,13 +42,13 @@ def make_parts(capacity: Optional[int]) -> Parts:
 def own_sender(handle: List[int], kind: str = "sender") -> Sender:
     """The sending end of a channel that this process has made."""
     memory = RingMemory.attach(handle[0])
-    return Sender._of(Producer(memory, handle[1], socket.socket(fileno=handle[2])), [], kind)
+    return Sender._of(Producer(memory, handle[1], unwaiting(socket.socket(fileno=handle[2]))), [], kind)
 
 
 def own_receiver(handle: List[int], kind: str = "receiver") -> Receiver:
     """The receiving end of a channel that this process has made."""
     memory = RingMemory.attach(handle[0])
-    queue = DescriptorQueue(socket.socket(fileno=handle[2]))
+    queue = DescriptorQueue(unwaiting(socket.socket(fileno=handle[2])))
     return Receiver._of(Consumer(memory, handle[1], queue), [], [], kind)
 
 

@@ -18,7 +18,7 @@ from typing import AsyncIterator, Callable, Iterator, List, NamedTuple, Optional
 from ._carrier import close_all, receive_packet, send_packet
 from ._process import OpenThing
 from ._ring import FORMAT_VERSION, MAX_CAPACITY, capacity_of
-from ._system import FOREVER, deadline_of, timed_out
+from ._system import FOREVER, deadline_of, timed_out, unwaiting
 from ._waits import Waits
 from .channel import Parts, make_parts, own_receiver, own_sender
 from .duplex import Duplex, Peer
@@ -50,10 +50,10 @@ def _send_hello(name: str, ends: List[List[int]], token: bytes = b"") -> None:
     """Sends ends of channels over a fresh connection. There is no answer."""
     what = f'Cannot connect to "{name}"'
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(None)  # whatever socket.setdefaulttimeout() says
         try:
             line.connect(_address(name))
             hello = _HELLO.pack(_MAGIC, FORMAT_VERSION, len(ends)) + token
-            line.settimeout(None)
             if not send_packet(line, hello, [fd for end in ends for fd in end]):
                 raise IpcError(f"{what}: its queue is full")
         except Disconnected:
@@ -162,8 +162,8 @@ class Server(OpenThing):
             if path is not None:
                 raise TypeError("Cannot ask for a capacity at a path: only the name of a server can say it")
             self.name += f"#{capacity}"
-        self._socket: Optional[socket.socket] = socket.socket(
-            socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        self._socket: Optional[socket.socket] = unwaiting(
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         )
         try:
             self._bind(self._socket)
@@ -281,7 +281,7 @@ class Server(OpenThing):
                 continue
             if len(self._guests) >= _MOST_GUESTS:
                 self._guests.pop(0).line.close()  # the one that has been silent for longest
-            self._guests.append(_Guest(line, time.monotonic() + _PATIENCE, peer))
+            self._guests.append(_Guest(unwaiting(line), time.monotonic() + _PATIENCE, peer))
 
     @staticmethod
     def _greeting(guest: _Guest) -> Optional[List[int]]:
