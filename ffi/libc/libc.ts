@@ -65,7 +65,7 @@ const SYMBOLS = {
   // int getrlimit(int resource, struct rlimit *limit)
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
   // int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
-  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "pointer", "pointer"], result: "i32" },
   // const char *gnu_get_libc_version(void): no other C library has it, and a cell holds a mutex of glibc's
   gnu_get_libc_version: { parameters: [], result: "pointer" },
   // pid_t gettid(void)
@@ -139,13 +139,13 @@ const SYMBOLS = {
   // ssize_t recv(int fd, void *buf, size_t len, int flags)
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
-  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  recvmsg: { parameters: ["i32", "pointer", "i32"], result: "i32" },
   // int sched_yield(void)
   sched_yield: { parameters: [], result: "i32" },
   // ssize_t send(int fd, const void *buf, size_t len, int flags)
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
-  sendmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  sendmsg: { parameters: ["i32", "pointer", "i32"], result: "i32" },
   // int socket(int domain, int type, int protocol)
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int ioctl(int fd, unsigned long request, ... /* int *value */)

@@ -4,6 +4,7 @@ import type { IpcFd } from "../file/fd.ts";
 import { check, libc, systemError } from "../libc/libc.ts";
 import { EAGAIN, ECONNREFUSED, EINTR, ENOENT, SO_PEERCRED, SOL_SOCKET } from "../libc/platform.ts";
 import { UCRED } from "../libc/structs.ts";
+import { runtime } from "../runtime/mod.ts";
 import { newSocket } from "./new_socket.ts";
 import { socketAddress } from "./socket_address.ts";
 import type { PeerCredentials, UnixSocketType } from "./socket_types.ts";
@@ -48,7 +49,7 @@ export function credentialsOf(socket: number): PeerCredentials {
   const ucred = new Uint8Array(UCRED.size), view = new DataView(ucred.buffer);
   const length = new Uint32Array([ucred.length]);
   check(
-    c.getsockopt(socket, SOL_SOCKET, SO_PEERCRED, ucred, length),
+    c.getsockopt(socket, SOL_SOCKET, SO_PEERCRED, runtime.pointerTo(ucred), runtime.pointerTo(length)),
     errnoCell[0]!,
     "getsockopt",
     "Cannot read the credentials of a peer",

@@ -4,6 +4,8 @@ import { channel, type IpcReceiver, type IpcSender } from "../../../mod.ts";
 import { libc } from "../../../ffi/libc/libc.ts";
 import { ECONNRESET } from "../../../ffi/libc/platform.ts";
 import { MSGHDR } from "../../../ffi/libc/structs.ts";
+import { runtime } from "../../../ffi/runtime/mod.ts";
+import type { Pointer } from "../../../ffi/runtime/runtime.ts";
 import { assertIpcErrorSync } from "../../support/assert_ipc.ts";
 import { test } from "../../support/test.ts";
 
@@ -17,13 +19,15 @@ function returning(name: "recvmsg" | "recv", results: Result[]): Disposable {
   const instead = (...args: unknown[]) => {
     const result = results.shift() ?? "as it is";
     if (result === "as it is") return real(...args);
-    if (name === "recvmsg") (args[1] as Uint8Array).fill(0, MSGHDR.msg_controllen, MSGHDR.msg_controllen + 8);
+    if (name === "recvmsg") headerAt(args[1] as Pointer).fill(0, MSGHDR.msg_controllen, MSGHDR.msg_controllen + 8);
     if (result === "reset") opened.errnoCell[0] = ECONNRESET;
     return result === "end" ? 0 : -1;
   };
   opened.c = { ...c, [name]: instead };
   return { [Symbol.dispose]: () => void (opened.c = c) };
 }
+
+const headerAt = (address: Pointer) => new Uint8Array(runtime.memoryAt(address, MSGHDR.size));
 
 /** The receiver of a sender that has travelled, sent a number and was closed. */
 function answered(): IpcReceiver<number> {
