@@ -1,5 +1,6 @@
 // The message that is read. An object that is there once: the compiler knows of its fields what they are, and where, which
-// it does not of the variables of a module. Imports nothing.
+// it does not of the variables of a module.
+import type { Mark } from "./marked.ts";
 
 /** Makes what the reader gets for a byte string: a copy, or a view. */
 export type BytesOf = (source: Uint8Array<ArrayBuffer>, from: number, length: number) => Uint8Array<ArrayBuffer>;
@@ -23,7 +24,7 @@ export class Input {
   plain = true;
   bytesOf: BytesOf;
   /** What arrays inside tag 27 begin with that are plain as well, and how many there were. */
-  mark: string | undefined = undefined;
+  mark: Mark | undefined = undefined;
   marked = 0;
   /** For numbers of several bytes, and names; made when it is needed. */
   #view: DataView<ArrayBuffer> = VIEW_OF_NOTHING;

@@ -1,5 +1,44 @@
 // Arrays that stand for something else, such as an endpoint, among plain values.
 
+/** How such an array begins: with a mark and a name. */
+export interface Beginning {
+  readonly mark: string;
+  readonly name: string;
+  /** Both in CBOR. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** A mark that such arrays begin with. */
+export class Mark {
+  readonly text: string;
+  readonly #beginnings: readonly Beginning[];
+  /** Where the mark stood last: many of a message are of one kind. */
+  #likely: Beginning | undefined;
+
+  /** @param beginnings Those that come often: they are compared, not read. */
+  constructor(text: string, beginnings: readonly Beginning[] = []) {
+    this.text = text;
+    this.#beginnings = beginnings;
+  }
+
+  /** How the array whose items begin at a place begins, if that is one of those that come often. */
+  beginningAt(source: Uint8Array, at: number, end: number): Beginning | undefined {
+    const likely = this.#likely;
+    if (likely !== undefined && isAt(likely, source, at, end)) return likely;
+    for (const each of this.#beginnings) {
+      if (each !== likely && isAt(each, source, at, end)) return this.#likely = each;
+    }
+    return undefined;
+  }
+}
+
+function isAt({ bytes }: Beginning, source: Uint8Array, at: number, end: number): boolean {
+  const { length } = bytes;
+  if (at + length > end) return false;
+  for (let i = 0; i < length; i++) if (source[at + i] !== bytes[i]) return false;
+  return true;
+}
+
 /** Stands for what will be made of an array, once it is certain that the message is plain. */
 export class Marked {
   readonly content: readonly unknown[];

@@ -11,6 +11,7 @@ import type { Revive } from "./frames.ts";
 import { decode } from "./strict_reader.ts";
 import { refusal } from "./limits.ts";
 import type { BytesOf } from "./input.ts";
+import type { Mark } from "./marked.ts";
 import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "./plain_reader.ts";
 import { write } from "./writer.ts";
 import type { Collect, Written } from "./written.ts";
@@ -19,6 +20,7 @@ import { IpcError } from "../base/error.ts";
 export type { Revive } from "./frames.ts";
 export { STANDARD_ERRORS } from "./kinds.ts";
 export type { BytesOf } from "./input.ts";
+export { Mark } from "./marked.ts";
 export type { Collect, Insert, StandIn, Written } from "./written.ts";
 
 /**
@@ -87,7 +89,7 @@ export function decodeParts(
   start: number,
   end: number,
   bytesOf: BytesOf,
-  mark?: string,
+  mark?: Mark,
   revive?: Revive,
 ): unknown {
   try {

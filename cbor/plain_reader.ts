@@ -11,7 +11,7 @@
 import { build } from "./build.ts";
 import { dateOfSeconds } from "./kinds.ts";
 import { type BytesOf, Input } from "./input.ts";
-import { Marked, revived } from "./marked.ts";
+import { type Beginning, type Mark, Marked, revived } from "./marked.ts";
 import { gather, LONGEST_SHAPE, type Name, Names, Shape } from "./property_names.ts";
 import { REMEMBERED, shortText } from "./short_text.ts";
 import { NotText, textAt } from "./text.ts";
@@ -33,7 +33,7 @@ export function copyOf(source: Uint8Array<ArrayBuffer>, from: number, length: nu
  * Reads one item that fills the bytes from `start` to `stop`.
  *
  * @param byteStrings Called for each byte string; copies by default.
- * @param marking Arrays inside tag 27 that begin with this text are plain as well: follow it by
+ * @param marking Arrays inside tag 27 that begin with this mark are plain as well: follow it by
  * {@linkcode reviveMarked}.
  * @returns The value, or {@linkcode NOT_PLAIN}.
  */
@@ -42,7 +42,7 @@ export function readPlain(
   start: number,
   stop: number,
   byteStrings: BytesOf = copyOf,
-  marking?: string,
+  marking?: Mark,
 ): unknown {
   message.mark = marking;
   message.marked = 0;
@@ -195,10 +195,22 @@ function markedArray(info: number): unknown {
   const initial = message.source[message.at + 1]!;
   message.at += 2;
   if (initial >> 5 !== 4) return notPlain();
-  const content = array(argument(initial & 31)) as unknown[] | undefined;
-  if (content === undefined || content[0] !== message.mark) return notPlain();
+  const length = argument(initial & 31), mark = message.mark!;
+  const beginning = mark.beginningAt(message.source, message.at, message.end);
+  const content = (beginning === undefined ? array(length) : behind(beginning, length)) as unknown[] | undefined;
+  if (content === undefined || content[0] !== mark.text) return notPlain();
   message.marked++;
   return new Marked(content);
+}
+
+/** An array of which it is known how it begins. */
+function behind({ mark, name, bytes }: Beginning, length: number): unknown {
+  if (length < 2 || (message.budget -= length) < 0 || ++message.depth > DEPTH) return notPlain();
+  message.at += bytes.length;
+  const items: unknown[] = length === 4 ? [mark, name, item(), item()] : [mark, name]; // a literal is made fastest
+  for (let i = items.length; i < length; i++) items.push(item());
+  message.depth--;
+  return items;
 }
 
 /**

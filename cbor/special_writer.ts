@@ -120,9 +120,10 @@ function collected(value: object, to: number, w: Writer): number {
   if (content === undefined) {
     return refuse("an endpoint, shared memory or a descriptor", "they travel in the messages of typed channels alone");
   }
-  const { begin, begun, rest } = content;
-  to = w.append(begin, w.head(ARRAY, begun + rest.length, w.head(TAG, GENERIC_OBJECT, to)));
-  return w.parts(rest, to, (i) => `[${begun + i}]`);
+  const { begin, begun, number, rest } = content, { length } = rest;
+  to = w.append(begin, w.head(ARRAY, begun + 1 + length, w.head(TAG, GENERIC_OBJECT, to)));
+  to = w.head(UINT, number, to);
+  return length === 0 ? to : w.parts(rest, to, (i) => `[${begun + 1 + i}]`);
 }
 
 /** An array with holes, or with properties besides: its length, and what it has of both. */

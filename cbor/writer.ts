@@ -405,9 +405,12 @@ const writer: Writer = {
     return head(major, n, to);
   },
   append(bytes, to) {
-    output.ensure(to, bytes.length + SLACK);
-    output.bytes.set(bytes, to);
-    return to + bytes.length;
+    const { length } = bytes;
+    output.ensure(to, length + SLACK);
+    const target = output.bytes;
+    if (length > BYTES_BY_LOOP) target.set(bytes, to);
+    else for (let i = 0; i < length; i++) target[to + i] = bytes[i]!;
+    return to + length;
   },
   enter: () => ++depth > MAX_DEPTH ? tooDeep() : 0,
   leave: () => void depth--,

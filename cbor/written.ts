@@ -6,7 +6,9 @@ export interface StandIn {
   readonly begin: Uint8Array<ArrayBuffer>;
   /** How many these are. */
   readonly begun: number;
-  /** The items behind them. */
+  /** The item behind them, an integer from 0: apart from the others, as these are the same for many objects, too. */
+  readonly number: number;
+  /** The items behind that. */
   readonly rest: readonly unknown[];
 }
 

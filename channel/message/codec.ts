@@ -9,7 +9,7 @@ import type { RingConsumer } from "../ring/consumer.ts";
 import { SMALL } from "../ring/small_memory.ts";
 import type { LentRecord } from "../ring/lent_records.ts";
 import type { Attachments } from "./attachments.ts";
-import { collect, collecting, MARK, Reviver } from "./travellers.ts";
+import { collect, collecting, mark, Reviver } from "./travellers.ts";
 
 const encode = (value: unknown) => outgoing.setWritten(encodeParts(value, true, collect));
 
@@ -73,7 +73,7 @@ function decodeParts(
   const bytesOf = copy ? copyBytes : viewOf;
   return reviver === undefined
     ? decodeCbor(source, offset, offset + length, bytesOf)
-    : decodeCbor(source, offset, offset + length, bytesOf, MARK, reviver.revive);
+    : decodeCbor(source, offset, offset + length, bytesOf, mark, reviver.revive);
 }
 
 function viewOf(source: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {

@@ -9,14 +9,14 @@ import { decodeWith, encodeMessage } from "./codec.ts";
 import type { Attachments } from "./attachments.ts";
 import { outgoing } from "./outgoing.ts";
 import { isRingless } from "./sender_attachment.ts";
-import { MARK, Reviver } from "./travellers.ts";
+import { MARK, mark, Reviver } from "./travellers.ts";
 
 /** Whether a message, in CBOR, has a sender without a ring. What cannot be decoded is its receiver's business. */
 export function hasRingless(bytes: Uint8Array<ArrayBuffer>): boolean {
   let found = false;
   const look = (written: readonly unknown[]) => (found ||= written[0] === MARK && isRingless(written), null);
   try {
-    decodeCbor(bytes, 0, bytes.length, (source) => source, MARK, look);
+    decodeCbor(bytes, 0, bytes.length, (source) => source, mark, look);
   } catch {
     return false;
   }

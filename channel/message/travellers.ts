@@ -6,11 +6,14 @@
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../../ffi/file/fd.ts";
 import { disposeForeign } from "../../ffi/file/foreign_fd.ts";
-import { encodeCbor, type StandIn } from "../../cbor/mod.ts";
+import { encodeCbor, Mark, type StandIn } from "../../cbor/mod.ts";
 import { Attachments, ReceivedAttachments } from "./attachments.ts";
 
 /** First element of the array that stands for a traveller. */
 export const MARK = "isthmus";
+
+/** The same for the decoder, which knows the names of the kinds then. */
+export let mark: Mark = new Mark(MARK);
 
 /** What a traveller is. The names are on the wire. */
 export type KindName =
@@ -47,6 +50,7 @@ export type TravellerTable = { readonly [Name in KindName]: TravellerKind };
 /** A kind, and how all marks of it begin. */
 interface Entry {
   readonly kind: TravellerKind;
+  readonly name: KindName;
   readonly begin: Uint8Array<ArrayBuffer>;
 }
 
@@ -57,7 +61,8 @@ let table: ReadonlyMap<string, TravellerKind> = new Map();
 export function setTravellers(kinds: TravellerTable): void {
   const named = Object.entries(kinds) as [KindName, TravellerKind][];
   table = new Map(named);
-  entries = named.map(([name, kind]) => ({ kind, begin: encodeCbor([MARK, name]).slice(1) })); // without the array's head
+  entries = named.map(([name, kind]) => ({ kind, name, begin: encodeCbor([MARK, name]).slice(1) })); // without the array's head
+  mark = new Mark(MARK, entries.map(({ name, begin }) => ({ mark: MARK, name, bytes: begin })));
 }
 
 // Put aside while a getter sends something else, in the middle of the message.
@@ -69,9 +74,8 @@ export function collect(object: object): StandIn | undefined {
     const { kind, begin } = entries[i]!;
     if (!kind.is(object)) continue;
     current ??= new Attachments();
-    const rest: unknown[] = [current.fds.length], details = kind.pack(object, current);
-    for (let j = 0; j < details.length; j++) rest.push(details[j]);
-    return { begin, begun: 2, rest };
+    const number = current.fds.length; // of its first descriptor
+    return { begin, begun: 2, number, rest: kind.pack(object, current) };
   }
   return undefined;
 }

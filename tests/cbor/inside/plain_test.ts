@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Message } from "../../../channel/message/outgoing.ts";
-import { decodeCbor, decodeParts, encodeCbor } from "../../../cbor/mod.ts";
+import { decodeCbor, decodeParts, encodeCbor, Mark } from "../../../cbor/mod.ts";
 import { decode } from "../../../cbor/strict_reader.ts";
 import { copyOf, NOT_PLAIN, readPlain, reviveMarked } from "../../../cbor/plain_reader.ts";
 import { write } from "../../../cbor/writer.ts";
@@ -116,38 +116,74 @@ test("Of bytes that were damaged the plain reader makes nothing, or what the str
 });
 
 /** Something to be collected; a plain object stands for it in what is written. */
-class Mark {
-  constructor(readonly content: readonly unknown[]) {}
+class Cargo {
+  constructor(readonly content: readonly unknown[], readonly name?: string) {}
   get [PACK]() {
     return true;
   }
 }
 
+const PLACE = 70, mark = new Mark("mark");
 const begin = encodeCbor("mark").slice();
-const collectMark = (object: object) => object instanceof Mark ? { begin, begun: 1, rest: object.content } : undefined;
-const revive = (content: readonly unknown[]) => new Mark(content.slice(1));
+const collectCargo: Collect = (object) => {
+  if (!(object instanceof Cargo)) return undefined;
+  const { name, content: rest } = object;
+  if (name === undefined) return { begin, begun: 1, number: PLACE, rest };
+  return { begin: encodeCbor(["mark", name]).slice(1), begun: 2, number: PLACE, rest };
+};
+const revive = ([, place, ...content]: readonly unknown[]) => (assertEquals(place, PLACE), new Cargo(content));
 
 test("What is collected is written in its place, inside tag 27, and revived wherever it stands", () => {
   for (
     const value of [
-      new Mark([]),
-      [new Mark([1, "two"]), 3],
-      { a: { b: [[new Mark([7])], null, undefined] }, c: new Mark(["x".repeat(100), 70_000]) },
-      Array.from({ length: 100 }, (_, i) => ({ i, mark: new Mark([i, [i, -i]]) })),
-      { bytes: new Uint8Array(3000).fill(5), mark: new Mark([new Uint8Array([1])]) },
+      new Cargo([]),
+      [new Cargo([1, "two"]), 3],
+      { a: { b: [[new Cargo([7])], null, undefined] }, c: new Cargo(["x".repeat(100), 70_000]) },
+      Array.from({ length: 100 }, (_, i) => ({ i, cargo: new Cargo([i, [i, -i]]) })),
+      { bytes: new Uint8Array(3000).fill(5), cargo: new Cargo([new Uint8Array([1])]) },
     ]
   ) {
-    const bytes = flat(value, true, collectMark);
+    const bytes = flat(value, true, collectCargo);
     assertEquals(readPlain(bytes, 0, bytes.length), NOT_PLAIN, "for those who do not know the mark");
-    assertEquals(readPlain(bytes, 0, bytes.length, undefined, "other"), NOT_PLAIN);
-    assertEquals(reviveMarked(readPlain(bytes, 0, bytes.length, undefined, "mark"), revive), value);
+    assertEquals(readPlain(bytes, 0, bytes.length, undefined, new Mark("other")), NOT_PLAIN);
+    assertEquals(reviveMarked(readPlain(bytes, 0, bytes.length, undefined, mark), revive), value);
     assert(bytes.toHex().includes("d81b"), "tag 27");
   }
-  const twice = new Mark([2]);
-  const both = flat([twice, twice, new Date(0)], true, collectMark);
-  const [one, other, date] = decodeParts(both, 0, both.length, copyOf, "mark", revive) as unknown[];
-  assert(one instanceof Mark && one === other && date instanceof Date);
-  assertEquals(write(new Mark([() => {}]), true, collectMark), undefined);
+  const twice = new Cargo([2]);
+  const both = flat([twice, twice, new Date(0)], true, collectCargo);
+  const [one, other, date] = decodeParts(both, 0, both.length, copyOf, mark, revive) as unknown[];
+  assert(one instanceof Cargo && one === other && date instanceof Date);
+  assertEquals(write(new Cargo([() => {}]), true, collectCargo), undefined);
+});
+
+const NAMES = ["sender", "fd", "sender-of-bytes"];
+const knowing = new Mark(
+  "mark",
+  NAMES.map((name) => ({ mark: "mark", name, bytes: encodeCbor(["mark", name]).slice(1) })),
+);
+
+test("It makes no difference whether it is known how arrays with a mark begin", () => {
+  const read = (bytes: Uint8Array<ArrayBuffer>, mark: Mark, end = bytes.length) =>
+    readPlain(bytes, 0, end, undefined, mark);
+  for (const name of [...NAMES, "nobody", "sende", "senders", ""]) {
+    for (const rest of [[], [1], [2, 3], ["text", [4], { a: 5 }], Array.from({ length: 30 }, (_, i) => i)]) {
+      const value = [new Cargo(rest, name), {
+        next: new Cargo(structuredClone(rest), "fd"),
+        last: new Cargo([], name),
+      }];
+      const bytes = flat(value, true, collectCargo);
+      const found: (readonly unknown[])[] = [];
+      const known = reviveMarked(read(bytes, knowing), (content) => (found.push(content), content));
+      assertEquals(found.map((content) => content.length), [3 + rest.length, 3 + rest.length, 3]);
+      assertEquals(reviveMarked(read(bytes, mark), (content) => content), known);
+      for (let end = 0; end < bytes.length; end++) assertEquals(read(bytes, knowing, end), NOT_PLAIN);
+    }
+  }
+  // The beginning alone, in arrays that say they have fewer items, or more.
+  for (const count of [0, 1, 2, 3, 23]) {
+    const bytes = Uint8Array.of(0xd8, 27, 0x80 | count, ...encodeCbor(["mark", "fd"]).slice(1));
+    assertEquals(read(bytes, knowing), read(bytes, mark));
+  }
 });
 
 test("Of damaged bytes with marks the plain reader makes something or nothing, and never fails", () => {
@@ -155,13 +191,15 @@ test("Of damaged bytes with marks the plain reader makes something or nothing, a
   let read = 0, refused = 0;
   for (let i = 0; i < 20_000; i++) {
     const written = write(
-      [1, { mark: new Mark(["sender", 0, 1]), more: [new Mark(["fd", 3])] }],
+      [1, { cargo: new Cargo([0, 1], "sender"), more: [new Cargo([3], "fd")] }],
       false,
-      collectMark,
+      collectCargo,
     )!;
     const bytes = written.bytes.slice(0, written.end);
     for (let n = below(3); n >= 0; n--) bytes[below(bytes.length)] = below(256);
-    const value = readPlain(bytes, 0, bytes.length, undefined, "mark");
+    const value = readPlain(bytes, 0, bytes.length, undefined, mark);
+    const same = readPlain(bytes, 0, bytes.length, undefined, knowing);
+    assertEquals(same, value);
     if (value === NOT_PLAIN) refused++;
     else reviveMarked(value, (content) => (assertEquals(content[0], "mark"), read++));
   }
