@@ -35,6 +35,9 @@ const MOST_PACKETS_FOR_BELLS = 32;
 /** Space bells that a receiver keeps. Senders whose bell is dropped look for room by the clock. */
 const MOST_BELLS = 256;
 
+/** What was read, if it is not the descriptors of a message. */
+const BELL = "bell", NOTHING = "nothing";
+
 /**
  * Descriptors that may wait for their records in one channel: part of what this process may have, so that a peer cannot
  * take all of them. What is beyond stays in the socket.
@@ -105,10 +108,16 @@ export class DescriptorQueue implements DescriptorSource {
       if (packets >= MOST_PACKETS || (packets > 1 && this.#held > 2 * mostEarly())) {
         throw damaged(`${this.#held} descriptors of other messages came ahead of its own`);
       }
-      if (this.#readPacket()) continue;
-      const problem = this.#problem;
-      this.#problem = undefined;
-      throw problem ?? damaged(`its ${count} descriptors did not come with it`);
+      const read = this.#readPacket();
+      if (read === NOTHING) {
+        const problem = this.#problem;
+        this.#problem = undefined;
+        throw problem ?? damaged(`its ${count} descriptors did not come with it`);
+      }
+      if (read === BELL) continue;
+      // As nearly always: its own come next, and nothing is kept.
+      if (this.#held === 0 && read.slot === slot && read.counter === counter) return this.#unpack(read, count);
+      this.#push(read);
     }
   }
 
@@ -215,38 +224,39 @@ export class DescriptorQueue implements DescriptorSource {
   /** Reads so many packets at most; `false` if there may be more. */
   #read(most: number): boolean {
     const room = mostEarly();
-    for (let i = 0; i < most && this.#held < room; i++) if (!this.#readPacket()) return true;
+    for (let i = 0; i < most && this.#held < room; i++) {
+      const read = this.#readPacket();
+      if (read === NOTHING) return true;
+      if (read !== BELL) this.#push(read);
+    }
     return false;
   }
 
   /**
-   * Reads one packet, if one is there.
+   * Reads one packet, if one is there. A bell is kept; the descriptors of a message are the caller's.
    *
    * @throws {IpcError} `System` if this process has no room for its descriptors: it was not read then. `Corrupt`.
    */
-  #readPacket(): boolean {
+  #readPacket(): Arrived | typeof BELL | typeof NOTHING {
     const received = this.#receive();
     if (typeof received === "number") {
-      if (received === 0 || wouldWait(received) || isPeerGone(received)) return false; // 0: no sender is left
+      if (received === 0 || wouldWait(received) || isPeerGone(received)) return NOTHING; // 0: no sender is left
       throw messageError("Cannot receive descriptors", received, "recvmsg");
     }
     const { length, fds } = received;
-    if (length === 0) return false; // the same
+    if (length === 0) return NOTHING; // the same
     const kind = fields.getInt32(0, true), slot = fields.getInt32(4, true), counter = fields.getInt32(8, true);
     const count = fields.getInt32(12, true);
     if (length === PACKET && kind === KIND_SPACE_BELL && fds.length === 1) {
       this.#addBell(fds[0]!);
-    } else if (length === PACKET && kind === KIND_MESSAGE && count > 0 && fds.length === count) {
-      this.#push({ slot, counter, fds });
-    } else if (
-      length === PACKET && kind === KIND_BUNDLE && fds.length === 1 && count > 0 && count <= MAX_DESCRIPTORS
-    ) {
-      this.#push({ slot, counter, fds, bundled: count });
-    } else {
-      closeAllForeign(fds);
-      throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a malformed packet");
+      return BELL;
     }
-    return true;
+    if (length === PACKET && kind === KIND_MESSAGE && count > 0 && fds.length === count) return { slot, counter, fds };
+    if (length === PACKET && kind === KIND_BUNDLE && fds.length === 1 && count > 0 && count <= MAX_DESCRIPTORS) {
+      return { slot, counter, fds, bundled: count };
+    }
+    closeAllForeign(fds);
+    throw new IpcError("Corrupt", "Cannot receive descriptors: a peer sent a malformed packet");
   }
 
   /** One packet, as {@linkcode receiveMessage} returns it; it stays where it is if this process has no room. */
