@@ -176,6 +176,7 @@ export class LazyChannel extends OpenThing {
    * @throws {IpcError} As {@linkcode takeSender}.
    */
   get senderHandle(): SenderHandle | undefined {
+    if (this.#ring !== undefined && this.#sender === "not made") return this.#ring.senderHandle; // not the first time
     if (this.#isUnused && this.#receiver === "not made" && this.#kept.length === 0 && !this.#needsRing) {
       return this.#makeRingless();
     }
