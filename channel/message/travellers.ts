@@ -102,6 +102,14 @@ export function collecting<T>(encode: (value: T) => void, value: T): Attachments
 }
 
 const NO_DETAILS: readonly unknown[] = [];
+/** Of the last traveller that had one: many in a message have the same. */
+let lastOnly: readonly unknown[] = [0];
+
+/** The details of a traveller that has one. */
+function only(detail: unknown): readonly unknown[] {
+  if (typeof detail !== "number") return [detail]; // nothing of the program's is to be kept
+  return detail === lastOnly[0] ? lastOnly : lastOnly = [detail];
+}
 
 /** Puts the travellers of one message together again. */
 export class Reviver {
@@ -117,7 +125,7 @@ export class Reviver {
   readonly revive = (written: readonly unknown[]): unknown => {
     if (written[0] !== MARK) return undefined;
     const name = written[1], first = written[2], { length } = written;
-    const details = length <= 3 ? NO_DETAILS : length === 4 ? [written[3]] : written.slice(3); // a literal is made fastest
+    const details = length <= 3 ? NO_DETAILS : length === 4 ? only(written[3]) : written.slice(3);
     // Not to be converted to text before it is known to be text: a peer may have made it of a million parts.
     if (typeof name !== "string" || typeof first !== "number") {
       throw new IpcError("Serialization", "Cannot decode a message: an endpoint in it is damaged");

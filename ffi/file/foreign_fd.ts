@@ -50,15 +50,16 @@ export function isPacketSocket(fd: number): boolean {
   return says(fd, SO_TYPE, SOCK_SEQPACKET) && isUnixSocket(fd);
 }
 
-const HARMLESS: Record<Expected, (fd: number) => boolean> = {
-  memory: (fd) => libc().c.fcntl(fd, F_GET_SEALS, 0) >= 0,
-  pipe: (fd) => libc().c.fcntl(fd, F_GETPIPE_SZ, 0) >= 0,
-  socket: isUnixSocket,
-};
+const KINDS: readonly Expected[] = ["memory", "pipe", "socket"];
+
+function isOfKind(fd: number, kind: Expected): boolean {
+  if (kind === "socket") return isUnixSocket(fd);
+  return libc().c.fcntl(fd, kind === "memory" ? F_GET_SEALS : F_GETPIPE_SZ, 0) >= 0;
+}
 
 function isHarmless(fd: number, expected: Expected): boolean {
-  if (HARMLESS[expected](fd)) return true;
-  for (const kind of Object.keys(HARMLESS) as Expected[]) if (kind !== expected && HARMLESS[kind](fd)) return true;
+  if (isOfKind(fd, expected)) return true;
+  for (const kind of KINDS) if (kind !== expected && isOfKind(fd, kind)) return true;
   const status = fileStatus(fd);
   return status === undefined || status.folder || status.anonymous;
 }
