@@ -3,6 +3,7 @@ import { IpcError } from "../../base/error.ts";
 import { OpenThing } from "../../ffi/process/open_things.ts";
 import type { Message } from "../message/outgoing.ts";
 import { closeSenderHandle, isSenderClosed, type SenderHandle } from "../ring/sender_handle.ts";
+import { PackedSender } from "../ring/packed_sender.ts";
 import { RinglessSender } from "../ring/ringless_sender.ts";
 import { LazyChannel } from "./lazy_channel.ts";
 import { SenderPort } from "./sender_port.ts";
@@ -18,6 +19,8 @@ export class SenderSeat extends OpenThing {
   #port: SenderPort | undefined;
   #lazy: LazyChannel | undefined;
   #handle: SenderHandle | undefined;
+  /** What others are given of it, once that is packed, which it stays. */
+  #packed: PackedSender | undefined;
   #left = false;
 
   constructor(from: SenderSource) {
@@ -56,6 +59,7 @@ export class SenderSeat extends OpenThing {
   }
 
   #portOfNew(lazy: LazyChannel): SenderPort {
+    this.#packed = undefined; // it may be that of another sender to the same channel, from now on
     try {
       this.#port = lazy.takeSender();
     } catch (error) {
@@ -107,8 +111,12 @@ export class SenderSeat extends OpenThing {
 
   /** The descriptors, without attaching. */
   handle(): SenderHandle {
+    if (this.#packed !== undefined) return this.#packed;
     if (this.#ringless !== undefined) this.port(); // it has one holder
-    return this.#handle ?? this.#lazy?.senderHandle ?? this.port().ring.handle;
+    if (this.#handle !== undefined) return this.#handle;
+    const handle = this.#lazy?.senderHandle ?? this.port().ring.handle;
+    if (handle instanceof PackedSender) this.#packed = handle;
+    return handle;
   }
 
   /** @param owner Whose waiting sends are rejected. */
@@ -119,6 +127,7 @@ export class SenderSeat extends OpenThing {
     this.#lazy?.closeSender();
     this.#port?.release(owner);
     if (this.#handle !== undefined) closeSenderHandle(this.#handle);
-    this.#lazy = this.#port = this.#handle = undefined;
+    this.#lazy = this.#port = undefined;
+    this.#handle = this.#packed = undefined;
   }
 }

@@ -138,6 +138,27 @@ processTest("A sender whose receiver was sent away before goes as three descript
   for (const end of [...carrier, sender, moved]) end.close();
 });
 
+processTest(
+  "A packed sender is sent on after it was used here, whether or not another one to its channel was before",
+  () => {
+    for (const anotherFirst of [false, true]) {
+      const carrier = channel<unknown>();
+      const [sender, receiver] = channel<string>();
+      through(carrier, sender)[0].close(); // without a ring; from then on with one that is not mapped here
+      const received = [1, 2].map(() => through(carrier, sender)[0]);
+      if (anotherFirst) received[1]!.sendSync("another");
+      sender.sendSync("own"); // if the other one is in use here, its ring is shared
+      received.push(through(carrier, sender)[0], through(carrier, sender)[0]);
+      for (const each of received.slice(2)) each.sendSync("sent again");
+      const texts = [...anotherFirst ? ["another"] : [], "own", "sent again", "sent again"];
+      assertEquals(texts.map(() => receiver.recvSync({ timeout: 0 })), texts);
+      sender.close();
+      assertIpcErrorSync("Closed", () => carrier[0].sendSync(sender));
+      for (const end of [...received, ...carrier, receiver]) end.close();
+    }
+  },
+);
+
 processTest("Only so many senders are packed at a time, as what lies in sockets counts as in flight", () => {
   const carrier = channel<unknown>();
   const many = Array.from({ length: 70 }, () => withRing<number>());
