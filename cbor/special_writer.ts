@@ -123,8 +123,15 @@ function collected(value: object, to: number, w: Writer): number {
   const { begin, begun, number, rest } = content, { length } = rest;
   to = w.append(begin, w.head(ARRAY, begun + 1 + length, w.head(TAG, GENERIC_OBJECT, to)));
   to = w.head(UINT, number, to);
-  return length === 0 ? to : w.parts(rest, to, (i) => `[${begun + 1 + i}]`);
+  return length === 0 ? to : w.parts(rest, to, stepBehind(begun + 1));
 }
+
+/** What an item is called in an error if so many stand before; made once, not for each object that is written. */
+function stepBehind(count: number): (i: number) => string {
+  return stepsBehind[count] ??= (i) => `[${count + i}]`;
+}
+
+const stepsBehind: ((i: number) => string)[] = [];
 
 /** An array with holes, or with properties besides: its length, and what it has of both. */
 function entriesOfArray(value: unknown[], to: number, w: Writer): number {
