@@ -6,35 +6,16 @@
 import { closeTogether, IpcFd } from "./fd.ts";
 import { fileStatus } from "./file_status.ts";
 import { libc } from "../libc/libc.ts";
-import {
-  AF_UNIX,
-  F_GET_SEALS,
-  F_GETPIPE_SZ,
-  SO_DOMAIN,
-  SO_TYPE,
-  SOCK_SEQPACKET,
-  SOL_SOCKET,
-} from "../libc/platform.ts";
+import { AF_UNIX, F_GET_SEALS, F_GETPIPE_SZ, SO_DOMAIN, SO_TYPE, SOCK_SEQPACKET } from "../libc/platform.ts";
+import { socketOption } from "../libc/socket_option.ts";
 import { runtime } from "../runtime/mod.ts";
 
 /** What a descriptor is expected to be, which is asked first: a system call each. */
 export type Expected = "memory" | "pipe" | "socket";
 
-/** What `getsockopt` takes, by its addresses: an array as an argument takes 20 ns, and many are asked one after another. */
-class Option {
-  /** Its value, then its length. More than that, as the engine moves a smaller array. */
-  readonly words = new Int32Array(32);
-  readonly value = runtime.pointerTo(this.words);
-  readonly length = runtime.pointer(runtime.address(this.value) + 4n);
-}
-
-let option: Option | undefined;
-
 /** Whether an option of a socket says something; `false` of what is no socket. */
 function says(fd: number, name: number, value: number): boolean {
-  const { words, value: at, length } = option ??= new Option();
-  words[1] = 4;
-  return libc().c.getsockopt(fd, SOL_SOCKET, name, at, length) === 0 && words[0] === value;
+  return socketOption(fd, name, 4)?.[0] === value;
 }
 
 /** Whether a descriptor is a Unix socket. */

@@ -1,10 +1,10 @@
 // Connecting to a name, and who is at the other end.
 import { IpcError } from "../../base/error.ts";
 import type { IpcFd } from "../file/fd.ts";
-import { check, libc, systemError } from "../libc/libc.ts";
-import { EAGAIN, ECONNREFUSED, EINTR, ENOENT, SO_PEERCRED, SOL_SOCKET } from "../libc/platform.ts";
+import { libc, systemError } from "../libc/libc.ts";
+import { EAGAIN, ECONNREFUSED, EINTR, ENOENT, SO_PEERCRED } from "../libc/platform.ts";
+import { socketOption } from "../libc/socket_option.ts";
 import { UCRED } from "../libc/structs.ts";
-import { runtime } from "../runtime/mod.ts";
 import { newSocket } from "./new_socket.ts";
 import { socketAddress } from "./socket_address.ts";
 import type { PeerCredentials, UnixSocketType } from "./socket_types.ts";
@@ -45,18 +45,9 @@ export function connectTo(name: string, type: UnixSocketType): IpcFd {
 
 /** Who is at the other end of a connected socket, as the kernel says. */
 export function credentialsOf(socket: number): PeerCredentials {
-  const { c, errnoCell } = libc();
-  const ucred = new Uint8Array(UCRED.size), view = new DataView(ucred.buffer);
-  const length = new Uint32Array([ucred.length]);
-  check(
-    c.getsockopt(socket, SOL_SOCKET, SO_PEERCRED, runtime.pointerTo(ucred), runtime.pointerTo(length)),
-    errnoCell[0]!,
-    "getsockopt",
-    "Cannot read the credentials of a peer",
-  );
-  return {
-    pid: view.getInt32(UCRED.pid, true),
-    uid: view.getUint32(UCRED.uid, true),
-    gid: view.getUint32(UCRED.gid, true),
-  };
+  const words = socketOption(socket, SO_PEERCRED, UCRED.size);
+  if (words === undefined) {
+    throw systemError("Cannot read the credentials of a peer", "getsockopt", libc().errnoCell[0]!);
+  }
+  return { pid: words[UCRED.pid / 4]!, uid: words[UCRED.uid / 4]! >>> 0, gid: words[UCRED.gid / 4]! >>> 0 };
 }
