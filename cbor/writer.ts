@@ -16,7 +16,7 @@ import { MAX_DEPTH, propertyStep, refuse, REFUSED, refusedAt, reservable, tooDee
 import { writeBigInteger } from "./big_integer.ts";
 import { type Name, NAME_ROOM, Names } from "./property_names.ts";
 import { NO_INSERTS, Output } from "./output.ts";
-import { Seen } from "./seen.ts";
+import { KNOWN, Seen, SEEN_BEFORE } from "./seen.ts";
 import { illFormed, isDense, isOrdinary, refuseLeaf, special, type Writer } from "./special_writer.ts";
 import type { Collect, Written } from "./written.ts";
 import { PACK } from "../base/pack.ts";
@@ -215,15 +215,16 @@ function isByteString(value: object): value is Uint8Array {
 
 function object(value: object, to: number): number {
   if (isByteString(value)) return byteString(value, to);
-  if (!ArrayBuffer.isView(value)) {
-    if (isProxy(value)) return refuse("a Proxy", "send a copy of what it stands for");
-    if (depth >= SHALLOW) return deepObject(value, to);
-    if (Array.isArray(value)) return array(value, to);
-    // Not by the constructor, which a getter may stand for. With a property loaded before, the compiler knows the object, and
-    // asking for its prototype is no call (20 ns).
-    if ((value as { [PACK]?: unknown })[PACK] === undefined && Object.getPrototypeOf(value) === Object.prototype) {
-      return record(value as Record<string, unknown>, to);
-    }
+  if (ArrayBuffer.isView(value)) {
+    return seen.firstBytes(value, to) === SEEN_BEFORE ? seen.refer(output.bytes, to) : special(value, to, writer);
+  }
+  if (isProxy(value)) return refuse("a Proxy", "send a copy of what it stands for");
+  if (depth >= SHALLOW) return deepObject(value, to);
+  if (Array.isArray(value)) return array(value, to);
+  // Not by the constructor, which a getter may stand for. With a property loaded before, the compiler knows the object, and
+  // asking for its prototype is no call (20 ns).
+  if ((value as { [PACK]?: unknown })[PACK] === undefined && Object.getPrototypeOf(value) === Object.prototype) {
+    return record(value as Record<string, unknown>, to);
   }
   return seen.first(value, to) ? special(value, to, writer) : seen.refer(output.bytes, to);
 }
@@ -266,13 +267,17 @@ function parts(values: readonly unknown[], to: number, stepAt: (i: number) => st
 }
 
 function byteString(bytes: Uint8Array, to: number): number {
-  if (!seen.first(bytes, to)) return seen.refer(output.bytes, to);
-  // Not so for what is shared, which has no such property, for what can change its size, and for what is gone.
-  const { buffer } = bytes;
-  if ((buffer as ArrayBuffer).resizable !== false || (bytes.length === 0 && (buffer as ArrayBuffer).detached)) {
-    return special(bytes, to, writer);
+  const found = seen.firstBytes(bytes, to), { length } = bytes;
+  if (found === SEEN_BEFORE) return seen.refer(output.bytes, to);
+  if (found !== KNOWN || length === 0) {
+    // Not so for what is shared, which has no such property, for what can change its size, and for what is gone.
+    const { buffer } = bytes;
+    if ((buffer as ArrayBuffer).resizable !== false || (length === 0 && (buffer as ArrayBuffer).detached)) {
+      return special(bytes, to, writer);
+    }
+    seen.remember(buffer);
   }
-  const { length } = bytes, target = output.bytes;
+  const target = output.bytes;
   if (length >= 24) return rawBytes(bytes, to);
   target[to++] = BYTES | length;
   for (let i = 0; i < length; i++) target[to + i] = bytes[i]!;
