@@ -22,14 +22,19 @@ const SEEN_ONCE = 8;
 
 const TEXT = 0x60;
 
-/** Stores up to eight values in an object, as many as there are from `at` on: see `build.ts`. */
+/**
+ * Stores up to eight values in an object, as many as there are from `at` on: see `build.ts`.
+ *
+ * @param begun The object; absent if it is to be made.
+ * @returns The object.
+ */
 export type Row = (
-  object: Record<string, unknown>,
+  begun: Record<string, unknown> | undefined,
   keys: readonly string[],
   values: readonly unknown[],
   at: number,
   count: number,
-) => void;
+) => Record<string, unknown>;
 
 /** A name, after all the names before it in an object. */
 export class Name {
