@@ -263,20 +263,20 @@ function record(count: number): unknown {
  * @returns How many.
  */
 function readShape(shape: Shape, values: unknown[]): number {
-  const { names } = shape, count = names.length;
+  const { names, heads } = shape, count = names.length;
   const bytes = message.source, data = message.viewForNames(), stop = message.end, { bytesOf } = message;
   previous = shape;
   let from = message.at, i = 0;
   for (; i < count; i++) {
-    const name = names[i]!, { size } = name;
+    const at = 4 * i, size = heads[at]!;
     if (from + size >= stop) break;
     if (data === undefined || from + 4 > stop) {
-      if (!isName(from, name)) break;
+      if (!isName(from, names[i]!)) break;
     } else {
       // The first and the last four bytes, which overlap in a short name; then what is between, if there is something.
-      if ((data.getInt32(from, true) & name.mask) !== name.first) break;
-      if (size > 4 && data.getInt32(from + size - 4, true) !== name.last) break;
-      if (size > 8 && !isMiddle(data, from, name)) break;
+      if ((data.getInt32(from, true) & heads[at + 2]!) !== heads[at + 1]) break;
+      if (size > 4 && data.getInt32(from + size - 4, true) !== heads[at + 3]) break;
+      if (size > 8 && !isMiddle(data, from, names[i]!)) break;
     }
     from += size;
     const initial = bytes[from]!;

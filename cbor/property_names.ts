@@ -96,10 +96,13 @@ export class Shape {
   more: readonly Row[] = [];
   readonly names: readonly Name[];
   readonly keys: readonly string[];
+  /** For each name its size, its first four bytes with their mask, and its last four: in one piece, for comparing. */
+  readonly heads: Int32Array;
 
   constructor(names: readonly Name[]) {
     this.names = names;
     this.keys = names.map(({ text }) => text);
+    this.heads = new Int32Array(names.flatMap(({ size, first, mask, last }) => [size, first, mask, last]));
   }
 
   /** Expects an object of this shape after one of these, from now on. */

@@ -67,11 +67,13 @@ export function write(value: unknown, gather: boolean, collect?: Collect): Writt
     const { tags } = seen;
     output.ensure(end, tags + 8);
     if (tags > 0) end = seen.tag(output.bytes, output.view, end, output.inserts);
-    for (let i = end; (i & 7) !== 0; i++) output.bytes[i] = 0; // nothing of an earlier message goes along with the last bytes
-    written.bytes = output.bytes;
-    written.longs = output.longs;
+    output.view.setFloat64(end, 0); // nothing of an earlier message goes along with the last bytes
     written.end = end;
-    written.inserts = output.inserts;
+    if (written.bytes !== output.bytes) { // a store costs more than a look
+      written.bytes = output.bytes;
+      written.longs = output.longs;
+    }
+    if (written.inserts !== output.inserts) written.inserts = output.inserts;
     return written;
   } finally {
     output.inserts = NO_INSERTS;

@@ -13,7 +13,7 @@ import {
   struct,
   u32,
 } from "../../mod.ts";
-import { type SmallObject, smallObject, yuvFrame } from "../harness/payloads.ts";
+import { type SmallObject, smallObject, type YuvFrame, yuvFrame } from "../harness/payloads.ts";
 
 /** A sender or a receiver, typed or of bytes. */
 export type Sender = IpcSender<unknown> | IpcBytesSender;
@@ -102,8 +102,12 @@ function half<Value>(
   };
 }
 
+function lookAtFrame({ width, vPixels }: YuvFrame): void {
+  sum += width + vPixels[0]!;
+}
+
 function oneWaySync(): Loop {
-  const [to, from] = bytesChannel();
+  const [to, from] = bytesChannel({ capacity: 32 << 20 });
   return { ...timed(() => look(from.recvSync())), setup: { to } };
 }
 
@@ -124,9 +128,28 @@ function oneWayObject(): Loop {
   return { ...timed(() => lookAtObject(from.recvSync() as SmallObject)), setup: { to } };
 }
 
-function roundTripSync(): Loop {
+/** Frames that are read in place, or taken, in a ring like that of the results. */
+function oneWayFrames(pixels: number, take: "borrow" | "receive"): Row {
+  return {
+    prepare() {
+      const [to, from] = channel<unknown>({ capacity: 32 << 20 });
+      const operation = take === "receive" ? () => lookAtFrame(from.recvSync() as YuvFrame) : () => {
+        const message = from.borrowSync();
+        lookAtFrame(message.value as YuvFrame);
+        message.release();
+      };
+      return { ...timed(operation), setup: { to } };
+    },
+    partner({ to }) {
+      const sender = to as IpcSender<unknown>, frame = yuvFrame(pixels);
+      for (;;) sender.sendSync(frame);
+    },
+  };
+}
+
+function roundTripSync(size: number): Loop {
   const [to, theirs] = bytesChannel(), [back, from] = bytesChannel();
-  const bytes = new Uint8Array(SIZE);
+  const bytes = new Uint8Array(size);
   return {
     ...timed(() => {
       bytes[0]!++;
@@ -280,12 +303,14 @@ function lookInPlace(message: Borrowed<Uint8Array>): void {
   message.release();
 }
 
-function sendBytes({ to }: Setup): void {
-  const bytes = new Uint8Array(SIZE), sender = to as IpcBytesSender;
-  for (;;) {
-    bytes[0]!++;
-    sender.sendSync(bytes);
-  }
+function sendBytes(size: number): Partner {
+  return ({ to }) => {
+    const bytes = new Uint8Array(size), sender = to as IpcBytesSender;
+    for (;;) {
+      bytes[0]!++;
+      sender.sendSync(bytes);
+    }
+  };
 }
 
 async function sendBytesAwait({ to }: Setup): Promise<void> {
@@ -333,9 +358,11 @@ const cellName = () => `bench-${crypto.randomUUID()}`;
 
 /** All rows, by what they are called. */
 export const ROWS: Readonly<Record<string, Row>> = {
-  "one way, 64 B, sync": { prepare: oneWaySync, partner: sendBytes },
+  "one way, 64 B, sync": { prepare: oneWaySync, partner: sendBytes(SIZE) },
+  "one way, 1 KiB, sync": { prepare: oneWaySync, partner: sendBytes(1024) },
   "one way, 64 B, await": { prepare: oneWayAwait, partner: sendBytesAwait },
-  "round trip, 64 B, sync": { prepare: roundTripSync, partner: echo },
+  "round trip, 64 B, sync": { prepare: () => roundTripSync(SIZE), partner: echo },
+  "round trip, 1 KiB, sync": { prepare: () => roundTripSync(1024), partner: echo },
   "round trip, 64 B, await": { prepare: roundTripAwait, partner: echoAwait },
   "one process, 64 B, send and receive": {
     prepare() {
@@ -349,6 +376,9 @@ export const ROWS: Readonly<Record<string, Row>> = {
   },
   "one way, object, sync": { prepare: oneWayObject, partner: sendObjects },
   "round trip, object, sync": { prepare: roundTripObject, partner: echo },
+  "one way, small frame, sync": oneWayFrames(6, "receive"),
+  "one way, small frame, borrowed": oneWayFrames(6, "borrow"),
+  "one way, large frame, borrowed": oneWayFrames(3840 * 2160, "borrow"),
   "a request with a channel for the answer, sync": { prepare: requestSync, partner: answer },
   "a request with a channel for the answer, await": { prepare: requestAwait, partner: answerAwait },
   "one process, object, send": { prepare: () => half(channel<SmallObject>(), smallObject, "send", lookAtObject) },
