@@ -47,6 +47,11 @@ export class GapRecovery {
     const words = this.#words, mask = this.#mask, head = this.#records.position;
     const tail = this.#records.loadTail();
     const most = Math.min((tail - head) >>> 0, MOST_GAP);
+    // A long message that is just being written has one record, and many words. (Looking at all of them kept the consumer busy
+    // for up to a millisecond: one of 12 MB was committed meanwhile, and had to wait.)
+    if (!allGone && most > 0 && Atomics.load(words, W_COMMIT + (head & mask)) === 0) {
+      if (this.#living.before(head, 1) === 0) return false;
+    }
     let gap = 0;
     while (gap < most && Atomics.load(words, W_COMMIT + ((head + gap) & mask)) === 0) gap++;
     if (gap === 0) return most > 0;

@@ -3,8 +3,8 @@ import { isIdentityAlive } from "./owner.ts";
 import { CLAIM_BLOCKS, CLAIM_POSITION, ID_START, ID_TID, SLOT_WORDS, SLOTS, W_SLOTS } from "./layout.ts";
 import type { RingMemory } from "./memory.ts";
 
-/** Milliseconds that one check may take: finding out about an owner takes up to 20 µs, and a peer may name many. */
-const MOST_TIME = 1;
+/** Milliseconds that one look may take: finding out about an owner takes up to 20 µs, and a peer may name many. */
+const MOST_TIME = 0.5;
 
 /** A claim record inside the gap. */
 interface ClaimRecord {
