@@ -44,6 +44,7 @@ export class Reclaim {
   rewind(): void {
     const records = this.#records, { position } = records, index = position & (this.#blocks - 1);
     if (index <= WARM_BLOCKS || records.hasLent) return;
+    this.#trim?.uses(index);
     const until = (position + this.#blocks - index) | 0;
     if (records.claimEmpty(until)) records.skipTo(until);
   }
