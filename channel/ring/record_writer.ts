@@ -301,7 +301,9 @@ export class RecordWriter {
     const index = tail & this.#mask;
     // Back to the first blocks, which are in the caches, instead of on to cold ones. What lies behind them is free again
     // only when the consumer has passed the end, which it may not do for long: until then half of the ring must be left.
-    if (index > WARM_BLOCKS && index - used >= Math.max(capacity / 2, blocks)) {
+    // Less is enough for a large message that would lie across the end: with what is in use it takes half of the ring itself.
+    const acrossEnd = blocks > WARM_BLOCKS && index + blocks > capacity;
+    if (index > WARM_BLOCKS && index - used >= (acrossEnd ? blocks : Math.max(capacity / 2, blocks))) {
       if (this.#rewind(tail)) {
         this.#limit = (this.#allocation === undefined ? head + capacity : tail + capacity - index) | 0; // or allocated first
         return true;

@@ -186,6 +186,52 @@ test("A sender does not wait for a receiver that has had a large message for a w
   }
 });
 
+test("Large messages go back to the ring's first blocks where they would lie across its end", () => {
+  const { sender, memory, receiver, close } = openChannel<Uint8Array>(16 << 20);
+  try {
+    const message = new Uint8Array(6 << 20).fill(1);
+    for (let i = 0; i < 40; i++) {
+      message[0] = i;
+      sender.sendSync(message);
+      if (i === 0) continue;
+      using borrowed = receiver.borrowSync();
+      assertEquals(borrowed.value[0], i - 1);
+    }
+    assert(touched(memory) < 13 << 20, `memory up to ${touched(memory)} was used, for two messages of 6 MiB`);
+  } finally {
+    close();
+  }
+});
+
+test("Large messages of any lengths arrive in order, and a channel that has no room is half full at least", () => {
+  const capacity = 8 << 20, { sender, receiver, close } = openChannel<Uint8Array>(capacity);
+  try {
+    const message = new Uint8Array(capacity / 2), waiting: number[] = [];
+    let seed = 1, taken = 0, full = 0;
+    const below = (n: number) => (seed = (seed * 48_271) % 0x7fff_ffff) % n;
+    for (let n = 0; n < 2000; n++) {
+      const length = n % 3 === 0 ? 1000 : 300_000 + below(message.length - 300_000);
+      message[0] = length;
+      if (sender.trySend(message.subarray(0, length))) {
+        waiting.push(length), taken += length;
+        if (below(3) > 0) continue;
+      } else {
+        full++;
+        assert(taken + length > capacity / 2 - 1000, `no room for ${length} bytes beside ${taken}`);
+      }
+      for (let times = 1 + below(waiting.length); times > 0 && waiting.length > 0; times--) {
+        using borrowed = receiver.borrowSync();
+        const expected = waiting.shift()!;
+        assertEquals([borrowed.value.length, borrowed.value[0]], [expected, expected & 0xff]);
+        taken -= expected;
+      }
+    }
+    assert(full > 100, `it was full ${full} times`);
+  } finally {
+    close();
+  }
+});
+
 for (const capacity of [1 << 20, 4 << 20, 16 << 20]) {
   test(`Half of a channel of ${capacity} bytes has room at any time, whatever went through it before`, async () => {
     const { sender, receiver, close } = openChannel<Uint8Array>(capacity);
