@@ -247,7 +247,7 @@ export class RecordReader {
    * @throws {IpcError} `Corrupt` if that is impossible.
    */
   loadTail(): number {
-    const tail = Atomics.load(this.#words, W_TAIL);
+    const tail = loadOrdered(this.#words, W_TAIL);
     if (this.#isTail(tail)) return tail;
     const used = (tail - this.#published) | 0;
     throw corrupt(`its positions are impossible (${used} of ${this.memory.blocks} blocks used)`);
