@@ -15,7 +15,7 @@ const FEW = 12;
 /** Bytes of memory that a byte string may keep alive. */
 const SMALL = 4096;
 /** One message in so many has its byte strings remembered, for programs whose byte strings do not come again. */
-const REMEMBERING = 8;
+const REMEMBERING = 16;
 
 /** What {@linkcode Seen.firstBytes} says of a byte string. */
 export const SEEN_BEFORE = 0, NEW = 1, KNOWN = 2;
@@ -54,7 +54,7 @@ export class Seen {
       }
     }
     few[count] = object;
-    this.#known &= ~(1 << count);
+    if (this.#known !== 0) this.#known &= ~(1 << count);
     this.#fewAt[count] = to;
     this.#count = count + 1;
     return true;
@@ -68,13 +68,13 @@ export class Seen {
    */
   firstBytes(bytes: object, to: number): number {
     const few = this.#few, count = this.#count;
-    if (count < FEW && few[count] === bytes && (this.#known & (1 << count)) !== 0) {
+    if (count < FEW && (this.#known & (1 << count)) !== 0 && few[count] === bytes) {
       this.#fewAt[count] = to;
       this.#count = count + 1;
       return KNOWN;
     }
     if (!this.first(bytes, to)) return SEEN_BEFORE;
-    this.#known &= (1 << count) - 1; // it may be one of those that came later in earlier messages
+    if (this.#known !== 0) this.#known &= (1 << count) - 1; // it may be one of those that came later in earlier messages
     return NEW;
   }
 
