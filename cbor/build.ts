@@ -7,7 +7,7 @@
 // so that the compiler knows what the object looks like after each of them.
 //
 // A row begins with an object that has room for as many properties as its shape has: what `{}` makes has room for four, and
-// those behind them are moved twice before there are eight (measured: 36 and 25 ns).
+// those behind them are moved again and again (measured: eight properties 36 and 25 ns; reading twenty 1.6 and 0.5 µs).
 import type { Row, Shape } from "./property_names.ts";
 
 /** So often a shape must have come. */
