@@ -143,9 +143,12 @@ processTest(
       return taken;
     };
     for (let n = 0; n < 3; n++) await once(0); // a burst, as far as is known
-    for (const begin = performance.now(); performance.now() - begin < 2500;) {
-      const taken = await once(10);
-      assert(taken >= 6 * MB, `only ${taken} bytes are kept`);
+    let last = performance.now();
+    for (const begin = last; last - begin < 2500;) {
+      const taken = await once(10), now = performance.now();
+      // On a busy machine the stream may stop for so long that it counts as over.
+      if (now - last < 200) assert(taken >= 6 * MB, `only ${taken} bytes are kept`);
+      last = now;
     }
     assertEquals(await soon(once(1500)) < 2 * MB, true);
     sender.close(), receiver.close();
