@@ -37,6 +37,7 @@ function giveRows(shape: Shape): void {
   rowsGiven += needed;
 }
 
+type Eight = Record<"a" | "b" | "c" | "d" | "e" | "f" | "g" | "h", unknown>;
 type Maker = new (never?: true) => Record<string, unknown>;
 
 /**
@@ -44,7 +45,7 @@ type Maker = new (never?: true) => Record<string, unknown>;
  * some more; and after the first few objects, for as many as those have.
  */
 function maker(): Maker {
-  const make = function Object(this: Record<string, unknown>, never?: true): void {
+  const make = function Object(this: Partial<Eight>, never?: true): void {
     if (never) {
       this.a =
         this.b =
