@@ -85,10 +85,11 @@ def send_descriptors(to: socket.socket, slot: int, counter: int, fds: Sequence[i
         raise TooLarge(f"Cannot send {len(fds)} descriptors in one message: the limit is {MAX_DESCRIPTORS}")
     # All or nothing, in one packet: what is too many goes into a socket of its own, and that one is sent.
     inner, outer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    unwaiting(inner)
     try:
         for i in range(0, len(fds), _MOST_IN_PACKET):
             part = fds[i : i + _MOST_IN_PACKET]
-            if not send_packet(unwaiting(inner), _PACKET.pack(_MESSAGE, slot, counter, len(part)), part):
+            if not send_packet(inner, _PACKET.pack(_MESSAGE, slot, counter, len(part)), part):
                 raise TooLarge(f"Cannot send {len(fds)} descriptors in one message: a socket holds only {i}")
         return send_packet(to, _PACKET.pack(_BUNDLE, slot, counter, len(fds)), [outer.fileno()])
     finally:
