@@ -1,10 +1,9 @@
 // Arrays that stand for something else, such as an endpoint, among plain values.
 
-/** How such an array begins: with a mark and a name. */
+/** How such an array begins, behind its head: with the mark and a name. */
 export interface Beginning {
-  readonly mark: string;
   readonly name: string;
-  /** Both in CBOR. */
+  /** Mark and name in CBOR. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 

@@ -197,17 +197,17 @@ function markedArray(info: number): unknown {
   if (initial >> 5 !== 4) return notPlain();
   const length = argument(initial & 31), mark = message.mark!;
   const beginning = mark.beginningAt(message.source, message.at, message.end);
-  const content = (beginning === undefined ? array(length) : behind(beginning, length)) as unknown[] | undefined;
+  const content = (beginning === undefined ? array(length) : behind(mark, beginning, length)) as unknown[] | undefined;
   if (content === undefined || content[0] !== mark.text) return notPlain();
   message.marked++;
   return new Marked(content);
 }
 
 /** An array of which it is known how it begins. */
-function behind({ mark, name, bytes }: Beginning, length: number): unknown {
+function behind({ text }: Mark, { name, bytes }: Beginning, length: number): unknown {
   if (length < 2 || (message.budget -= length) < 0 || ++message.depth > DEPTH) return notPlain();
   message.at += bytes.length;
-  const items: unknown[] = length === 4 ? [mark, name, item(), item()] : [mark, name]; // a literal is made fastest
+  const items: unknown[] = length === 4 ? [text, name, item(), item()] : [text, name]; // a literal is made fastest
   for (let i = items.length; i < length; i++) items.push(item());
   message.depth--;
   return items;

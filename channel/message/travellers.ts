@@ -62,7 +62,7 @@ export function setTravellers(kinds: TravellerTable): void {
   const named = Object.entries(kinds) as [KindName, TravellerKind][];
   table = new Map(named);
   entries = named.map(([name, kind]) => ({ kind, name, begin: encodeCbor([MARK, name]).slice(1) })); // without the array's head
-  mark = new Mark(MARK, entries.map(({ name, begin }) => ({ mark: MARK, name, bytes: begin })));
+  mark = new Mark(MARK, entries.map(({ name, begin }) => ({ name, bytes: begin })));
 }
 
 // Put aside while a getter sends something else, in the middle of the message.

@@ -159,7 +159,7 @@ test("What is collected is written in its place, inside tag 27, and revived wher
 const NAMES = ["sender", "fd", "sender-of-bytes"];
 const knowing = new Mark(
   "mark",
-  NAMES.map((name) => ({ mark: "mark", name, bytes: encodeCbor(["mark", name]).slice(1) })),
+  NAMES.map((name) => ({ name, bytes: encodeCbor(["mark", name]).slice(1) })),
 );
 
 test("It makes no difference whether it is known how arrays with a mark begin", () => {
